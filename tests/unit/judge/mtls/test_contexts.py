@@ -232,3 +232,15 @@ def test_a_mesh_without_workloads_shows_nothing() -> None:
     finding = judged(replace(A, pod={"injected": False}))
     assert (finding.holds, finding.condition) == (Holds.NOT_APPLICABLE, NO_WORKLOAD)
     assert finding.evidence
+
+
+def test_a_name_that_looks_like_a_secret_beside_a_foreign_one_hides_no_failure() -> None:
+    """Whoever names what is only told (a host, a name that an EnvoyFilter accepts) must not leave the judgment open."""
+    own = f"spiffe://{TRUST_DOMAIN}/"
+    beside = replace(A, inbound=served(prefixes=[own, "spiffe://evil/", "[redacted]"]))
+    violated(judged(beside, B), "MTL-01", "accept clients by", "spiffe://evil/", "[redacted words]")
+    alone = replace(A, inbound=served(prefixes=[own, "[redacted]"]))
+    unknown(judged(alone, B), "MTL-01", "[redacted] stands for a value")
+    socket = {"common_tls_context": built.common([{"exact": B.account}], certificate="other")}
+    swapped = built.auto_mutual("[redacted]", 80, [], **socket)
+    violated(judged(replace(A, clusters={"b": swapped}), B), "MTL-01", "[redacted words])")

@@ -58,7 +58,11 @@ def test_an_original_holds_the_changed_fields_alone_and_is_found_again(server: A
 def test_of_two_changes_within_a_second_the_later_one_comes_first(server: ApiServer, run: str) -> None:
     """The API server's times have whole seconds, and the names of originals no order."""
     originals = Originals(cast("Any", Objects(server, run)))
-    changes = [{"spec": {"updateStrategy": {"type": "OnDelete"}}}, {"spec": {"node": run}}, {"spec": {"other": run}}]
+    changes: list[dict[str, Any]] = [
+        {"spec": {"updateStrategy": {"type": "OnDelete"}}},
+        {"spec": {"node": run}},
+        {"spec": {"other": run}},
+    ]
     keys = [originals.before_patch("apps/v1", "DaemonSet", "tbot", c, namespace="teleport-system") for c in changes]
     for key in sorted(keys):
         found = server.found.pop(("ConfigMap", NAMESPACE, key))  # listed by name
