@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from facts.document import Absent
 from facts.evidence import readings
 from facts.finding import Finding, Problem
+from facts.redaction import prose
 from facts.teleport.issuing import Grants
 from facts.teleport.resources import Role, WorkloadIdentity
 from judge.findings import Claim, listed, true_ones
@@ -76,7 +77,7 @@ def _selects_too_much(role: Role, grants: Grants) -> list[str]:
     statements = {
         f"it matches more than the identity: {listed(f'{k}: {listed(role.labels[k])}' for k in wide)}": wide,
         f"it also selects {listed(others)}, which no service of tbot does": others,
-        f"it also selects by the expression {role.labels_expression!r}": role.labels_expression,
+        f"it also selects by the expression {prose(role.labels_expression)!r}": role.labels_expression,
         f"it also grants access by {listed(role.other_access)}": role.other_access,
     }
     return true_ones(statements)
@@ -112,7 +113,7 @@ def _rule_problems(roles: Sequence[Role]) -> list[Problem]:
             f"it lacks {listed(missing)} on {KIND}": missing and number == 0,
             f"it allows {listed(further)} on {KIND}": further,
             f"it has rules on {listed(others)}": others,
-            f"it allows only under the condition {listed(conditions)}": conditions,
+            f"it allows only under the condition {prose(listed(conditions))}": conditions,
             f"it denies {listed(role.denials)}, which overrides what it allows": role.denials,
         }
         found += [wrong(role, said, "role-rules-wrong") for said in true_ones(statements)]

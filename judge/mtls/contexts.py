@@ -16,6 +16,7 @@ from facts.proxies.tls.context import MatchKind, NameMatch, TlsContext
 from facts.proxies.tls.inbound import FilterChain, Listener
 from facts.proxies.tls.outbound import Cluster, Destination
 from facts.proxies.tls.proxy import ProxyTls
+from facts.redaction import hides_a_value, prose
 from judge.findings import Claim, listed, of_nothing, problem
 from judge.fleet import of_proxies
 from judge.identity.sweep import AMBIENTS_WAYPOINT, is_ambients
@@ -148,7 +149,7 @@ class _Judged:
     def problems(self, proxy: ProxyTls) -> list[Problem]:
         """The defects as problems of a proxy."""
         return [
-            problem(proxy, f"{len(at)} of its {self.count} TLS contexts for peers {said} (such as {at[0]})", cause)
+            problem(proxy, f"{len(at)} of its {self.count} TLS contexts for peers {said} (such as {prose(at[0])})", cause)
             for (said, cause), at in self.defects.items()
         ]
 
@@ -264,7 +265,10 @@ def _of_names(names: Sequence[NameMatch], trust_domains: Collection[str], role: 
     within = tuple(f"spiffe://{domain}/" for domain in trust_domains)
     beyond = [n for n in names if not (n.kind in (MatchKind.EXACT, MatchKind.PREFIX) and n.text.startswith(within))]
     missing = [prefix for prefix in within[:1] if is_bounded_by_names and not any(n.text == prefix for n in names)]
-    said = [f"accept clients by {listed(beyond)}, beyond {listed(within)}"] if beyond else []
+    names_told = listed(beyond)
+    if any(not hides_a_value(n.text) for n in beyond):  # one that could be compared decides; the others are only told
+        names_told = prose(names_told)
+    said = [f"accept clients by {names_told}, beyond {listed(within)}"] if beyond else []
     said += [f"do not accept clients by the prefix {prefix}" for prefix in missing]
     return [(each, "trust-domain-differs") for each in said]
 

@@ -124,19 +124,29 @@ class Kind(KindCluster):  # type: ignore[misc] # pytest-kind has no types
             ProvisioningFailed: kind failed, or the name is taken.
         """
         self._own_kubeconfig()
-        if not self.exists():
+        if not reuse:
+            self.must_not_exist()
             self._create()
-        elif reuse:
+        elif self.exists():
             self.take_up()
         else:
+            self._create()
+        # The cluster exists now, so this only opens pytest-kind's connection to it.
+        super().create()
+
+    def must_not_exist(self) -> None:
+        """Check that the name is free.
+
+        Raises:
+            ProvisioningFailed: kind failed, or the name is taken.
+        """
+        if self.exists():
             raise ProvisioningFailed(
                 expected=f"no kind cluster called {self.name}",
                 seen="there is one",
                 where="kind get clusters",
                 remedy=_taken(self.name),
             )
-        # The cluster exists now, so this only opens pytest-kind's connection to it.
-        super().create()
 
     def exists(self) -> bool:
         """Return True where kind knows a cluster of that name, also one whose kubeconfig is elsewhere or lost.

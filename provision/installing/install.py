@@ -242,15 +242,17 @@ class Installer:
         return self.kind.made_here and not any(phase.name == "cluster" and phase.ok for phase in self.timeline)
 
     def __enter__(self) -> Installer:
-        """Hold a cluster that was kept, before any phase changes it or its Teleport.
+        """Hold a cluster that was kept, before any phase changes it or its Teleport; refuse one that is not to be reused.
 
         Raises:
             BadInput: Another run holds it, or an earlier one left something.
-            ProvisioningFailed: kind, or its API server, does not answer.
+            ProvisioningFailed: kind, or its API server, does not answer; or there is a cluster of that name, and no --reuse.
             CouldNotTell: Its API server was not ready in time.
         """
         try:
-            if self._claim is not None and self._settings.reuse and self.kind.exists():
+            if not self._settings.reuse:  # phases that begin beside the cluster's would change what belongs to that one
+                self.kind.must_not_exist()
+            elif self._claim is not None and self.kind.exists():
                 self.kind.take_up()
                 self._await_api(Pace(self._patience.nodes_ready))
                 self._claim.take()

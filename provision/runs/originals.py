@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -36,6 +37,9 @@ from provision.runs.fields import (
 
 ORIGINAL_LABEL = "conformance.teleport-istio/original"
 """Label of every such ConfigMap."""
+
+KEPT_AT = "conformance.teleport-istio/kept-at"
+"""Annotation with the time, to the microsecond, at which the suite kept it: the API server's own has whole seconds."""
 
 _KEY = "change.json"
 
@@ -179,6 +183,7 @@ class Originals:
         key = f"conformance-{self._objects.run_id.lower()}-{hashlib.sha256(body.encode()).hexdigest()[:10]}"
         document = config_map(NAMESPACE, key, {_KEY: body})
         document["metadata"]["labels"] = {ORIGINAL_LABEL: "true"}
+        document["metadata"]["annotations"] = {KEPT_AT: datetime.now(UTC).isoformat(timespec="microseconds")}
         try:
             self._objects.apply(document)
         except BaseException:  # Ctrl-C, or an answer that was lost: the ConfigMap may be there, and the change will not
@@ -245,7 +250,7 @@ class Originals:
             ProvisioningFailed: The API server does not list them.
         """
         found = [*self._found().values()]
-        found.sort(key=lambda each: str(each["metadata"].get("creationTimestamp", "")), reverse=True)
+        found.sort(key=_kept_at, reverse=True)
         return tuple(_kept(each) for each in found)
 
     def _found(self) -> dict[str, dict[str, Any]]:
@@ -293,6 +298,12 @@ def _not_restored(where: str, seen: str, key: str) -> CouldNotTell:
         where=where,
         remedy=f"restore it by hand (kubectl get {there} -o yaml has the original), then: kubectl delete {there}",
     )
+
+
+def _kept_at(document: Mapping[str, Any]) -> tuple[str, str]:
+    """When an original was kept: two changes of one object within a second are restored in the order against theirs."""
+    metadata = document["metadata"]
+    return str(metadata.get("creationTimestamp", "")), str((metadata.get("annotations") or {}).get(KEPT_AT, ""))
 
 
 def _kept(document: Mapping[str, Any]) -> Kept | Unreadable:

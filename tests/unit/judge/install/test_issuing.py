@@ -124,6 +124,8 @@ def test_a_pattern_is_not_said_to_issue_nothing() -> None:
 def test_a_role_with_an_expression_beside_its_labels() -> None:
     wider = make.role(labels_expression='labels["env"] != ""')
     violated(selects(wider, make.identity()), "INST-11", "also selects by the expression", causes=(WIDE,))
+    hidden = make.role(labels_expression='labels["env"] != "[redacted]"')
+    violated(selects(hidden, make.identity()), "INST-11", '"[redacted words]"', causes=(WIDE,))
 
 
 @pytest.mark.parametrize(
@@ -364,3 +366,5 @@ def test_each_template_is_judged() -> None:
     holds(id_templates_are_istios([make.identity(), BATCH]), "INST-12", "ev-identity")
     finding = id_templates_are_istios([make.identity(), wrong])
     violated(finding, "INST-12", "Teleport workload_identity/wrong: its template is /mesh", evidence=("ev-wrong",))
+    hidden = RoleRule(("workload_identity",), ("list", "read"), 'equals(user.name, "[redacted]")')
+    violated(allows(make.role(rules=(hidden,))), "INST-11", 'equals(user.name, "[redacted words]")')

@@ -277,3 +277,15 @@ def test_a_mesh_in_which_nothing_speaks_mutual_tls_and_nothing_is_meant_to() -> 
     assert [each.said for each in finding.left_out] == ["its namespace is declared to take no mutual TLS"]
     violated(judged(off), "MTL-01", "on none of its 1 ports")
     unknown(judged(replace(off, configured=False), meant=declared), "MTL-01", "the suite could not read it")
+
+
+def test_a_name_that_looks_like_a_secret_beside_a_foreign_one_hides_no_failure() -> None:
+    """Whoever names what is only told (a host, a name that an EnvoyFilter accepts) must not leave the judgment open."""
+    own = f"spiffe://{TRUST_DOMAIN}/"
+    beside = replace(A, inbound=served(prefixes=[own, "spiffe://evil/", "[redacted]"]))
+    violated(judged(beside, B), "MTL-01", "accept clients by", "spiffe://evil/", "[redacted words]")
+    alone = replace(A, inbound=served(prefixes=[own, "[redacted]"]))
+    unknown(judged(alone, B), "MTL-01", "[redacted] stands for a value")
+    socket = {"common_tls_context": built.common([{"exact": B.account}], certificate="other")}
+    swapped = built.auto_mutual("[redacted]", 80, [], **socket)
+    violated(judged(replace(A, clusters={"b": swapped}), B), "MTL-01", "[redacted words])")

@@ -161,6 +161,24 @@ def test_no_part_begins_once_the_hold_is_lost(server: ApiServer, monkeypatch: py
     assert "saw run run-1" in installer.lost
 
 
+def test_a_run_that_reuses_nothing_leaves_a_kept_cluster_and_its_teleport_alone(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Teleport, its note of it and its kubeconfig lie beside each other: phases that begin there would change them."""
+    held(server, datetime.now(UTC))
+    settings = load(kind_name=NAME)
+    make_directory(directory_of(settings))
+    begun: list[str] = []
+    monkeypatch.setattr(Installer, "_start_teleport", lambda _installer: begun.append("teleport"))
+    installer = Installer(settings, KeptInMemory(), "run-2", claim=claim_of(settings, "run-2"))
+    with pytest.raises(ProvisioningFailed, match=f"expected no kind cluster called {NAME}; saw there is one"), installer:
+        installer.ensure("teleport")
+    assert begun == []
+    assert not (tmp_path / "deleted").exists()
+    assert changes_of(server) == set()
+    NameLock(directory_of(settings)).release()  # the refused one has given it up
+
+
 def noted(monkeypatch: pytest.MonkeyPatch, of: type, name: str, order: list[str]) -> None:
     """Have a method write its name down when it is called."""
     method = getattr(of, name)

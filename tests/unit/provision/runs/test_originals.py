@@ -54,6 +54,23 @@ def test_an_original_holds_the_changed_fields_alone_and_is_found_again(server: A
     assert originals.all() == ()
 
 
+@pytest.mark.parametrize("run", [f"Run-{number}" for number in range(8)])
+def test_of_two_changes_within_a_second_the_later_one_comes_first(server: ApiServer, run: str) -> None:
+    """The API server's times have whole seconds, and the names of originals no order."""
+    originals = Originals(cast("Any", Objects(server, run)))
+    changes: list[dict[str, Any]] = [
+        {"spec": {"updateStrategy": {"type": "OnDelete"}}},
+        {"spec": {"node": run}},
+        {"spec": {"other": run}},
+    ]
+    keys = [originals.before_patch("apps/v1", "DaemonSet", "tbot", c, namespace="teleport-system") for c in changes]
+    for key in sorted(keys):
+        found = server.found.pop(("ConfigMap", NAMESPACE, key))  # listed by name
+        found["metadata"]["creationTimestamp"] = "2026-11-28T05:00:00Z"
+        server.found["ConfigMap", NAMESPACE, key] = found
+    assert [kept.key for kept in originals.all()] == keys[::-1]
+
+
 def test_a_change_that_changes_nothing_is_not_kept(server: ApiServer, originals: Originals) -> None:
     change = {"spec": {"updateStrategy": {"type": "RollingUpdate"}, "absent": None}}
     assert originals.before_patch("apps/v1", "DaemonSet", "tbot", change, namespace="teleport-system") == ""
