@@ -198,7 +198,8 @@ def test_what_an_earlier_change_left_is_no_original() -> None:
         with pytest.raises(ProvisioningFailed, match="an earlier change of run run-1 that is not restored"), take():
             pass
         assert kept_fields(cluster) == kept, "as it was before the first of them"
-    assert kept == [("Deployment istio-system/istiod", 1, 0), ("DaemonSet teleport-system/tbot", MISSING, "here")]
+    # The later one comes first, as `undo` restores them.
+    assert kept == [("DaemonSet teleport-system/tbot", MISSING, "here"), ("Deployment istio-system/istiod", 1, 0)]
 
 
 def test_who_comes_back_too_early_was_not_away() -> None:
