@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from facts.document import decoded
+from facts.errors import ProvisioningFailed
 from facts.kubernetes.pod_spec import PROXY, SOCKET_VOLUME
 from facts.versions import parse_server_version
 from observe.wait import NotYet, eventually
@@ -92,7 +93,15 @@ def _in_teleport(scene: Scene) -> Iterator[None]:
         identities.create(_identity(scene))
         tokens.create(charts)
         # The role would select it as well, and the chart's owner has only one.
-        installation.authority.tctl(["rm", f"workload_identity/{labs['metadata']['name']}"])
+        name = f"workload_identity/{labs['metadata']['name']}"
+        removed = installation.authority.tctl(["rm", name])
+        if removed.exit_code:
+            raise ProvisioningFailed(
+                expected=f"Teleport to remove {name}",
+                seen=f"exit code {removed.exit_code}: {removed.tail()}",
+                where=f"Teleport {installation.authority.cluster_name}",
+                remedy=f"remove it by hand: tctl rm {name}",
+            )
         yield
     finally:
         scene.teleport.create(labs)

@@ -255,7 +255,7 @@ def _second_pool_affected(scene: Scene) -> Iterator[None]:
 def _rolling_fleet(scene: Scene) -> Iterator[None]:
     objects = scene.installation.objects
     fleet = idle(scene, FLEET, annotations={TEMPLATES: "sidecar,spire"})
-    fleet["spec"] |= {"replicas": FLEET_SIZE, "strategy": {"rollingUpdate": {"maxUnavailable": 4, "maxSurge": 4}}}
+    fleet["spec"] |= {"replicas": FLEET_SIZE, "strategy": {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}}
     fleet["spec"]["template"]["metadata"]["annotations"] |= {"sidecar.istio.io/proxyCPU": "5m"}
     with applied(scene, namespace(FLEET, **{"istio-injection": "enabled"}), fleet):
         scene.await_rollout("Deployment", "idle", FLEET)
