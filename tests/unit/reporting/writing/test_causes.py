@@ -151,6 +151,19 @@ def test_many_subjects_of_which_the_same_is_said_are_folded_and_all_there() -> N
     assert html.count("has an istiod certificate") == 1, "neither the reason nor the sentence tells it again"
 
 
+def test_a_recommendation_that_does_not_hold_is_never_red() -> None:
+    html = to_html(told(finding("A-3", Holds.NO, ONE, CAUSE)), BODIES)
+
+    assert '<article class="unsure" aria-labelledby="A-3"' in html
+
+
+def test_beside_the_guides_words_what_is_listed_by_subject_is_not_told_again() -> None:
+    html = article(told(finding("A-1", Holds.NO, ONE, CAUSE)), "A-1")
+
+    assert "The guide's words" in html
+    assert html.count("trust domain b") == 1
+
+
 def test_what_held_and_what_was_left_out_is_counted_and_folded() -> None:
     assert counts_of(of_many(2)) == "7 read, 4 held, 3 wrong, 1 could not be read, 1 left out"
     html = article(told(of_many(2)), "A-2")

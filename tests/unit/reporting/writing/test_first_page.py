@@ -13,7 +13,7 @@ from judge.verdict import Authority, Judged, Result, Verdict
 from reporting.model import Report, RunFacts
 from reporting.writing.html import to_html
 from reporting.writing.terminal import WIDTH, summary, wrapped
-from reporting.writing.words import clock
+from reporting.writing.words import LOOKS, clock, word_of
 from tests.unit.reporting import broken, sample
 from tests.unit.reporting.test_writers import Page
 
@@ -66,6 +66,13 @@ def test_a_failed_requirement_has_its_cause_and_remedy_or_says_that_the_cause_is
         if not judged.causes:
             assert "The cause is not known." in text
             assert "What would settle it:" in text
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_a_requirement_has_the_colour_of_its_word(report: Report) -> None:
+    html = to_html(report, bodies(report))
+    seen = {ident: tone for tone, ident in re.findall(r'<article class="(\w+)" aria-labelledby="([^"]+)"', html)}
+    assert seen == {j.requirement.id: LOOKS[word_of(report, j)][1] for j in report.judged}
 
 
 def test_the_sample_has_failures_with_and_without_a_cause() -> None:
