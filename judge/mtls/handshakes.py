@@ -114,7 +114,8 @@ def cause_of(ends: Ends, row: Row) -> str:
         case Refusal.NOT_YET:
             return "issuer-clock-off" if ends.identities[other.uid].sds_mode in FROM_TELEPORT else ""
         case Refusal.MISSING:
-            return "tls-context-replaced"
+            # A user's own TLS shows the mesh no certificate, and no filter is to blame.
+            return "tls-context-replaced" if way.socket.tls and way.socket.tls.is_of_the_mesh else ""
     return ""
 
 
@@ -146,5 +147,6 @@ def _of_name(ends: Ends, row: Row, other: PodRef) -> str:
         return "identity-template-without-sa" if lacks_sa else ""
     # The name is the pod's own, so the other side expects something else: another trust domain, or names of its own.
     within = f"spiffe://{domain}/"
-    same_domain = any(each.text.startswith(within) for each in row.names_expected)
-    return "expected-names-differ" if same_domain else "trust-domain-differs"
+    if not any(each.text.startswith(within) for each in row.names_expected):
+        return "trust-domain-differs"
+    return "expected-names-differ" if row.prediction.side is Side.CLIENT else "clients-restricted-by-name"

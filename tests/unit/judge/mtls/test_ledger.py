@@ -127,6 +127,4 @@ def test_any_pod_of_a_gateway_may_have_been_the_end_that_was_seen() -> None:
     assert predicted_ways(of, turned) == [COMPLETES, refused(Side.CLIENT, Refusal.AUTHORITY)]
     for ended in (Ended.MUTUAL, Ended.REFUSED):
         holds(predictions_are_right(of, [replace(both, ended=ended)]), "MTL-05")
-    violated(
-        predictions_are_right(of, [replace(both, ended=Ended.PLAIN)]), "MTL-05", " or the handshake completes; seen"
-    )
+    violated(predictions_are_right(of, [replace(both, ended=Ended.PLAIN)]), "MTL-05", " or the handshake completes; seen")
