@@ -97,12 +97,13 @@ def secrets_are_the_providers(
         (*ends.mesh.all_evidence, *trust_domains.evidence),
     )
     ambients = [Remark(pod.ref, AMBIENTS_WAYPOINT) for pod in waypoints]
-    if not pods:
+    fleet = ends.mesh.fleet_of(pods)
+    if not pods and not fleet.left_out:
         return replace(claim.not_applicable(NO_WORKLOAD), left_out=tuple(ambients))
     finding = of_proxies(
         claim,
         pods,
-        ends.mesh.fleet_of(pods),
+        fleet,
         problems,
         confirmed=f"{contexts} TLS contexts of {len(pods)} proxies use default and ROOTCA of the external socket",
         unclear=unclear,

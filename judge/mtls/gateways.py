@@ -57,12 +57,13 @@ def gateways_use_their_identities(
     )
     ambients = [Remark(pod.ref, AMBIENTS_WAYPOINT) for pod in waypoints]
     # A refusal is one also where an end of the way is a waypoint of ambient mode.
-    if not pods and not rows:
+    fleet = ends.mesh.fleet_of(pods, gone=lambda pod: pod.is_gateway)
+    if not pods and not rows and not fleet.left_out:
         return replace(claim.not_applicable(NO_GATEWAY_OR_WAYPOINT), left_out=tuple(ambients))
     finding = of_proxies(
         claim,
         pods,
-        ends.mesh.fleet_of(pods),
+        fleet,
         [*problems, *(refusal(ends, row) for row in rows), *(_idle(ends, pod) for pod in idle)],
         confirmed=f"{contexts} TLS contexts of {len(gateways)} gateways use the secrets, and no peer refuses them",
         left_out=[*unused, *ambients],

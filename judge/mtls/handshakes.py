@@ -44,7 +44,8 @@ def handshakes_complete(ends: Ends, table: Table, meant: Meant = NOTHING_DECLARE
         f"{counted(table.ways)} between {len(table.classes)} classes of proxies",
         ends.mesh.all_evidence,
     )
-    if not pods:
+    fleet = ends.mesh.fleet_of(pods)
+    if not pods and not fleet.left_out:
         return claim.not_applicable(NO_WORKLOAD)
     is_open = any(not row.is_closed for row in table.rows)
     done = sum(row.ways for row in table.rows if row.prediction.outcome is Outcome.COMPLETED)
@@ -52,7 +53,7 @@ def handshakes_complete(ends: Ends, table: Table, meant: Meant = NOTHING_DECLARE
     finding = of_proxies(
         claim,
         pods,
-        ends.mesh.fleet_of(pods),
+        fleet,
         [refusal(ends, row) for row in refused_by_identity(table)],
         confirmed=f"the handshake completes on {counted(done)}; plain text goes through on {counted(plain)}",
         notes=[refusal(ends, row) for row in by_policy],
