@@ -88,4 +88,4 @@ def _idle(ends: Ends, pod: Pod) -> Problem:
         "no listener and no destination in its configuration uses mutual TLS, so that its Envoy asks for no certificate and"
         " holds none; its socket has nothing to do with it"
     )
-    return Problem(pod.ref, said, "mutual-tls-disabled", readings(ends.tls[pod.uid], pod))
+    return Problem(pod.ref, said, "no-certificate-asked-for", readings(ends.tls[pod.uid], pod))

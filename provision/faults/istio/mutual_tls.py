@@ -254,6 +254,7 @@ FAULTS = (
         description="A PeerAuthentication and a DestinationRule in Istio's own namespace disable mutual TLS for the whole"
         " mesh. The ingress gateway then asks tbot for no certificate.",
         cause="mutual-tls-disabled",
+        further_causes=frozenset({"no-certificate-asked-for"}),
         touches="PeerAuthentication istio-system/default; DestinationRule istio-system/mutual-tls-off",
         undo="The suite restores the policy, deletes the rule, and waits until every Envoy has its former configuration.",
         breaks=frozenset({"MTL-01", "MTL-02", "MTL-03", "MTL-06", "CHK-6", "ID-11"}),
@@ -320,8 +321,8 @@ FAULTS = (
     ),
     _client_fault(
         name="client-expects-nobody",
-        description="An EnvoyFilter replaces the TLS context of the test application as a client, which then expects no name of a"
-        " server.",
+        description="An EnvoyFilter replaces the TLS context of the test application as a client, which then expects no name"
+        " of a server.",
         cause="server-not-verified",
         breaks=frozenset({"MTL-01"}),
         inject=_expects_nobody,

@@ -91,9 +91,9 @@ def test_a_gateway_that_is_refused_as_a_server() -> None:
 def test_a_sidecar_without_any_configuration_is_not_told_to_use_no_mutual_tls() -> None:
     bare = replace(APP, inbound={}, marked=False, clusters=plain_to(APP, GATEWAY))
     inapplicable(judged(bare), "MTL-06")
-    violated(judged(replace(bare, inbound=DISABLED)), "MTL-06", causes=("mutual-tls-disabled",))
+    violated(judged(replace(bare, inbound=DISABLED)), "MTL-06", causes=("no-certificate-asked-for",))
     listeners = built.dump(built.listener("virtualInbound", 15006, []), built.listener("0.0.0.0_80", 80, []))
-    violated(judged(replace(bare, inbound=listeners)), "MTL-06", causes=("mutual-tls-disabled",))
+    violated(judged(replace(bare, inbound=listeners)), "MTL-06", causes=("no-certificate-asked-for",))
 
 
 def test_an_address_that_is_no_pod_is_no_workload_of_the_mesh() -> None:
@@ -136,7 +136,7 @@ def test_proxies_that_ask_for_nothing_are_named_as_that() -> None:
         "Pod shop/gateway: no listener and no destination in its configuration uses mutual TLS",
         "its socket has nothing to do with it",
         evidence=("ev-tls-gateway",),
-        causes=("mutual-tls-disabled",),
+        causes=("no-certificate-asked-for",),
     )
     assert {p.subject.name for p in finding.problems} == {"app", "gateway"}
     declared = judged(*without_mutual_tls(), meant=Meant(plain=frozenset({"shop"})))
@@ -145,7 +145,7 @@ def test_proxies_that_ask_for_nothing_are_named_as_that() -> None:
     to_plain = {"app": built.cluster("app.legacy.svc.cluster.local", 80)}
     apart = (replace(app, namespace="legacy"), replace(gateway, clusters={**gateway.clusters, **to_plain}))
     inapplicable(judged(*apart, meant=Meant(plain=frozenset({"legacy"}))), "MTL-06", "ev-tls-gateway")
-    violated(judged(*apart), "MTL-06", "Pod shop/gateway: no listener and no destination", causes=("mutual-tls-disabled",))
+    violated(judged(*apart), "MTL-06", "Pod shop/gateway: no listener", causes=("no-certificate-asked-for",))
 
 
 def test_a_gateway_that_reaches_no_workload_need_not_ask() -> None:
