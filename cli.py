@@ -20,6 +20,7 @@ from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
 from facts.kubernetes.objects import Pod
 from facts.recorder import KeptInMemory
 from judge.findings import listed
+from judge.fleet import READ_AGAIN
 from judge.mtls.answer import Answer, Says, answered
 from judge.mtls.ends import Ends, MeshTls
 from judge.mtls.pairs import Asked, table_of
@@ -237,6 +238,8 @@ def _tell_answer(answer: Answer) -> None:
     for each in (*answer.refused, *answer.unread):
         mark, _ = LOOKS["fail" if each in answer.refused else "not-evaluated"]
         console.print(f"{mark} {each.subject}: {each.said}", soft_wrap=True)
+    for gone in answer.gone:
+        console.print(f"{LOOKS['not-evaluated'][0]} {gone.subject}: {gone.said}", soft_wrap=True)
     for cause in answer.causes:
         console.print(f"\n{cause.id}: {cause.sentence}\n{WHAT_TO_DO}:", soft_wrap=True)
         for step in cause.remedy:
@@ -246,7 +249,9 @@ def _tell_answer(answer: Answer) -> None:
     refused = sum(pair.ways for pair in answer.handshakes.pairs if pair.refused_by)
     said = f"{counted(answer.completed)} with mutual TLS, {counted(answer.plain)} in plain text, {counted(refused)} refused"
     console.print(f"{answer.says.value}: {said}")
-    if answer.says is Says.UNKNOWN and not answer.unread:
+    if answer.says is Says.UNKNOWN and answer.gone:
+        console.print(f"a proxy went away before its answer was complete; {READ_AGAIN}", soft_wrap=True)
+    elif answer.says is Says.UNKNOWN and not answer.unread:
         console.print("no Service whose endpoints istiod tells leads from such a client to such a server", soft_wrap=True)
 
 

@@ -6,6 +6,7 @@ Each finding keeps the answer of the guide's own command beside the facts; the f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from facts.document import Absent
@@ -28,7 +29,7 @@ from facts.teleport.resources import Ping, WorkloadIdentity
 from facts.teleport.tbot import SocketDirectories, Tbots
 from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
-from judge.identity.proxies import own_identity_problems, stream_problems, supply_problems
+from judge.identity.proxies import cause_of_no_certificate, own_identity_problems, stream_problems, supply_problems
 from judge.install.application import SEE_NODES, missing_pods, silent_alone, socket_volume_problems
 from judge.install.issuing import grant_problems, template_problems
 from judge.install.istio import (
@@ -150,7 +151,12 @@ def tbot_issues(
     claim = _item("CHK-6", guide, expected, where, bundle, others=evidence)
     if not (injected or fleet.outcomes):
         return claim.not_applicable(NO_WORKLOAD)
-    problems = [each for proxy in fleet.proxies for each in own_identity_problems(proxy, bundle)]
+    pods = {pod.uid: pod for pod in injected}
+    problems = [
+        replace(each, cause=each.cause or cause_of_no_certificate(proxy, pods.get(proxy.pod.uid)))
+        for proxy in fleet.proxies
+        for each in own_identity_problems(proxy, bundle)
+    ]
     if not fleet.outcomes:
         problems.append(claim.problem(f"none of {len(injected)} injected pods mounts the directory of tbot's socket"))
     return of_proxies(claim, injected, fleet, problems, held=_names(fleet))

@@ -10,6 +10,7 @@ from facts.evidence import readings
 from facts.istio.control_planes import ControlPlanes
 from facts.istio.gateway_api import GatewayClass, istiods
 from facts.istio.gateways import Gateway
+from facts.istio.services import Ingress
 from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment
@@ -19,6 +20,7 @@ from judge.findings import listed
 ONE_NODE = "fewer than two nodes take workloads"
 NO_GATEWAY = "the mesh has no ingress gateway"
 IDLE_GATEWAYS = "every ingress gateway of the mesh is scaled to 0"
+NO_WAY_IN = "no ingress gateway of the mesh has a Service that takes plain HTTP"
 NO_GATEWAY_API = "the cluster does not have the Gateway API"
 NO_CLASS = "istiod serves no GatewayClass"
 NO_JWKS = "tbot does not join with a static JWKS"
@@ -90,10 +92,13 @@ def needs_the_application(
         raise NotApplicable(requirement, NO_APPLICATION, where=where, evidence=(*evidence, *deployment.evidence))
 
 
-def needs_an_ingress_gateway(planes: ControlPlanes, gateways: Sequence[Gateway], pods: Sequence[str]) -> None:
-    """TRF-05, for the mesh's own ingress gateways.
+def needs_an_ingress_gateway(
+    requirement: str, planes: ControlPlanes, gateways: Sequence[Gateway], pods: Sequence[str]
+) -> None:
+    """TRF-05 and MTL-05, for the mesh's own ingress gateways.
 
     Args:
+        requirement: Id of the requirement.
         planes: Istio's control planes.
         gateways: The ingress gateways of the mesh, without those that are scaled to 0.
         pods: The reading of all pods.
@@ -104,7 +109,25 @@ def needs_an_ingress_gateway(planes: ControlPlanes, gateways: Sequence[Gateway],
     if not gateways:
         where = "Deployments, DaemonSets and pods of all namespaces"
         idle = any(isinstance(g, Deployment) and g.is_at_zero for plane in planes for g in plane.gateways)
-        raise NotApplicable("TRF-05", IDLE_GATEWAYS if idle else NO_GATEWAY, where=where, evidence=(*planes.evidence, *pods))
+        condition = IDLE_GATEWAYS if idle else NO_GATEWAY
+        raise NotApplicable(requirement, condition, where=where, evidence=(*planes.evidence, *pods))
+
+
+def needs_a_way_in(requirement: str, ingress: Ingress | None, gateways: Sequence[Gateway]) -> Ingress:
+    """MTL-05 sends its requests through an ingress gateway in plain HTTP.
+
+    Args:
+        requirement: Id of the requirement.
+        ingress: An ingress gateway of the mesh that takes them; None where none does.
+        gateways: The ingress gateways of the mesh.
+
+    Raises:
+        NotApplicable: None does.
+    """
+    if ingress is None:
+        where = listed(str(gateway.ref) for gateway in gateways)
+        raise NotApplicable(requirement, NO_WAY_IN, where=where, evidence=readings(*gateways))
+    return ingress
 
 
 def needs_the_gateway_api(asked: Reading, classes: Sequence[GatewayClass]) -> GatewayClass:

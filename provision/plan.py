@@ -37,7 +37,10 @@ ON_CLUSTER: Mapping[str, ProfileOnCluster] = {
         "identity **to every caller outside Kubernetes**. Without the label NEG-03 is *not-evaluated*.",
         63,
     ),
-    "mtls": ProfileOnCluster("", 0),  # reads each proxy a second time; not measured apart
+    "mtls": ProfileOnCluster(
+        "MTL-05 sends requests through the mesh's own ingress gateway, for hosts of its own.",
+        0,
+    ),  # reads each proxy a second time; not measured apart
     "traffic": ProfileOnCluster(
         "TRF-05 sends requests through the mesh's own ingress gateway, for a host of its own.",
         70,

@@ -131,9 +131,9 @@ def ingress_setup(install: Install, test_pods: TestPods, target: Target, setting
 
 
 @given("an ingress gateway in the mesh")
-def ingress_gateway(install: Install) -> None:
+def ingress_gateway(requirement: str, install: Install) -> None:
     planes, gateways = install.istio.planes(), install.istio.ingress_gateways()
-    conditions.needs_an_ingress_gateway(planes, gateways, install.cluster.pods_evidence())
+    conditions.needs_an_ingress_gateway(requirement, planes, gateways, install.cluster.pods_evidence())
 
 
 @given("the Gateway API in the cluster", target_fixture="gateway_class")

@@ -10,3 +10,14 @@ Feature: The suite predicts handshakes rightly
     Given all test pods, with the TLS that their own Envoys are configured to speak
     When every test pod sends a request to every other
     Then each handshake must have ended as predicted
+
+  @requirement:MTL-05 @safety:disruptive
+  Scenario: Every handshake with the mesh's ingress gateway ends as predicted
+    The gateway answers a host of the suite itself, which shows the connections to it. For other hosts it asks the test pods, one
+    each, which shows the connections from it.
+
+    Given an ingress gateway in the mesh
+    And that gateway between the test pods
+    And the TLS that the Envoys of all of them are configured to speak
+    When every test pod sends a request to the gateway, and one goes through it to every test pod
+    Then each handshake must have ended as predicted

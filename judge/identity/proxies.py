@@ -194,6 +194,17 @@ def without_certificate(proxy: ProxyIdentity) -> Problem:
     return problem(proxy, f"it holds no certificate: {listed(proxy.decided_by)}")
 
 
+def cause_of_no_certificate(proxy: ProxyIdentity, pod: Pod | None) -> str:
+    """Cause for which a proxy asks no server for a certificate; empty where it does, or may have no configuration yet.
+
+    Args:
+        proxy: The proxy.
+        pod: Its pod, which is Ready only once Envoy has its configuration; None where it is unknown.
+    """
+    is_configured = pod is not None and pod.ready
+    return "no-certificate-asked-for" if proxy.sds_mode is SdsMode.UNASKED and is_configured else ""
+
+
 # --- how long a certificate may live ---------------------------------------------------------------------------------
 
 

@@ -41,6 +41,7 @@ from judge.identity.proxies import (
     Lifetime,
     ObservedProxies,
     authority_problems,
+    cause_of_no_certificate,
     grammar_problems,
     issuer_problems,
     istiod_problems,
@@ -271,6 +272,7 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
                 said, cause = f"{said}; it lacks the template {lacks.template}: {lacks.why}", cause or lacks.cause
             if proxy.sds_mode is SdsMode.ISTIO_CA and pod is not None:
                 cause = cause or cause_of_no_socket(pod)
+            cause = cause or cause_of_no_certificate(proxy, pod)
             problems.append(problem(proxy, said, cause))
     problems += [
         problem(each.pod, f"it lacks the template {each.template}: {each.why}", each.cause)

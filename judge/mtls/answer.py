@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from facts.finding import Problem
+from facts.finding import Problem, Remark
 from judge.causes import CAUSES, Cause
-from judge.fleet import not_read
+from judge.fleet import not_read, went_away
 from judge.mtls.ends import Ends
 from judge.mtls.handshakes import refusal
 from judge.mtls.prediction import Outcome
@@ -34,6 +34,7 @@ class Answer:
         completed: Number of ways whose handshake completes.
         plain: Number of ways on which plain text goes through.
         unread: Proxies that could not be read.
+        gone: Proxies that went away meanwhile.
         causes: The causes that the refusals name, each once.
         handshakes: Everything that was predicted.
     """
@@ -43,6 +44,7 @@ class Answer:
     completed: int
     plain: int
     unread: tuple[Problem, ...]
+    gone: tuple[Remark, ...]
     causes: tuple[Cause, ...]
     handshakes: Handshakes
 
@@ -74,6 +76,7 @@ def answered(ends: Ends, table: Table) -> Answer:
         completed=completed,
         plain=plain,
         unread=unread,
+        gone=tuple(went_away(ends.mesh.fleet.left_out)),
         causes=tuple(CAUSES[cause] for cause in named),
         handshakes=told(ends, table),
     )

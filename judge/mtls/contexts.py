@@ -12,11 +12,12 @@ from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.redirection import ISTIOS_OWN
 from facts.proxies.envoy import CONNECT_TERMINATE, LEAF, ROOT, Validator
-from facts.proxies.tls.context import MatchKind, NameMatch, TlsContext
+from facts.proxies.tls.context import MatchKind, NameMatch, Socket, TlsContext, expects
 from facts.proxies.tls.inbound import FilterChain, Listener
 from facts.proxies.tls.outbound import Cluster, Destination
 from facts.proxies.tls.proxy import ProxyTls
 from facts.redaction import hides_a_value, prose
+from facts.svid import workload_id
 from judge.findings import Claim, listed, of_nothing, problem
 from judge.fleet import of_proxies
 from judge.identity.sweep import AMBIENTS_WAYPOINT, is_ambients
@@ -44,7 +45,9 @@ class Role(StrEnum):
     """The role in which a proxy uses a context; it decides which names the context has to expect."""
 
     CLIENT = "client"
-    """It expects the names of one service, which are judged with the handshakes."""
+    """It expects the names of one service. Which ones is judged with the handshakes, and that there are some here."""
+    IDLE_CLIENT = "client of a service without endpoints in the mesh"
+    """It may expect any name: Istio knows no service account behind the service."""
     SIDECAR = "sidecar"
     """It expects the trust domains of the mesh, by prefix: Istio writes them into each of a sidecar's listeners."""
     ROUTER = "gateway or waypoint"
@@ -94,12 +97,13 @@ def secrets_are_the_providers(
         (*ends.mesh.all_evidence, *trust_domains.evidence),
     )
     ambients = [Remark(pod.ref, AMBIENTS_WAYPOINT) for pod in waypoints]
-    if not pods:
+    fleet = ends.mesh.fleet_of(pods)
+    if not pods and not fleet.left_out:
         return replace(claim.not_applicable(NO_WORKLOAD), left_out=tuple(ambients))
     finding = of_proxies(
         claim,
         pods,
-        ends.mesh.fleet_of(pods),
+        fleet,
         problems,
         confirmed=f"{contexts} TLS contexts of {len(pods)} proxies use default and ROOTCA of the external socket",
         unclear=unclear,
@@ -123,7 +127,7 @@ def contexts_of(ends: Ends, pods: Iterable[Pod], trust_domains: TrustDomains) ->
         pods: Pods of those to look at; one that was not read has no context.
         trust_domains: Those whose workloads are peers.
     """
-    review = _Review(trust_domains.names)
+    review = _Review(ends, trust_domains.names)
     problems: list[Problem] = []
     contexts = 0
     for pod in pods:
@@ -165,7 +169,8 @@ def _together(parts: Sequence[_Judged]) -> _Judged:
 class _Review:
     """The contexts of a fleet. What several proxies share is judged once."""
 
-    def __init__(self, trust_domains: tuple[str, ...]) -> None:
+    def __init__(self, ends: Ends, trust_domains: tuple[str, ...]) -> None:
+        self._ends = ends
         self._trust_domains = trust_domains
         self._listeners: dict[tuple[int, bool], _Judged] = {}
         self._views: dict[int, _Judged] = {}
@@ -176,7 +181,8 @@ class _Review:
         inbound, outbound = (id(proxy.listeners), is_gateway), id(proxy.destinations)
         if inbound not in self._listeners:
             contexts = _of_servers(proxy.listeners, is_gateway=is_gateway)
-            self._listeners[inbound] = self._judged(contexts, Role.ROUTER if is_gateway else Role.SIDECAR)
+            role = Role.ROUTER if is_gateway else Role.SIDECAR
+            self._listeners[inbound] = self._judged((place, context, role) for place, context in contexts)
         if outbound not in self._views:
             self._views[outbound] = _together([self._of_destination(each) for each in proxy.destinations])
         return _together([self._listeners[inbound], self._views[outbound]])
@@ -184,13 +190,24 @@ class _Review:
     def _of_destination(self, destination: Destination) -> _Judged:
         key = id(destination)
         if key not in self._destinations:
-            self._destinations[key] = self._judged(_of_clients(destination.cluster), Role.CLIENT)
+            spoken = {id(socket) for socket in self._spoken_to_peers(destination)}
+            self._destinations[key] = self._judged(
+                (f"cluster {destination.cluster.name}", context, Role.CLIENT if id(socket) in spoken else Role.IDLE_CLIENT)
+                for socket, context in _of_clients(destination.cluster)
+            )
         return self._destinations[key]
 
-    def _judged(self, contexts: Iterable[tuple[str, TlsContext]], role: Role) -> _Judged:
+    def _spoken_to_peers(self, destination: Destination) -> Iterator[Socket]:
+        """The transports that a client speaks to pods with a proxy."""
+        for endpoint in destination.endpoints:
+            pod = self._ends.at(endpoint.address)
+            if pod is not None and pod.is_injected:
+                yield destination.socket_to(endpoint)
+
+    def _judged(self, contexts: Iterable[tuple[str, TlsContext, Role]]) -> _Judged:
         found: dict[Defect, list[str]] = defaultdict(list)
         count = 0
-        for place, context in contexts:
+        for place, context, role in contexts:
             count += 1
             for defect in defects(context, self._trust_domains, role):
                 found[defect].append(place)
@@ -209,13 +226,13 @@ def _of_servers(listeners: Iterable[Listener], *, is_gateway: bool) -> Iterator[
                 yield f"listener {listener.name}, {named(port or ANY_OTHER)}", chain.socket.tls
 
 
-def _of_clients(cluster: Cluster) -> Iterator[tuple[str, TlsContext]]:
+def _of_clients(cluster: Cluster) -> Iterator[tuple[Socket, TlsContext]]:
     for match in cluster.matches:
         # Istio's own match for peers is the one that goes by their tlsMode.
-        if match.socket.tls and (any(key == "tlsMode" for key, _ in match.labels) or _is_istios(match.socket.tls)):
-            yield f"cluster {cluster.name}", match.socket.tls
-    if cluster.socket.tls and _is_istios(cluster.socket.tls):
-        yield f"cluster {cluster.name}", cluster.socket.tls
+        if match.socket.tls and (any(key == "tlsMode" for key, _ in match.labels) or match.socket.tls.is_of_the_mesh):
+            yield match.socket, match.socket.tls
+    if cluster.socket.tls and cluster.socket.tls.is_of_the_mesh:
+        yield cluster.socket, cluster.socket.tls
 
 
 def _is_for_clients_of_the_mesh(chain: FilterChain, context: TlsContext, *, is_gateway: bool) -> bool:
@@ -223,10 +240,6 @@ def _is_for_clients_of_the_mesh(chain: FilterChain, context: TlsContext, *, is_g
     if chain.is_for_the_mesh or context.certificate == LEAF or context.validation == ROOT:
         return True
     return not is_gateway and not context.certificate.startswith(OF_OTHERS)
-
-
-def _is_istios(context: TlsContext) -> bool:
-    return context.certificate == LEAF or context.validation == ROOT or context.sni.startswith("outbound_.")
 
 
 def defects(context: TlsContext, trust_domains: Collection[str], role: Role) -> list[Defect]:
@@ -241,21 +254,34 @@ def defects(context: TlsContext, trust_domains: Collection[str], role: Role) -> 
     if context.certificate != LEAF:
         instead = f"present {context.certificate} instead of the secret {LEAF}" if context.certificate else "present nothing"
         found.append((instead, "tls-context-replaced"))
+    is_client = role in (Role.CLIENT, Role.IDLE_CLIENT)
     has_own = context.inline.validator is not Validator.NONE
     if context.validation != ROOT:
         own = "authorities of their own" if has_own else "nothing"
         by = f"the secret {context.validation}" if context.validation else own
-        found.append((f"validate peers with {by} instead of the secret {ROOT}", "foreign-authority-trusted"))
+        checks_nothing = is_client and not (context.validation or has_own)
+        cause = "server-not-verified" if checks_nothing else "foreign-authority-trusted"
+        found.append((f"validate peers with {by} instead of the secret {ROOT}", cause))
     elif has_own:
         found.append((f"have authorities of their own beside the secret {ROOT}", "foreign-authority-trusted"))
+    if context.accepts_invalid:
+        cause = "server-not-verified" if is_client else "foreign-authority-trusted"
+        found.append(("accept certificates that do not verify", cause))
     if context.sources and context.sources != {EXTERNAL}:
         said = f"ask {listed(context.sources)} for their secrets, not the external socket ({EXTERNAL})"
         found.append((said, "tls-context-replaced"))
-    if role is not Role.CLIENT:
+    if role is Role.CLIENT and any(expects(context.names, [stranger_of(domain)]) for domain in trust_domains):
+        found.append(("accept a server of any name", "server-not-verified"))
+    if not is_client:
         if not context.demands_certificate:
             found.append(("let clients in without a certificate", "client-certificate-not-required"))
         found += _of_names(context.names, trust_domains, role)
     return found
+
+
+def stranger_of(trust_domain: str) -> str:
+    """The SPIFFE ID of a workload that no service has: Kubernetes allows no such names."""
+    return workload_id(trust_domain, "-", "-")
 
 
 def _of_names(names: Sequence[NameMatch], trust_domains: Collection[str], role: Role) -> list[Defect]:
@@ -270,7 +296,9 @@ def _of_names(names: Sequence[NameMatch], trust_domains: Collection[str], role: 
         names_told = prose(names_told)
     said = [f"accept clients by {names_told}, beyond {listed(within)}"] if beyond else []
     said += [f"do not accept clients by the prefix {prefix}" for prefix in missing]
-    return [(each, "trust-domain-differs") for each in said]
+    # Names of a whole trust domain are Istio's; one that is narrower somebody wrote, to let in certain clients alone.
+    is_narrower = not beyond and not any(n.text in within for n in names)
+    return [(each, "clients-restricted-by-name" if is_narrower else "trust-domain-differs") for each in said]
 
 
 def _unused(ends: Ends, pod: Pod) -> list[Problem]:

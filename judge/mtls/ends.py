@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.redirection import Redirection, redirection_of
 from facts.proxies.envoy import ROOT
-from facts.proxies.identity import Fleet
+from facts.proxies.identity import Fleet, PodRef
 from facts.proxies.tls.context import PLAIN, Layer, Socket, TlsContext, expects
 from facts.proxies.tls.inbound import Connection
 from facts.proxies.tls.proxy import ProxyTls, TlsOfFleet
@@ -61,13 +61,18 @@ class MeshTls:
         read = tuple(p for p in self.identities.proxies if p.pod.uid not in {*failed, *gone})
         return Fleet(read, tuple(u for u in failed.values() if u.pod.uid not in gone), tuple(gone.values()))
 
-    def fleet_of(self, pods: Iterable[Pod]) -> Fleet:
-        """Some of the proxies, with all that went away."""
+    def fleet_of(self, pods: Iterable[Pod], gone: Callable[[PodRef], bool] = lambda _pod: True) -> Fleet:
+        """Some of the proxies, with those that went away.
+
+        Args:
+            pods: The pods of those that are wanted. What went away is not among the pods of the mesh any more.
+            gone: Tells of a pod that went away whether it would be one of them.
+        """
         fleet, wanted = self.fleet, {pod.uid for pod in pods}
         return Fleet(
             tuple(p for p in fleet.proxies if p.pod.uid in wanted),
             tuple(u for u in fleet.unread if u.pod.uid in wanted),
-            fleet.left_out,
+            tuple(left for left in fleet.left_out if gone(left.pod)),
         )
 
     @property

@@ -57,12 +57,13 @@ def gateways_use_their_identities(
     )
     ambients = [Remark(pod.ref, AMBIENTS_WAYPOINT) for pod in waypoints]
     # A refusal is one also where an end of the way is a waypoint of ambient mode.
-    if not pods and not rows:
+    fleet = ends.mesh.fleet_of(pods, gone=lambda pod: pod.is_gateway)
+    if not pods and not rows and not fleet.left_out:
         return replace(claim.not_applicable(NO_GATEWAY_OR_WAYPOINT), left_out=tuple(ambients))
     finding = of_proxies(
         claim,
         pods,
-        ends.mesh.fleet_of(pods),
+        fleet,
         [*problems, *(refusal(ends, row) for row in rows), *(_idle(ends, pod) for pod in idle)],
         confirmed=f"{contexts} TLS contexts of {len(gateways)} gateways use the secrets, and no peer refuses them",
         left_out=[*unused, *ambients],
@@ -87,4 +88,4 @@ def _idle(ends: Ends, pod: Pod) -> Problem:
         "no listener and no destination in its configuration uses mutual TLS, so that its Envoy asks for no certificate and"
         " holds none; its socket has nothing to do with it"
     )
-    return Problem(pod.ref, said, "mutual-tls-disabled", readings(ends.tls[pod.uid], pod))
+    return Problem(pod.ref, said, "no-certificate-asked-for", readings(ends.tls[pod.uid], pod))

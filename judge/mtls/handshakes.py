@@ -44,7 +44,8 @@ def handshakes_complete(ends: Ends, table: Table, meant: Meant = NOTHING_DECLARE
         f"{counted(table.ways)} between {len(table.classes)} classes of proxies",
         ends.mesh.all_evidence,
     )
-    if not pods:
+    fleet = ends.mesh.fleet_of(pods)
+    if not pods and not fleet.left_out:
         return claim.not_applicable(NO_WORKLOAD)
     is_open = any(not row.is_closed for row in table.rows)
     done = sum(row.ways for row in table.rows if row.prediction.outcome is Outcome.COMPLETED)
@@ -52,7 +53,7 @@ def handshakes_complete(ends: Ends, table: Table, meant: Meant = NOTHING_DECLARE
     finding = of_proxies(
         claim,
         pods,
-        ends.mesh.fleet_of(pods),
+        fleet,
         [refusal(ends, row) for row in refused_by_identity(table)],
         confirmed=f"the handshake completes on {counted(done)}; plain text goes through on {counted(plain)}",
         notes=[refusal(ends, row) for row in by_policy],
@@ -114,7 +115,8 @@ def cause_of(ends: Ends, row: Row) -> str:
         case Refusal.NOT_YET:
             return "issuer-clock-off" if ends.identities[other.uid].sds_mode in FROM_TELEPORT else ""
         case Refusal.MISSING:
-            return "tls-context-replaced"
+            # A user's own TLS shows the mesh no certificate, and no filter is to blame.
+            return "tls-context-replaced" if way.socket.tls and way.socket.tls.is_of_the_mesh else ""
     return ""
 
 
@@ -146,5 +148,6 @@ def _of_name(ends: Ends, row: Row, other: PodRef) -> str:
         return "identity-template-without-sa" if lacks_sa else ""
     # The name is the pod's own, so the other side expects something else: another trust domain, or names of its own.
     within = f"spiffe://{domain}/"
-    same_domain = any(each.text.startswith(within) for each in row.names_expected)
-    return "expected-names-differ" if same_domain else "trust-domain-differs"
+    if not any(each.text.startswith(within) for each in row.names_expected):
+        return "trust-domain-differs"
+    return "expected-names-differ" if row.prediction.side is Side.CLIENT else "clients-restricted-by-name"

@@ -45,7 +45,8 @@ def predictions_are_right(ends: Ends, seen: Sequence[SeenHandshake]) -> Finding:
             continue
         outcomes = [p for p in predicted if isinstance(p, Prediction)]
         told = " or ".join(sorted(map(str, outcomes)))
-        # A port of a pod can be behind several services; the ledger's connection went over one of them.
+        # A port of a pod can be behind several services, and a gateway can have several pods; the ledger's connection went
+        # over one of them.
         if any(each.ended in BORNE_OUT[p.outcome] for p in outcomes):
             held.append(Remark(each.server, f"{each.client}, port {each.port}: {told}"))
         else:
@@ -63,16 +64,20 @@ def _problem(seen: SeenHandshake, said: str) -> Problem:
 
 
 def predicted_ways(ends: Ends, seen: SeenHandshake) -> list[Prediction | Unpredictable]:
-    """The predictions for one pair of pods and a port, one for each way there; none where no cluster leads there."""
-    client, server = ends.pods.get(seen.client.uid), ends.pods.get(seen.server.uid)
+    """The predictions for one entry of a ledger, one for each way that it may be; none where no cluster leads there."""
+    return [each for client, server in seen.pairs for each in _between(ends, client.uid, server.uid, seen.port)]
+
+
+def _between(ends: Ends, client_uid: str, server_uid: str, port: int) -> list[Prediction | Unpredictable]:
+    client, server = ends.pods.get(client_uid), ends.pods.get(server_uid)
     if server is None or client is None:
         return []
     if client.is_injected and client.uid not in ends.tls:
         return [Unpredictable.UNREAD]
-    sockets = [PLAIN] if not client.is_injected else _sockets(ends, client.uid, server.ip, seen.port)
+    sockets = [PLAIN] if not client.is_injected else _sockets(ends, client.uid, server.ip, port)
     found: list[Prediction | Unpredictable] = []
     for socket in dict.fromkeys(sockets):
-        far = ends.server(server, seen.port, socket) if server.is_injected else Server(PLAIN, None)
+        far = ends.server(server, port, socket) if server.is_injected else Server(PLAIN, None)
         if isinstance(far, Unpredictable):
             found.append(far)
         else:

@@ -138,7 +138,7 @@ class _Counting:
         self._far_sides: dict[int, _FarSide] = {}
         self._shapes: dict[int, Socket] = {}
         self._same_shape: dict[Socket, Socket] = {}
-        self._predictions: dict[tuple[int, int, int, int, bool], Prediction | Unpredictable] = {}
+        self._predictions: dict[tuple[int, int, int, int, bool, bool], Prediction | Unpredictable] = {}
 
     def count(self, group: _Group) -> None:
         """Counts the ways of a group of clients to their destination."""
@@ -207,7 +207,8 @@ class _Counting:
         return _FarSide(tuple(fars), others)
 
     def _predicted(self, of: ProxyClass, far: _Far) -> Prediction | Unpredictable:
-        key = (of.number, id(self._shape(far.socket)), far.unit.of, id(far.server.socket), far.is_expected)
+        of_mesh = far.socket.tls is not None and far.socket.tls.is_of_the_mesh  # its server name tells, among other things
+        key = (of.number, id(self._shape(far.socket)), far.unit.of, id(far.server.socket), far.is_expected, of_mesh)
         if key not in self._predictions:
             self._predictions[key] = predict(Client(far.socket, of.peer, far.is_expected), far.server)
         return self._predictions[key]

@@ -68,7 +68,8 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
     claim = Claim(
         "MTL-02", "no inbound port of an injected workload to take plain text", f"{len(judged)} pods", ends.mesh.all_evidence
     )
-    if not judged:
+    fleet = ends.mesh.fleet_of(judged, gone=lambda pod: not pod.is_gateway and pod.namespace not in meant.plain)
+    if not judged and not fleet.left_out:
         return claim.not_applicable(ALL_PLAIN if plain else NO_WORKLOAD)
     damaged = [each for pod in read for each in _damaged(ends, pod)]
     unconfigured = [each for pod in read for each in not_configured(ends, pod)]
@@ -76,7 +77,7 @@ def no_port_takes_plain_text(ends: Ends, meant: Meant = NOTHING_DECLARED, withou
     return of_proxies(
         claim,
         judged,
-        ends.mesh.fleet_of(judged),
+        fleet,
         problems,
         confirmed=f"{ports} ports of {len(read)} pods take TLS only",
         unclear=[*damaged, *unconfigured],
@@ -149,12 +150,13 @@ def nothing_is_sent_in_plain_text(ends: Ends, table: Table, without: Collection[
         f"{counted(table.ways)} between {len(pods)} proxies",
         ends.mesh.all_evidence,
     )
-    if not pods:
+    fleet = ends.mesh.fleet_of(pods)
+    if not pods and not fleet.left_out:
         return claim.not_applicable(NO_WORKLOAD)
     finding = of_proxies(
         claim,
         pods,
-        ends.mesh.fleet_of(pods),
+        fleet,
         problems,
         confirmed=f"TLS alone is spoken to workloads of the mesh ({counted(table.ways - closed - to_gateways)})",
         unclear=[] if is_open else nothing_decided(claim, table),

@@ -42,10 +42,20 @@ class Unpredictable(StrEnum):
     UNREAD = "a proxy that could not be read"
     TUNNEL = "a tunnel of ambient mode"
     OTHER_TRANSPORT = "a transport other than TLS and plain text"
+    OTHER_TLS = "an application's own TLS, which a user configured"
     OTHER_SECRET = "certificates or authorities other than those of the mesh"
+    LENIENT = "a proxy that is configured to accept certificates that do not verify"
 
 
-NO_SERVER = frozenset({Unpredictable.PASSTHROUGH, Unpredictable.NO_POD, Unpredictable.NO_PROXY, Unpredictable.NO_LISTENER})
+NO_SERVER = frozenset(
+    {
+        Unpredictable.PASSTHROUGH,
+        Unpredictable.NO_POD,
+        Unpredictable.NO_PROXY,
+        Unpredictable.NO_LISTENER,
+        Unpredictable.OTHER_TLS,
+    }
+)
 """The kinds of ways at whose far end no proxy of the mesh takes a handshake."""
 
 
@@ -115,6 +125,9 @@ def predict(client: Client, server: Server) -> Prediction | Unpredictable:
     if offered is None:
         takes_it = server.socket is not None and taken is None
         return GOES_PLAIN if takes_it else refused(Side.SERVER, Refusal.PLAIN_AGAINST_TLS)
+    if taken is None and not offered.is_of_the_mesh:
+        # The server's proxy, if there is one, passes it on to the application, or has no chain for it.
+        return Unpredictable.OTHER_TLS
     if client.peer is None:
         return Unpredictable.OTHER_SECRET
     return _handshake(client, client.peer, offered, server.peer, taken)
@@ -137,14 +150,14 @@ def _handshake(
     if called.standing is Standing.ABSENT or _has_nothing(checks_client):
         return refused(Side.SERVER, Refusal.SILENT)
     if refusal := objection(called, checks_server, name_fits=client.expects_peer):
-        return refused(Side.CLIENT, refusal)
+        return Unpredictable.LENIENT if offered.accepts_invalid else refused(Side.CLIENT, refusal)
     if not offered.certificate:
         return refused(Side.SERVER, Refusal.MISSING) if taken.demands_certificate else COMPLETES
     name_fits = not taken.names or taken.names in caller.fits
     # Envoy asks for a certificate wherever it has something to validate it with, and refuses a bad one even where it
     # would have taken none.
     if refusal := objection(caller, checks_client, name_fits=name_fits):
-        return refused(Side.SERVER, refusal)
+        return Unpredictable.LENIENT if taken.accepts_invalid else refused(Side.SERVER, refusal)
     return COMPLETES
 
 

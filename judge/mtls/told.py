@@ -119,12 +119,14 @@ class Cell:
 
     Attributes:
         outcome: The outcome.
+        reason: Why it is refused; None unless it is.
         said: The outcome in words, with the side that refuses and why.
         declared_closed: The owner has declared that no way has to be open here.
         ways: Number of ways.
     """
 
     outcome: Outcome
+    reason: Refusal | None
     said: str
     declared_closed: bool
     ways: int
@@ -168,11 +170,11 @@ class Handshakes:
 
     def between(self, client: int, server: int) -> tuple[Cell, ...]:
         """What the ways from one class to another come to; the worst first. Ports and transports do not matter."""
-        ways: Counter[tuple[Outcome, str, bool]] = Counter()
+        ways: Counter[tuple[Outcome, Refusal | None, str, bool]] = Counter()
         for p in self.pairs:
             if (p.client, p.server) == (client, server):
                 said = f"the {p.refused_by} refuses: {p.reason}" if p.refused_by else p.outcome.value
-                ways[p.outcome, said, p.declared_closed] += p.ways
+                ways[p.outcome, p.reason, said, p.declared_closed] += p.ways
         return tuple(Cell(*key, number) for key, number in ways.items())
 
 

@@ -231,22 +231,24 @@ _NAMESPACED = (
     ),
 )
 
+_THROUGH_THE_GATEWAY = frozenset({"mtls", "traffic"})
+
 _DISRUPTIVE = (
     Needed(
         Role.DISRUPTIVE,
         (_LIST,),
         _CORE,
         ("services",),
-        "finds the port of the mesh's own ingress gateway (TRF-05)",
-        profiles=frozenset({"traffic"}),
+        "finds the port of the mesh's own ingress gateway (MTL-05, TRF-05)",
+        profiles=_THROUGH_THE_GATEWAY,
     ),
     Needed(
         Role.DISRUPTIVE,
         (_CREATE, _PATCH),
         _NETWORKING,
         ("gateways",),
-        "opens the mesh's own ingress gateway for a host of the suite (TRF-05)",
-        profiles=frozenset({"traffic"}),
+        "opens the mesh's own ingress gateway for hosts of the suite (MTL-05, TRF-05)",
+        profiles=_THROUGH_THE_GATEWAY,
     ),
     Needed(
         Role.DISRUPTIVE,

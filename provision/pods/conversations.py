@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from facts.kubernetes.objects import Pod
 from facts.traffic.addresses import with_port
-from facts.traffic.handshakes import SeenHandshake
-from facts.traffic.ledger import Exchange
+from facts.traffic.handshakes import SeenHandshake, seen_at_gateway, seen_behind_gateway
+from facts.traffic.ledger import Exchange, Ledger, Outcome
 from observe.kubernetes.cluster import Cluster
 from observe.readings import at_once
-from observe.traffic.requests import exchange, handshakes_with
+from observe.traffic.requests import ask, exchange, handshakes_with
 from observe.wait import NotYet, Pace, eventually
 from provision.names import HTTP, TCP
 from provision.pods.clients_and_servers import TestPods
+from provision.pods.gateway_handshakes import OUTSIDE, OpenGateway
 from provision.pods.ingress_access import IngressAccess
 
 
@@ -85,6 +86,30 @@ class Conversations:
             return handshakes_with(self._cluster, pods[client], servers)
 
         return tuple(seen for found in at_once(of, names) for seen in found)
+
+    def over_gateway(self, opened: OpenGateway) -> tuple[SeenHandshake, ...]:
+        """Let every test pod send a request to a gateway, and one from outside go through it to every test pod.
+
+        Returns:
+            How each connection to the gateway ended, then each from it.
+
+        Raises:
+            CouldNotTell: A test pod is not Ready in time, or a client does not run.
+        """
+        names = self._test_pods.names()
+        pods = dict(zip(names, self._test_pods.ready(*names), strict=True))
+        gateway = [pod.ref for pod in opened.pods]
+
+        def ask_for(client: str, host: str) -> Ledger:
+            return ask(self._cluster, pods[client], [opened.url], host=host)
+
+        to_it = dict(zip(names, at_once(lambda name: ask_for(name, opened.own_host), names), strict=True))
+        denies = to_it[OUTSIDE].requests[0].outcome is Outcome.DENIED
+        over_it = zip(names, at_once(lambda name: ask_for(OUTSIDE, opened.hosts[name]), names), strict=True)
+        return (
+            *(seen_at_gateway(ledger, pods[name].ref, gateway, opened.port) for name, ledger in to_it.items()),
+            *(seen_behind_gateway(each, gateway, pods[name].ref, HTTP, gateway_denies=denies) for name, each in over_it),
+        )
 
     def until_none_arrives(self, client: str, server: str, *, count: int, pace: Pace) -> Conversation:
         """Repeat `over_http` until none of the requests reaches the server, and keep the last conversation.

@@ -145,12 +145,20 @@ class IngressSetup:
                 raise NotYet(f"{self.server.ref} has no policy for {access.principal}")
 
         eventually(f"the gateway is open for {access.host}", look, self.pace)
-        eventually(f"{self.client.ref} can connect to {access.url}", lambda: self._connect(access), self.pace)
+        eventually(
+            f"{self.client.ref} can connect to {access.url}",
+            lambda: must_connect(self.cluster, self.client, access.url),
+            self.pace,
+        )
 
-    def _connect(self, access: IngressAccess) -> None:
-        """Open a connection and close it: a node learns of a new Service and of its pods with a delay."""
-        address = urlsplit(access.url)
-        argv = ["python3", "-c", CONNECT, str(address.hostname), str(address.port)]
-        done = self.cluster.execute(self.client.ref, CONTAINER, argv)
-        if done.exit_code:
-            raise NotYet(done.stderr.strip().rpartition("\n")[2] or f"exit code {done.exit_code}")
+
+def must_connect(cluster: Cluster, client: Pod, url: str) -> None:
+    """Open a connection and close it: a node learns of a new Service and of its pods with a delay.
+
+    Raises:
+        NotYet: There is none.
+    """
+    address = urlsplit(url)
+    done = cluster.execute(client.ref, CONTAINER, ["python3", "-c", CONNECT, str(address.hostname), str(address.port)])
+    if done.exit_code:
+        raise NotYet(done.stderr.strip().rpartition("\n")[2] or f"exit code {done.exit_code}")

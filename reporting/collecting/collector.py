@@ -21,11 +21,11 @@ import pytest
 from _pytest._code.code import TerminalRepr
 from pytest_bdd.parser import Scenario, Step
 
-from facts.catalogue import Level
+from facts.catalogue import About, Level
 from facts.errors import ConformanceError, CouldNotTell, NotApplicable
-from facts.finding import Finding, Violated
+from facts.finding import Finding, Holds, Violated
 from judge.findings import Claim
-from judge.verdict import Ending
+from judge.verdict import Ending, Verdict
 from reporting.assemble import RunPlan, assemble
 from reporting.collecting.endings import ending_of, failed_in_shared_fixture, told
 from reporting.collecting.feature_files import FeatureModule, marks_of, planned
@@ -79,7 +79,8 @@ class Collector:
         self._interruptions = contextlib.ExitStack()
         self._terminal_is_gone = False
         self._shared_error: BaseException | None = None
-        self._only_findings: set[str] = set()
+        self._softened: dict[str, str] = {}
+        """The word for each scenario that found something, none of which fails the run, by node id."""
 
     @property
     def run_id(self) -> str:
@@ -317,8 +318,8 @@ class Collector:
             self.recorder.run_error(f"clean-up of {', '.join(map(repr, fixtures))} failed: {told(error)}")
         else:
             ending, reason = self._end_step(error)
-            if call.when == "call" and isinstance(error, Violated) and self._is_only_a_finding(error.finding):
-                self._only_findings.add(item.nodeid)
+            if call.when == "call" and isinstance(error, Violated) and (word := self._softer_word(item.nodeid)):
+                self._softened[item.nodeid] = word
             if ending is Ending.NOT_APPLICABLE:
                 where = str(item.path), item.reportinfo()[1] or 0
                 report.outcome, report.longrepr = "skipped", (*where, self.recorder.told(reason))
@@ -332,15 +333,28 @@ class Collector:
         premises = {r.id for r in self._chosen if r.premise} if self._plan.scope.cluster == EXISTING else set()
         return "a premise of this run is not met" if error.finding.requirement in premises else ""
 
-    def _is_only_a_finding(self, finding: Finding) -> bool:
-        level = next((r.level for r in self._chosen if r.id == finding.requirement), Level.MUST)
-        return level is Level.SHOULD and not self._plan.strict
+    def _softer_word(self, nodeid: str) -> str:
+        """The word for what a scenario found, in place of pytest's `failed`; empty where any of it fails the run."""
+        found = next(scenario.all_findings for scenario in self.recorder.scenarios if scenario.id == nodeid)
+        words = {self._word_of(finding) for finding in found if finding.holds is Holds.NO}
+        return "" if "" in words else FINDING if FINDING in words else Verdict.WAIVED.value
+
+    def _word_of(self, finding: Finding) -> str:
+        """The word for a negative finding that does not fail the run; empty for one that does."""
+        judged = next((r for r in self._chosen if r.id == finding.requirement), None)
+        if judged is None:
+            return ""
+        waiver = self._plan.waivers.get(judged.id)
+        if waiver is not None and not waiver.expired and judged.about is About.INSTALL:
+            return Verdict.WAIVED.value
+        return FINDING if judged.level is Level.SHOULD and not self._plan.strict else ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
-        """Counts a SHOULD that does not hold as what it is: pytest's own word `failed` would deny the exit code."""
-        if report.when == "call" and report.failed and report.nodeid in self._only_findings:
-            return "findings", LOOKS[FINDING][0], (FINDING.upper(), {"yellow": True})
+        """Counts a SHOULD that does not hold, or what a waiver accepts, as what it is: `failed` would deny the exit code."""
+        word = self._softened.get(report.nodeid)
+        if word and report.when == "call" and report.failed:
+            return "findings" if word == FINDING else word, LOOKS[word][0], (word.upper(), {"yellow": True})
         return None
 
     def pytest_runtest_logfinish(self) -> None:

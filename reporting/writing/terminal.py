@@ -33,6 +33,7 @@ from reporting.writing.words import (
     way_on,
     word_of,
     word_of_cause,
+    word_of_way,
 )
 
 Line = tuple[str, Mapping[str, bool]]
@@ -137,7 +138,7 @@ def _handshakes(report: Report) -> Iterator[Line]:
     for pair in told.refused[:PAIRS]:
         port = f"port {pair.port}" if pair.port else "any other port"
         why = f"the {pair.refused_by} refuses: {pair.reason}"
-        yield _signed("fail", f"class {pair.client} to class {pair.server}, {port}: {why}")
+        yield _signed(word_of_way(pair.outcome, pair.reason), f"class {pair.client} to class {pair.server}, {port}: {why}")
         yield f"    {pair.ways} ways, such as {pair.examples[0]}{f'; cause: {pair.cause}' if pair.cause else ''}", {}
     if len(told.refused) > PAIRS:
         yield f"    and {len(told.refused) - PAIRS} more in report.json", {}

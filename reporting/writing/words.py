@@ -10,6 +10,7 @@ from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Holds
 from facts.masks import lines
 from judge.guide_defects import Presence, ToldDefect
+from judge.mtls.peers import BY_IDENTITY, Refusal
 from judge.mtls.prediction import Outcome
 from judge.mtls.told import Cell
 from judge.verdict import Authority, Ending, Judged, Result, Verdict, is_failed_proof
@@ -376,8 +377,21 @@ def scope_in_words(scope: Scope) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def word_of_cell(cell: Cell) -> str:
-    """The word whose look an outcome of handshakes has."""
-    if cell.declared_closed:
+def word_of_way(outcome: Outcome, reason: Refusal | None, *, declared_closed: bool = False) -> str:
+    """The word whose look an outcome of handshakes has, which is that of what MTL-03 or MTL-04 makes of it.
+
+    Args:
+        outcome: The outcome.
+        reason: Why it is refused; None unless it is.
+        declared_closed: The owner has declared that no way has to be open there.
+    """
+    if declared_closed:
         return "not-applicable"
-    return {Outcome.COMPLETED: "pass", Outcome.PLAIN: "finding", Outcome.REFUSED: "fail"}[cell.outcome]
+    if outcome is Outcome.REFUSED:
+        return "fail" if reason in BY_IDENTITY else FINDING
+    return "pass" if outcome is Outcome.COMPLETED else FINDING
+
+
+def word_of_cell(cell: Cell) -> str:
+    """The word whose look a cell of the matrix of handshakes has."""
+    return word_of_way(cell.outcome, cell.reason, declared_closed=cell.declared_closed)

@@ -257,6 +257,32 @@ def test_a_should_that_fails_is_a_finding_unless_strict(passing: Project) -> Non
     assert re.search(r"^3: 2 pass · 1 fail · \d+s · exit 1$", strict.text, re.MULTILINE)
 
 
+def test_pytests_own_words_say_of_what_a_waiver_accepts_that_it_is_waived(passing: Project) -> None:
+    passing.scenario("Then A-1 is violated", name="a1.feature")
+
+    waived = passing.run("features", "--waive", "A-1")
+    assert (waived.verdicts["A-1"], waived.result.ret) == ("waived", 7)
+    assert re.search(r"=== 1 passed, 1 waived in ", waived.text)
+    assert "FAILED" not in waived.text
+    assert "=== FAILURES ===" not in waived.text
+    strict = passing.run("features", "--waive", "A-3", "--strict-findings")
+    assert "1 failed, 1 passed" in strict.text
+
+
+def test_a_scenario_that_also_found_something_that_no_waiver_accepts_is_failed(passing: Project) -> None:
+    passing.scenario("Then A-1 and A-2 are violated", tags="@requirement:A-1 @requirement:A-2", name="a1.feature")
+    passing.steps("""
+@then("A-1 and A-2 are violated")
+def _(recorder):
+    found = [finding(each, Holds.NO, reading(recorder, each)) for each in ("A-1", "A-2")]
+    for each in found:
+        recorder.conclude(each)
+    raise Violated(found[0])
+""")
+    assert "1 failed, 1 passed" in passing.run("features", "--waive", "A-1").text
+    assert "1 waived" in passing.run("features", "--waive", "A-1,A-2").text
+
+
 def test_each_run_has_its_directory_and_latest_is_the_last(passing: Project) -> None:
     first = passing.run().report.run_id
     second = passing.run().report.run_id

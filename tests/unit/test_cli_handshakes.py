@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import cli
-from facts.proxies.identity import Fleet
+from facts.proxies.identity import Fleet, LeftOut
 from facts.proxies.tls.proxy import TlsOfFleet
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload, mesh
@@ -27,6 +27,7 @@ class Asking:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
         self.read: list[list[str]] = []
+        self.gone: tuple[LeftOut, ...] = ()
 
     def __call__(self, *arguments: str, of: tuple[Workload, ...]) -> tuple[int, str]:
         """The exit code, and what was printed."""
@@ -45,10 +46,12 @@ class Asking:
         return int(end.value.code or 0), printed.out + printed.err
 
     def _of(self, kind: Any, whole: Any, pods: Any) -> Any:
-        uids = {pod.uid for pod in pods}
+        uids = {pod.uid for pod in pods} - {left.pod.uid for left in self.gone}
         self.read.append([pod.name for pod in pods])
         return kind(
-            tuple(p for p in whole.proxies if p.pod.uid in uids), tuple(u for u in whole.unread if u.pod.uid in uids)
+            tuple(p for p in whole.proxies if p.pod.uid in uids),
+            tuple(u for u in whole.unread if u.pod.uid in uids),
+            self.gone,
         )
 
 
@@ -93,6 +96,28 @@ def test_what_was_not_read_is_not_determined(asking: Asking) -> None:
     code, said = asking("--from", "shop/a", "--to", "shop/b", of=(A, replace(B, configured=False)))
     assert code == 6
     assert "? Pod shop/b: the suite could not read it" in said
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_pod_that_went_away_before_it_was_read_is_not_determined(asking: Asking, name: str) -> None:
+    gone = next(pod for pod in mesh(A, B).pods if pod.name == name)
+    asking.gone = (make.left_out(of=gone),)
+    code, said = asking("--from", "shop/a", "--to", "shop/b", of=(A, B))
+    assert code == 6
+    assert f"? Pod shop/{name}: {make.GONE}" in said
+    assert "run again when the workloads are not being rolled out" in said
+    assert "no Service" not in said
+    code, said = asking("--json", "--from", "shop/a", "--to", "shop/b", of=(A, B))
+    assert (code, [gone["subject"]["name"] for gone in json.loads(said)["gone"]]) == (6, [name])
+
+
+def test_what_went_away_keeps_nothing_else_from_being_told(asking: Asking) -> None:
+    gone = next(pod for pod in mesh(A, B, Workload("c")).pods if pod.name == "c")
+    asking.gone = (make.left_out(of=gone),)
+    code, said = asking(of=(A, B, Workload("c")))
+    assert code == 0
+    assert f"? Pod shop/c: {make.GONE}" in said
+    assert "they can: 4 ways with mutual TLS" in said
 
 
 def test_a_way_that_no_service_opens_is_not_determined(asking: Asking) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from facts.document import damaged, mappings, maybe, need, texts
 from facts.masks import KEY, LEAF, NAME, Fields, Items, NamesIn, at, merged, only
-from facts.proxies.envoy import AUTHORITIES, Validator, parse_authorities
+from facts.proxies.envoy import AUTHORITIES, ROOT, Validator, parse_authorities
+from facts.proxies.envoy import LEAF as OWN
 from facts.proxies.tls.regex import parse_regex
 from facts.redaction import beginning
 from facts.svid import Certificate
@@ -110,6 +111,7 @@ class TlsContext:
         validation: Secret with which peers are validated, e.g. ``ROOTCA``; empty where no SDS server supplies it.
         sources: Where these secrets come from: a cluster such as ``sds-grpc``, or ``ads``.
         inline: Authorities that the context holds itself.
+        accepts_invalid: It also takes certificates of an unknown authority, or expired ones.
         names: Expected names of the peer.
         demands_certificate: A client without a certificate is refused; only of a server.
         sni: The server name that a client sends; may be empty.
@@ -120,10 +122,20 @@ class TlsContext:
     validation: str = ""
     sources: frozenset[str] = frozenset()
     inline: Trust = NOTHING
+    accepts_invalid: bool = False
     names: Names = ()
     demands_certificate: bool = False
     sni: str = ""
     alpn: tuple[str, ...] = ()
+
+    @property
+    def is_of_the_mesh(self) -> bool:
+        """Tell whether a client has it for peers of the mesh. Others a user configures, for servers of somebody else.
+
+        One of which a filter replaced some parts still counts.
+        """
+        of_istio = self.sni.startswith("outbound_.") or any(each.startswith("istio") for each in self.alpn)
+        return of_istio or self.certificate == OWN or self.validation == ROOT
 
 
 class Layer(StrEnum):
@@ -164,7 +176,7 @@ _MATCHER = Fields(
     others=KEY,
 )
 _VALIDATION = merged(
-    Fields(others=KEY),
+    Fields({"trust_chain_verification": LEAF, "allow_expired_certificate": LEAF}, others=KEY),
     AUTHORITIES,
     at("match_typed_subject_alt_names[].san_type", LEAF),
     at("match_typed_subject_alt_names[].matcher", _MATCHER),
@@ -231,6 +243,8 @@ def parse_context(document: Any, where: str = WHERE) -> TlsContext:
         validation=need(supplied, "name", str, where) if supplied else "",
         sources=frozenset(filter(None, (_source(secret, where) for secret in [*secrets, supplied]))),
         inline=Trust.of(*parse_authorities(own, where)),
+        accepts_invalid=maybe(own, "trust_chain_verification", "", where) == "ACCEPT_UNTRUSTED"
+        or maybe(own, "allow_expired_certificate", False, where),
         names=_names(own, where),
         demands_certificate=maybe(document, "require_client_certificate", False, where),
         sni=maybe(document, "sni", "", where),

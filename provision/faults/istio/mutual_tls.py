@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from facts.kubernetes.objects import Pod
+from facts.proxies.envoy import LEAF
 from facts.proxies.tls.context import Layer, TlsContext
 from facts.proxies.tls.inbound import Connection
 from facts.proxies.tls.proxy import ProxyTls
@@ -109,6 +110,19 @@ def _demands(proxy: ProxyTls) -> bool:
     return context is not None and context.demands_certificate
 
 
+def _admitted(proxy: ProxyTls) -> tuple[str, ...]:
+    """The names of clients that the application's port lets in."""
+    context = _context(proxy)
+    return tuple(map(str, context.names)) if context else ()
+
+
+def _offered(proxy: ProxyTls) -> frozenset[tuple[str, tuple[str, ...]]]:
+    """The certificate that a proxy presents to the test application, and the names that it expects there."""
+    to_app = [each for each in proxy.destinations if each.cluster.service == SERVICE]
+    sockets = {each.socket_to(endpoint) for each in to_app for endpoint in each.endpoints}
+    return frozenset((socket.tls.certificate, tuple(map(str, socket.tls.names))) for socket in sockets if socket.tls)
+
+
 def _spoken(proxy: ProxyTls) -> tuple[str, ...]:
     """The transports that a proxy speaks to the test application, and the names that it expects there."""
     to_app = [each for each in proxy.destinations if each.cluster.service == SERVICE]
@@ -150,9 +164,53 @@ def _other_names(scene: Scene) -> AbstractContextManager[None]:
     return _rule(scene, {"mode": "ISTIO_MUTUAL", "subjectAltNames": [other]}, Layer.TLS.value, other)
 
 
+def _server_context(scene: Scene) -> tuple[Document, Document]:
+    """Return the filter with a TLS context for the application's clients, and that context."""
+    (made,) = manifest("server-tls-context", TRUST_DOMAIN=scene.installation.variables["TRUST_DOMAIN"])
+    return made, _typed(made)
+
+
+def _client_context(scene: Scene) -> tuple[list[Document], Document]:
+    """Return the objects with a TLS context for the application as a client of its own, and that context."""
+    rule, made = manifest("client-tls-context", TRUST_DOMAIN=scene.installation.variables["TRUST_DOMAIN"])
+    return [rule, made], _typed(made)
+
+
+def _typed(envoy_filter: Document) -> Document:
+    typed: Document = envoy_filter["spec"]["configPatches"][0]["patch"]["value"]["transport_socket"]["typed_config"]
+    return typed
+
+
 def _no_certificate(scene: Scene) -> AbstractContextManager[None]:
-    (envoy_filter,) = manifest("client-certificate-not-required", TRUST_DOMAIN=scene.installation.variables["TRUST_DOMAIN"])
-    return shown(scene, applied(scene, envoy_filter), _demands, wanted=False)
+    made, context = _server_context(scene)
+    context["require_client_certificate"] = False
+    return shown(scene, applied(scene, made), _demands, wanted=False)
+
+
+def _one_client(scene: Scene) -> AbstractContextManager[None]:
+    made, context = _server_context(scene)
+    (name,) = _validation(context)["match_typed_subject_alt_names"]
+    other = workload_id(scene.installation.variables["TRUST_DOMAIN"], APP, OTHER_ACCOUNT)
+    name["matcher"] = {"exact": other}
+    return shown(scene, applied(scene, made), _admitted, wanted=(other,))
+
+
+def _presents_nothing(scene: Scene) -> AbstractContextManager[None]:
+    made, context = _client_context(scene)
+    del context["common_tls_context"]["tls_certificate_sds_secret_configs"]
+    names = (workload_id(scene.installation.variables["TRUST_DOMAIN"], APP, APP),)
+    return shown(scene, applied(scene, *made), _offered, wanted=frozenset({("", names)}))
+
+
+def _expects_nobody(scene: Scene) -> AbstractContextManager[None]:
+    made, context = _client_context(scene)
+    del _validation(context)["match_typed_subject_alt_names"]
+    return shown(scene, applied(scene, *made), _offered, wanted=frozenset({(LEAF, ())}))
+
+
+def _validation(context: Document) -> Document:
+    validation: Document = context["common_tls_context"]["combined_validation_context"]["default_validation_context"]
+    return validation
 
 
 DISABLED: dict[str, Any] = {"mtls": {"mode": "DISABLE"}}
@@ -177,12 +235,26 @@ _rule_fault = partial(
     reach=reach.MUTUAL_TLS,
 )
 
+_server_fault = partial(
+    Fault,
+    touches="EnvoyFilter test-app/server-tls-context",
+    undo="The suite deletes it and waits until every Envoy has its former listeners.",
+    reach=reach.MUTUAL_TLS,
+)
+_client_fault = partial(
+    Fault,
+    touches="DestinationRule test-app/test-app; EnvoyFilter test-app/client-tls-context",
+    undo="The suite deletes them and waits until every Envoy has its former clusters.",
+    reach=reach.MUTUAL_TLS,
+)
+
 FAULTS = (
     Fault(
         name="mutual-tls-off",
         description="A PeerAuthentication and a DestinationRule in Istio's own namespace disable mutual TLS for the whole"
         " mesh. The ingress gateway then asks tbot for no certificate.",
         cause="mutual-tls-disabled",
+        further_causes=frozenset({"no-certificate-asked-for"}),
         touches="PeerAuthentication istio-system/default; DestinationRule istio-system/mutual-tls-off",
         undo="The suite restores the policy, deletes the rule, and waits until every Envoy has its former configuration.",
         breaks=frozenset({"MTL-01", "MTL-02", "MTL-03", "MTL-06", "CHK-6", "ID-11"}),
@@ -225,14 +297,34 @@ FAULTS = (
         breaks=frozenset({"MTL-04", "MTL-06"}),
         inject=_other_names,
     ),
-    Fault(
+    _server_fault(
         name="client-certificate-not-required",
         description="An EnvoyFilter lets clients without a certificate into the test application.",
         cause="client-certificate-not-required",
-        touches="EnvoyFilter test-app/client-certificate-not-required",
-        undo="The suite deletes it and waits until every Envoy has its former listeners.",
         breaks=frozenset({"MTL-01"}),
-        reach=reach.MUTUAL_TLS,
         inject=_no_certificate,
+    ),
+    _server_fault(
+        name="one-client-let-in",
+        description="An EnvoyFilter lets only clients of another service account into the test application.",
+        cause="clients-restricted-by-name",
+        breaks=frozenset({"MTL-01"}) | reach.REFUSED,
+        inject=_one_client,
+    ),
+    _client_fault(
+        name="client-presents-nothing",
+        description="An EnvoyFilter replaces the TLS context of the test application as a client, which then presents no"
+        " certificate.",
+        cause="tls-context-replaced",
+        breaks=frozenset({"MTL-01", "MTL-04"}),
+        inject=_presents_nothing,
+    ),
+    _client_fault(
+        name="client-expects-nobody",
+        description="An EnvoyFilter replaces the TLS context of the test application as a client, which then expects no name"
+        " of a server.",
+        cause="server-not-verified",
+        breaks=frozenset({"MTL-01"}),
+        inject=_expects_nobody,
     ),
 )

@@ -361,6 +361,16 @@ def test_without_any_injected_workload_issuing_does_not_apply() -> None:
     assert finding.guide_says == "the guide is content"
 
 
+def test_chk6_names_a_proxy_that_nothing_asks_for_a_certificate() -> None:
+    pod = make.pod("gateway", proxy=make.istio_proxy(is_init=False, args=("proxy", "router")))
+    bare = make.proxy(pod, sds_mode=SdsMode.UNASKED, chain=(), decided_by=("nothing asks for it",))
+    violated(issues(pod, fleet=make.fleet(bare)), "CHK-6", "it holds no certificate", causes=("no-certificate-asked-for",))
+    starting = replace(pod, ready=False)
+    violated(issues(starting, fleet=make.fleet(bare)), "CHK-6", "it holds no certificate", causes=())
+    silent = replace(bare, sds_mode=SdsMode.SILENT)
+    violated(issues(pod, fleet=make.fleet(silent)), "CHK-6", "it holds no certificate", causes=())
+
+
 def test_a_mesh_in_which_no_pod_uses_the_socket_is_not_a_mesh_without_workloads() -> None:
     finding = issues(make.pod("a", socket=make.EMPTY_DIR), make.pod("b", socket=None), fleet=make.fleet())
     violated(finding, "CHK-6", evidence=("ev-pods",), causes=())

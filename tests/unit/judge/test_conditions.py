@@ -11,6 +11,7 @@ from facts.document import Absent, Reading
 from facts.errors import NotApplicable
 from facts.evidence import ObjectRef
 from facts.istio.gateway_api import CONTROLLER, GatewayClass
+from facts.istio.services import Ingress, Service
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume
 from facts.kubernetes.workloads import Deployment
@@ -75,10 +76,10 @@ def test_only_anothers_install_may_be_without_the_test_application(requirement: 
 
 
 def test_an_ingress_gateway_must_be_there() -> None:
-    conditions.needs_an_ingress_gateway(make.planes(), [make.ingress_gateway()], ["ev-pods"])
+    conditions.needs_an_ingress_gateway("TRF-05", make.planes(), [make.ingress_gateway()], ["ev-pods"])
     planes = make.planes(make.mesh(gateways=()))
     inapplicable(
-        lambda: conditions.needs_an_ingress_gateway(planes, [], ["ev-pods"]),
+        lambda: conditions.needs_an_ingress_gateway("TRF-05", planes, [], ["ev-pods"]),
         "TRF-05",
         [*planes.evidence, "ev-pods"],
         "Deployments, DaemonSets and pods of all namespaces",
@@ -88,9 +89,21 @@ def test_an_ingress_gateway_must_be_there() -> None:
 def test_an_ingress_gateway_that_is_scaled_to_0_is_told_as_that() -> None:
     mesh = make.mesh(gateways=(make.gateway(desired=0, updated=0, available=0),))
     with pytest.raises(NotApplicable) as caught:
-        conditions.needs_an_ingress_gateway(make.planes(mesh), [], ["ev-pods"])
+        conditions.needs_an_ingress_gateway("TRF-05", make.planes(mesh), [], ["ev-pods"])
     assert caught.value.condition == conditions.IDLE_GATEWAYS
     assert conditions.IDLE_GATEWAYS in catalogue()["TRF-05"].not_applicable_when
+
+
+def test_an_ingress_gateway_must_take_plain_http() -> None:
+    gateway = make.ingress_gateway()
+    inapplicable(lambda: conditions.needs_a_way_in("MTL-05", None, [gateway]), "MTL-05", gateway.evidence, str(gateway.ref))
+    ingress = Ingress(gateway, Service("istio-system", "gate", {}, {"http": 80}, ()), 80)
+    assert conditions.needs_a_way_in("MTL-05", ingress, [gateway]) is ingress
+
+
+@pytest.mark.parametrize("requirement", ["TRF-05", "MTL-05"])
+def test_the_catalogue_knows_a_mesh_without_ingress_gateways(requirement: str) -> None:
+    assert {conditions.NO_GATEWAY, conditions.IDLE_GATEWAYS} <= {*catalogue()[requirement].not_applicable_when}
 
 
 def test_the_cluster_must_know_the_gateway_api() -> None:

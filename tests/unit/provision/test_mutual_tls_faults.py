@@ -105,12 +105,21 @@ CLUSTERS = {
     ),
 }
 LENIENT = built.virtual_inbound(built.strict(), built.strict(PORT, built.downstream(require_client_certificate=False)))
+OTHER = f"spiffe://{VARIABLES['TRUST_DOMAIN']}/ns/{APP}/sa/{mutual_tls.OTHER_ACCOUNT}"
+ONE_CLIENT = built.virtual_inbound(
+    built.strict(), built.strict(PORT, built.downstream(common_tls_context=built.common([{"exact": OTHER}])))
+)
+NO_CERTIFICATE = built.common([{"exact": OWN}])
+del NO_CERTIFICATE["tls_certificate_sds_secret_configs"]
 SHOWN = {
     "mutual-tls-off": envoy(built.virtual_inbound(built.disabled()), built.cluster(HOST, 80)),
     "mutual-tls-disabled-in-a-namespace": envoy(DISABLED),
     "mutual-tls-disabled-on-a-port": envoy(DISABLED),
     "plain-text-accepted": envoy(PERMISSIVE),
     "client-certificate-not-required": envoy(LENIENT),
+    "one-client-let-in": envoy(ONE_CLIENT),
+    "client-presents-nothing": envoy(cluster=built.istio_mutual(HOST, 80, [], common_tls_context=NO_CERTIFICATE)),
+    "client-expects-nobody": envoy(cluster=built.istio_mutual(HOST, 80, [])),
     **{name: envoy(cluster=cluster) for name, cluster in CLUSTERS.items()},
 }
 
@@ -172,11 +181,45 @@ def test_the_manifests_name_the_test_application() -> None:
         assert document["metadata"] == {"name": APP, "namespace": APP}
     (rule,) = manifest("destination-rule")
     assert rule["spec"]["host"] == HOST
-    (envoy_filter,) = manifest("client-certificate-not-required", TRUST_DOMAIN="t.test")
-    patched = envoy_filter["spec"]["configPatches"][0]["patch"]["value"]["transport_socket"]
-    inbound = built.virtual_inbound(built.strict(), built.strict(PORT, patched))
-    assert not mutual_tls._demands(envoy(inbound))
-    # But for that, it is Istio's own.
-    patched["typed_config"]["require_client_certificate"] = True
+
+
+def socket_of(envoy_filter: dict[str, Any]) -> dict[str, Any]:
+    """The transport socket that a filter puts in the place of Istio's."""
+    socket: dict[str, Any] = envoy_filter["spec"]["configPatches"][0]["patch"]["value"]["transport_socket"]
+    assert socket["name"] != "envoy.transport_sockets.tls"  # Istio would merge the two
+    return socket
+
+
+def test_a_servers_replaced_context_is_istios_own_before_a_fault_changes_it() -> None:
+    (envoy_filter,) = manifest("server-tls-context", TRUST_DOMAIN="t.test")
+    inbound = built.virtual_inbound(built.strict(), built.strict(PORT, socket_of(envoy_filter)))
     own = built.virtual_inbound(built.strict(), built.strict(PORT, built.downstream(["spiffe://t.test/"])))
     assert mutual_tls._context(envoy(inbound)) == mutual_tls._context(envoy(own))
+
+
+def test_a_clients_replaced_context_is_istios_own_before_a_fault_changes_it() -> None:
+    rule, envoy_filter = manifest("client-tls-context", TRUST_DOMAIN=VARIABLES["TRUST_DOMAIN"])
+    assert rule["spec"]["host"] == HOST
+    patch = envoy_filter["spec"]["configPatches"][0]
+    assert patch["match"]["cluster"] == {"service": HOST, "portNumber": 80}
+    replaced = built.cluster(HOST, 80, transport_socket=socket_of(envoy_filter))
+    assert envoy(cluster=replaced).destinations == envoy(cluster=built.istio_mutual(HOST, 80, [OWN])).destinations
+
+
+@pytest.mark.parametrize("name", ["one-client-let-in", "client-presents-nothing", "client-expects-nobody"])
+def test_what_a_fault_leaves_of_a_context_is_what_envoys_have_to_show(name: str, shows: list[ProxyTls]) -> None:
+    objects, applied = Objects(), []
+
+    def remember(document: dict[str, Any]) -> None:
+        applied.append(document)
+        socket = socket_of(document) if document["kind"] == "EnvoyFilter" else None
+        if socket and document["metadata"]["name"] == "server-tls-context":
+            shows[:] = [envoy(built.virtual_inbound(built.strict(), built.strict(PORT, socket)))]
+        elif socket:
+            shows[:] = [envoy(cluster=built.cluster(HOST, 80, transport_socket=socket))]
+
+    objects.apply = remember  # type: ignore[method-assign]
+    objects.delete = lambda *_of, **_at: shows.__setitem__(slice(None), [envoy()])  # type: ignore[method-assign]
+    with FAULTS[name].inject(scene(objects)):
+        assert applied
+        assert shows != [envoy()]

@@ -12,8 +12,9 @@ from facts.finding import Finding, Remark
 from facts.istio.control_planes import ControlPlanes
 from facts.kubernetes.label_selector import LabelSelector
 from facts.kubernetes.objects import Labelled, Pod
+from facts.proxies.envoy import Validator
 from facts.proxies.identity import ProxyIdentity, Unread
-from facts.proxies.sds_mode import SdsMode
+from facts.proxies.sds_mode import SdsMode, SecretState
 from judge.causes import CAUSES
 from judge.identity.proxies import Lifetime
 from judge.identity.sweep import (
@@ -77,6 +78,23 @@ def test_a_gateway_with_istiods_certificate_is_named_as_that() -> None:
     assert finding.showing("gateway-without-socket") == finding.problems
     assert [(str(each.subject), each.said) for each in finding.held] == [("Pod test-app/app", "it meets ID-01 to ID-06")]
     assert "Install the gateway with the overlay" in CAUSES["gateway-without-socket"].remedy[0]
+
+
+def unasked(pod: Pod) -> ProxyIdentity:
+    """A proxy in whose configuration nothing uses a certificate."""
+    return make.proxy(
+        pod, sds_mode=SdsMode.UNASKED, secret_state=SecretState.ABSENT, chain=(), validator=Validator.NONE,
+        root_authorities={}, decided_by=("nothing asks for it",),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("of", [GATEWAY, make.pod("app")])
+def test_a_proxy_that_nothing_asks_for_a_certificate_is_named_as_that(of: Pod) -> None:
+    finding = sweep(make.proxy(make.pod("b")), unasked(of), pods=(make.pod("b"), of))
+    violated(finding, "ID-11", "its Envoy asks no SDS server for a certificate", causes=("no-certificate-asked-for",))
+    # Before it is Ready, istiod may not have configured it yet.
+    starting = replace(of, ready=False)
+    violated(sweep(unasked(starting), pods=(starting,)), "ID-11", causes=())
 
 
 def test_a_gateway_that_has_the_nodes_socket_does_not_lack_it() -> None:

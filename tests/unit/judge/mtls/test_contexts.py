@@ -103,7 +103,76 @@ def test_a_client_that_presents_nothing() -> None:
     bare = built.common([])
     del bare["tls_certificate_sds_secret_configs"]
     finding = judged(replace(A, clusters={"b": built.istio_mutual(B.host, 80, [], common_tls_context=bare)}), B)
-    violated(finding, "MTL-01", "present nothing", causes=("tls-context-replaced",))
+    violated(finding, "MTL-01", "present nothing", "accept a server of any name")
+    assert set(finding.causes) == {"tls-context-replaced", "server-not-verified"}
+
+
+def to_b(names: list[dict[str, Any]], **validation: Any) -> dict[str, Any]:
+    """A client's cluster that leads to B, with some expected names and other fields of the validation context."""
+    common = built.common(names)
+    common["combined_validation_context"]["default_validation_context"] |= validation
+    return built.istio_mutual(B.host, 80, [], common_tls_context=common)
+
+
+UNCHECKED = {"tls_certificate_sds_secret_configs": [built.secret("default")]}
+OF_B = [{"exact": B.account}]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "said"),
+    [
+        (to_b([]), "accept a server of any name"),
+        (to_b([{"prefix": "spiffe://"}]), "accept a server of any name"),
+        (to_b([{"prefix": f"spiffe://{TRUST_DOMAIN}/"}, *OF_B]), "accept a server of any name"),
+        (to_b([{"contains": "/ns/"}]), "accept a server of any name"),
+        (to_b([{"safe_regex": {"regex": "spiffe://.*"}}]), "accept a server of any name"),
+        (built.auto_mutual(B.host, 80, []), "accept a server of any name"),
+        (built.istio_mutual(B.host, 80, [], common_tls_context=UNCHECKED), "validate peers with nothing"),
+        (to_b(OF_B, trust_chain_verification="ACCEPT_UNTRUSTED"), "accept certificates that do not verify"),
+        (to_b(OF_B, allow_expired_certificate=True), "accept certificates that do not verify"),
+    ],
+)
+def test_a_client_that_does_not_verify_who_the_server_is(cluster: dict[str, Any], said: str) -> None:
+    finding = judged(replace(A, clusters={"b": cluster}), B)
+    violated(finding, "MTL-01", f"1 of its 5 TLS contexts for peers {said}", causes=("server-not-verified",))
+    assert {p.subject.name for p in finding.problems} == {"a"}
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        to_b([{"prefix": f"spiffe://{TRUST_DOMAIN}/ns/shop/"}]),
+        to_b([{"safe_regex": {"regex": f"spiffe://{TRUST_DOMAIN.replace('.', chr(92) + '.')}/ns/shop/sa/[^/]+"}}]),
+        to_b(OF_B, trust_chain_verification="VERIFY_TRUST_CHAIN"),
+    ],
+)
+def test_a_client_that_expects_some_of_the_trust_domains_workloads(cluster: dict[str, Any]) -> None:
+    holds(judged(replace(A, clusters={"b": cluster}), B), "MTL-01")
+
+
+def test_a_service_without_endpoints_in_the_mesh_has_no_names_to_expect() -> None:
+    # Istio takes the names from the service's endpoints, so that one with none, such as one scaled to 0, has none either.
+    empty = built.auto_mutual("idle.shop.svc.cluster.local", 80, [])
+    outside = Workload("plain", pod={"injected": False}, marked=False)
+    holds(judged(replace(A, more=[empty], clusters={"plain": built.auto_mutual(outside.host, 80, [])}), outside), "MTL-01")
+
+
+def test_a_server_that_accepts_certificates_that_do_not_verify() -> None:
+    lenient = common()
+    lenient["combined_validation_context"]["default_validation_context"]["trust_chain_verification"] = "ACCEPT_UNTRUSTED"
+    finding = judged(replace(A, inbound=served(common_tls_context=lenient)))
+    violated(finding, "MTL-01", "accept certificates that do not verify", causes=("foreign-authority-trusted",))
+
+
+@pytest.mark.parametrize("name", [{"exact": A.account}, {"prefix": f"spiffe://{TRUST_DOMAIN}/ns/shop/"}])
+def test_a_sidecar_that_lets_in_certain_clients_alone(name: dict[str, str]) -> None:
+    finding = judged(replace(A, inbound=served(common_tls_context=built.common([name]))))
+    violated(finding, "MTL-01", "do not accept clients by the prefix", causes=("clients-restricted-by-name",))
+
+
+def test_a_sidecar_that_lets_in_an_alias_alone_has_another_trust_domain() -> None:
+    finding = judged(replace(A, inbound=served(prefixes=["spiffe://old.example/"])), domains=(TRUST_DOMAIN, "old.example"))
+    violated(finding, "MTL-01", "do not accept clients by the prefix", causes=("trust-domain-differs",))
 
 
 def test_names_within_aliases_are_as_they_should_be() -> None:

@@ -12,7 +12,9 @@ from judge.identity.sweep import AMBIENTS_WAYPOINT
 from judge.mtls.contexts import TrustDomains, secrets_are_the_providers
 from judge.mtls.ends import Ends
 from judge.mtls.gateways import gateways_use_their_identities
+from judge.mtls.handshakes import handshakes_complete
 from judge.mtls.pairs import table_of
+from judge.mtls.plain_text import no_port_takes_plain_text, nothing_is_sent_in_plain_text
 from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
@@ -89,9 +91,9 @@ def test_a_gateway_that_is_refused_as_a_server() -> None:
 def test_a_sidecar_without_any_configuration_is_not_told_to_use_no_mutual_tls() -> None:
     bare = replace(APP, inbound={}, marked=False, clusters=plain_to(APP, GATEWAY))
     inapplicable(judged(bare), "MTL-06")
-    violated(judged(replace(bare, inbound=DISABLED)), "MTL-06", causes=("mutual-tls-disabled",))
+    violated(judged(replace(bare, inbound=DISABLED)), "MTL-06", causes=("no-certificate-asked-for",))
     listeners = built.dump(built.listener("virtualInbound", 15006, []), built.listener("0.0.0.0_80", 80, []))
-    violated(judged(replace(bare, inbound=listeners)), "MTL-06", causes=("mutual-tls-disabled",))
+    violated(judged(replace(bare, inbound=listeners)), "MTL-06", causes=("no-certificate-asked-for",))
 
 
 def test_an_address_that_is_no_pod_is_no_workload_of_the_mesh() -> None:
@@ -134,7 +136,7 @@ def test_proxies_that_ask_for_nothing_are_named_as_that() -> None:
         "Pod shop/gateway: no listener and no destination in its configuration uses mutual TLS",
         "its socket has nothing to do with it",
         evidence=("ev-tls-gateway",),
-        causes=("mutual-tls-disabled",),
+        causes=("no-certificate-asked-for",),
     )
     assert {p.subject.name for p in finding.problems} == {"app", "gateway"}
     declared = judged(*without_mutual_tls(), meant=Meant(plain=frozenset({"shop"})))
@@ -143,7 +145,7 @@ def test_proxies_that_ask_for_nothing_are_named_as_that() -> None:
     to_plain = {"app": built.cluster("app.legacy.svc.cluster.local", 80)}
     apart = (replace(app, namespace="legacy"), replace(gateway, clusters={**gateway.clusters, **to_plain}))
     inapplicable(judged(*apart, meant=Meant(plain=frozenset({"legacy"}))), "MTL-06", "ev-tls-gateway")
-    violated(judged(*apart), "MTL-06", "Pod shop/gateway: no listener and no destination", causes=("mutual-tls-disabled",))
+    violated(judged(*apart), "MTL-06", "Pod shop/gateway: no listener", causes=("no-certificate-asked-for",))
 
 
 def test_a_gateway_that_reaches_no_workload_need_not_ask() -> None:
@@ -195,3 +197,75 @@ def test_a_listener_of_a_gateway_for_clients_of_the_mesh() -> None:
     lenient = built.downstream(require_client_certificate=False)
     inbound = built.dump(built.listener("0.0.0.0_8080", PORT, [built.chain("a", socket=lenient)]))
     violated(judged(APP, replace(GATEWAY, inbound=inbound)), "MTL-06", "let clients in without a certificate")
+
+
+def without_those_that_went(*gone: str, of: tuple[Workload, ...]) -> Ends:
+    """A mesh some of whose pods went away while they were read, and are in no list any more."""
+    whole = ends(*of).mesh
+    left = tuple(make.left_out(of=pod) for pod in whole.pods if pod.name in gone)
+    identities = replace(
+        whole.identities, proxies=tuple(p for p in whole.identities.proxies if p.pod.name not in gone), left_out=left
+    )
+    tls = replace(whole.tls, proxies=tuple(p for p in whole.tls.proxies if p.pod.name not in gone), left_out=left)
+    pods = tuple(pod for pod in whole.pods if pod.name not in gone)
+    return Ends(replace(whole, pods=pods, identities=identities, tls=tls))
+
+
+def all_of(made: Ends, meant: Meant | None = None) -> dict[str, Finding]:
+    """The findings of every judgment about the proxies of a mesh."""
+    meant = meant or Meant()
+    table = table_of(made, meant)
+    return {
+        "MTL-01": secrets_are_the_providers(made, DOMAINS, meant),
+        "MTL-02": no_port_takes_plain_text(made, meant),
+        "MTL-03": nothing_is_sent_in_plain_text(made, table),
+        "MTL-04": handshakes_complete(made, table, meant),
+        "MTL-06": gateways_use_their_identities(made, table, DOMAINS, meant),
+    }
+
+
+def gone_in(finding: Finding) -> list[str]:
+    return [each.subject.name for each in finding.left_out if each.said == make.GONE]
+
+
+def test_a_gateway_that_went_away_leaves_the_workloads_as_they_are() -> None:
+    found = all_of(without_those_that_went("gateway", of=(APP, Workload("b"), GATEWAY)))
+    for requirement in ("MTL-01", "MTL-02", "MTL-03", "MTL-04"):
+        holds(found[requirement], requirement)
+    assert gone_in(found["MTL-02"]) == []
+    assert gone_in(found["MTL-04"]) == ["gateway"]
+    # It was one, so that the mesh is not without any.
+    unknown(found["MTL-06"], "MTL-06", "every proxy went away while the suite read it")
+    assert gone_in(found["MTL-06"]) == ["gateway"]
+
+
+def test_a_workload_that_went_away_is_no_gateway() -> None:
+    found = all_of(without_those_that_went("b", of=(APP, Workload("b"), GATEWAY)))
+    for requirement, finding in found.items():
+        holds(finding, requirement)
+        assert gone_in(finding) == ([] if requirement == "MTL-06" else ["b"])
+    inapplicable(all_of(without_those_that_went("b", of=(APP, Workload("b"))))["MTL-06"], "MTL-06")
+
+
+def test_a_workload_that_is_meant_to_take_plain_text_and_went_away_is_nobodys_to_judge() -> None:
+    legacy, meant = Workload("b", namespace="legacy"), Meant(plain=frozenset({"legacy"}))
+    found = all_of(without_those_that_went("b", of=(APP, legacy)), meant)
+    holds(found["MTL-02"], "MTL-02")
+    assert gone_in(found["MTL-02"]) == []
+
+
+def test_where_every_proxy_went_away_nothing_is_proved() -> None:
+    for requirement, finding in all_of(without_those_that_went("app", "gateway", of=(APP, GATEWAY))).items():
+        unknown(finding, requirement, "every proxy went away while the suite read it")
+
+
+@pytest.mark.parametrize("ports", ["abc", "8080,-1", "8080 9090", "123456"])
+def test_a_pods_damaged_list_of_ports_leaves_every_other_pod_judged(ports: str) -> None:
+    damaged = replace(APP, pod={"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": ports}})
+    found = all_of(ends(damaged, Workload("b"), GATEWAY))
+    unknown(found.pop("MTL-02"), "MTL-02", "Pod shop/app: the suite could not tell which ports go past its proxy")
+    for requirement, finding in found.items():
+        holds(finding, requirement)
+    beside = all_of(ends(damaged, Workload("b", inbound=DISABLED, marked=False), GATEWAY))
+    for requirement in ("MTL-01", "MTL-02"):
+        violated(beside[requirement], requirement, "shop/b")

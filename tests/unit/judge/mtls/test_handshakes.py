@@ -14,12 +14,14 @@ from facts.proxies.sds_mode import SdsMode
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.handshakes import handshakes_complete
 from judge.mtls.pairs import table_of
+from judge.mtls.peers import Refusal
+from judge.mtls.prediction import Unpredictable
 from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
-from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, Workload, ends
+from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, PORT, ROUTER, Workload, between, ends
 
 A, B = Workload("a"), Workload("b")
 IN_A_MINUTE = svid("shop", "b", starts=NOW + timedelta(minutes=1))
@@ -106,7 +108,7 @@ def on_istiod(**pod: Any) -> Any:
             replace(
                 B, inbound=built.virtual_inbound(built.strict(PORT, built.downstream([f"spiffe://{TRUST_DOMAIN}/ns/x/"])))
             ),
-            {"expected-names-differ"},
+            {"clients-restricted-by-name"},
         ),
         (A, replace(B, identity=of(validator=Validator.NONE, root_authorities={})), {""}),
     ],
@@ -124,6 +126,50 @@ def test_a_client_without_a_certificate_has_had_its_context_replaced() -> None:
     violated(
         judged(replace(A, clusters={"b": bare}), B), "MTL-04", "presents no certificate", causes=("tls-context-replaced",)
     )
+
+
+def simple(**changes: Any) -> dict[str, Any]:
+    """A client's transport socket as a DestinationRule with mode SIMPLE makes it, without a certificate."""
+    common: dict[str, Any] = {"alpn_protocols": ["h2", "http/1.1"], **changes}
+    return built.upstream("b.example.com", 80, [], common_tls_context=common, sni="b.example.com")
+
+
+def test_a_users_own_tls_that_a_server_refuses_is_of_no_known_cause() -> None:
+    own = built.cluster(B.host, 80, transport_socket=simple())
+    violated(judged(replace(A, clusters={"b": own}), B), "MTL-04", "presents no certificate", causes=())
+
+
+@pytest.mark.parametrize("server", [replace(B, inbound=PERMISSIVE), replace(B, inbound=DISABLED), replace(B, pod=PAST)])
+@pytest.mark.parametrize(
+    "own",
+    [
+        simple(),
+        simple(validation_context_sds_secret_config=built.secret("file-root:/etc/ca")),
+        simple(tls_certificate_sds_secret_configs=[built.secret("file-cert:/etc/c~/etc/k")]),
+    ],
+)
+def test_a_users_own_tls_that_reaches_the_application_is_neither_completed_nor_refused(
+    server: Workload, own: dict[str, Any]
+) -> None:
+    cluster = built.cluster(B.host, 80, transport_socket=own)
+    mutual = Workload("c", clusters={"b": built.istio_mutual(B.host, 80, [B.account])})
+    of = ends(replace(A, clusters={"b": cluster}), mutual, server)
+    table = table_of(of)
+    assert table.unpredictable[Unpredictable.OTHER_TLS] == 1
+    assert between(table, "a", "b") == []
+    assert between(table, "c", "b") != []
+
+
+def test_a_client_that_differs_from_a_users_own_in_its_server_name_alone_is_of_the_mesh() -> None:
+    bare = built.upstream(B.host, 80, [], common_tls_context={"alpn_protocols": ["h2", "http/1.1"]})
+    clients = [
+        replace(A, clusters={"b": built.cluster(B.host, 80, transport_socket=simple())}),
+        Workload("c", clusters={"b": built.cluster(B.host, 80, transport_socket=bare)}),
+    ]
+    table = table_of(ends(*clients, replace(B, inbound=DISABLED, marked=False)))
+    assert table.unpredictable[Unpredictable.OTHER_TLS] == 1
+    (row,) = between(table, "c", "b")
+    assert row.prediction.refusal is Refusal.TLS_AGAINST_PLAIN
 
 
 def test_a_gateway_without_the_socket() -> None:

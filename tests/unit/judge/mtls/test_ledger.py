@@ -15,7 +15,7 @@ from judge.mtls.prediction import COMPLETES, GOES_PLAIN, Side, Unpredictable, re
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
-from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, STRICT, Workload, ends, seen
+from tests.unit.judge.mtls.meshes import DISABLED, PERMISSIVE, ROUTER, STRICT, Workload, ends, seen
 
 A, B, PLAIN = Workload("a"), Workload("b"), Workload("plain", pod={"injected": False}, marked=False)
 
@@ -105,3 +105,26 @@ def test_pods_that_are_unknown_or_whose_client_was_not_read() -> None:
     assert predicted_ways(of, replace(stranger, client=of.mesh.pods[0].ref, server=make.pod("x").ref)) == []
     unread = Ends(replace(of.mesh, tls=replace(of.mesh.tls, proxies=of.mesh.tls.proxies[1:])))
     assert predicted_ways(unread, seen(unread, "a", "b")) == [Unpredictable.UNREAD]
+
+
+def test_handshakes_with_a_gateway_are_predicted_in_both_directions() -> None:
+    gateway = Workload("gate", inbound=built.dump(built.listener("0.0.0.0_8080", 8080, [built.chain("http")])), marked=False)
+    of = ends(A, PLAIN, replace(gateway, pod={"proxy": ROUTER}), replace(B, identity=make.istiod_proxy))
+    assert predicted_ways(of, seen(of, "a", "gate")) == [GOES_PLAIN]
+    assert predicted_ways(of, seen(of, "plain", "gate")) == [GOES_PLAIN]
+    assert predicted_ways(of, seen(of, "plain", "gate", port=8443)) == [Unpredictable.NO_LISTENER]
+    assert predicted_ways(of, seen(of, "gate", "plain")) == [GOES_PLAIN]
+    assert predicted_ways(of, seen(of, "gate", "a")) == [COMPLETES]
+    assert predicted_ways(of, seen(of, "gate", "b")) == [refused(Side.CLIENT, Refusal.AUTHORITY)]
+
+
+def test_any_pod_of_a_gateway_may_have_been_the_end_that_was_seen() -> None:
+    other = replace(B, name="c", identity=make.istiod_proxy)
+    of = ends(A, B, other)
+    both = replace(seen(of, "a", "b"), or_server=(seen(of, "a", "c").server,))
+    assert predicted_ways(of, both) == [COMPLETES, refused(Side.CLIENT, Refusal.AUTHORITY)]
+    turned = replace(seen(of, "b", "a"), or_client=(seen(of, "c", "a").client,))
+    assert predicted_ways(of, turned) == [COMPLETES, refused(Side.CLIENT, Refusal.AUTHORITY)]
+    for ended in (Ended.MUTUAL, Ended.REFUSED):
+        holds(predictions_are_right(of, [replace(both, ended=ended)]), "MTL-05")
+    violated(predictions_are_right(of, [replace(both, ended=Ended.PLAIN)]), "MTL-05", " or the handshake completes; seen")

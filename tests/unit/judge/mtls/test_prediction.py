@@ -98,6 +98,15 @@ def test_what_is_not_asked_for_is_not_refused() -> None:
     assert way(taken=replace(TAKEN, demands_certificate=False), caller=STRANGER) == refused(Side.SERVER, Refusal.AUTHORITY)
 
 
+def test_what_a_lenient_proxy_would_refuse_otherwise_is_not_predicted() -> None:
+    offered, taken = replace(OFFERED, accepts_invalid=True), replace(TAKEN, accepts_invalid=True)
+    assert way(offered) == COMPLETES
+    assert way(offered, called=STRANGER) is Unpredictable.LENIENT
+    assert way(offered, caller=STRANGER) == refused(Side.SERVER, Refusal.AUTHORITY)
+    assert way(taken=taken, caller=STRANGER) is Unpredictable.LENIENT
+    assert way(taken=taken, called=STRANGER) == refused(Side.CLIENT, Refusal.AUTHORITY)
+
+
 @pytest.mark.parametrize(
     "found",
     [

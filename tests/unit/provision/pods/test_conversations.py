@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.traffic.ledger import Exchange, Outcome
+from facts.traffic.handshakes import OF_THE_GATEWAY, Ended
+from facts.traffic.ledger import End, Exchange, Ledger, Outcome
 from observe.wait import Pace
 from provision.pods import conversations as module
 from provision.pods.conversations import Conversations
+from provision.pods.gateway_handshakes import OpenGateway
 from provision.pods.ingress_access import IngressAccess
 from tests.unit.judge import builders as make
 from tests.unit.judge.exchanges import ALPHA, BETA, exchange, request
@@ -137,3 +140,32 @@ def test_every_pair_with_an_envoy_is_asked_once(monkeypatch: pytest.MonkeyPatch)
         ("bare", "alpha", 8080),
     }
     assert asked["plain"] == ["http://alpha.run:8080/"]
+
+
+@pytest.mark.parametrize(
+    # Where the gateway denies the client itself, its 403 says nothing about the server.
+    ("of_itself", "behind"),
+    [(Outcome.OTHER_ANSWER, Ended.LET_IN), (Outcome.DENIED, Ended.UNTOLD)],
+)
+def test_a_gateway_is_asked_by_every_test_pod_and_asks_each(
+    monkeypatch: pytest.MonkeyPatch, of_itself: Outcome, behind: Ended
+) -> None:
+    monkeypatch.setattr(f"{__name__}.PODS", {"alpha": ALPHA, "plain": make.pod("plain", namespace="run", injected=False)})
+    own = replace(request(Outcome.OTHER_ANSWER), status=OF_THE_GATEWAY)
+    answers = {("plain", "own.test"): replace(own, outcome=of_itself), ("plain", "to-alpha"): request(Outcome.DENIED)}
+
+    def ask(_cluster: object, client: Any, urls: list[str], *, host: str) -> Ledger:
+        assert urls == ["http://gate.istio-system:80/"]
+        return Ledger(End(client.name, "run"), (answers.get((client.name, host), own),), (f"ev-{client.name}-{host}",))
+
+    monkeypatch.setattr(module, "ask", ask)
+    opened = OpenGateway(
+        "http://gate.istio-system:80/", "own.test", {"alpha": "to-alpha", "plain": "to-plain"}, (GATEWAY,), 80
+    )
+    seen = Conversations(cast("Any", TestPods()), cast("Any", None), "t.test").over_gateway(opened)
+    assert [(s.client.name, s.server.name, s.port, s.ended, s.evidence[0]) for s in seen] == [
+        ("alpha", "ingress", 80, Ended.LET_IN, "ev-alpha-own.test"),
+        ("plain", "ingress", 80, Ended.LET_IN, "ev-plain-own.test"),
+        ("ingress", "alpha", 8080, behind, "ev-plain-to-alpha"),
+        ("ingress", "plain", 8080, Ended.UNTOLD, "ev-plain-to-plain"),
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from judge.mtls.pairs import table_of
+from judge.mtls.peers import Refusal
 from judge.mtls.table import Meant
 from judge.mtls.told import Handshakes, told
 from reporting.model import Report
@@ -97,3 +98,14 @@ def test_what_is_declared_closed_is_in_the_matrix_and_not_among_what_is_refused(
     (cell,) = made.between(1, 2)
     assert (cell.ways, cell.declared_closed, words.word_of_cell(cell)) == (1, True, "not-applicable")
     assert "(declared closed)" in to_html(report(handshakes=made), BODIES)
+
+
+def test_what_a_policy_refuses_looks_like_the_finding_that_it_is() -> None:
+    sends_plain = Workload("a", clusters={"b": built.cluster(Workload("b").host, 80)})
+    made = section(sends_plain, Workload("b"), ON_ISTIOD)
+    looks = {cell.said.partition(": ")[2]: words.word_of_cell(cell) for c in (1, 2) for cell in made.between(1, c)}
+    assert looks[Refusal.PLAIN_AGAINST_TLS.value] == "finding"
+    assert looks[Refusal.AUTHORITY.value] == "fail"
+    lines = printed(report(handshakes=made)).splitlines()
+    assert any(line.startswith("▲ class 1 to class 1, port 8080: the server refuses: it takes TLS only") for line in lines)
+    assert any(line.startswith("✕ class 1 to class 2, port 8080: the client refuses: the certificate") for line in lines)
