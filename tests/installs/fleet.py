@@ -20,7 +20,7 @@ FLEET, SIZE = "fleet", 80
 
 
 @contextmanager
-def _meanwhile(act: Callable[[], object], every: float) -> Iterator[None]:
+def meanwhile(act: Callable[[], object], every: float) -> Iterator[None]:
     """Do something again and again beside what is inside, and at the end raise what it raised.
 
     Args:
@@ -56,7 +56,7 @@ def _collected_events(scene: Scene) -> Iterator[Path]:
             draft.replace(file)
 
         collect()
-        with _meanwhile(collect, 2):
+        with meanwhile(collect, 2):
             yield file
 
 
@@ -71,7 +71,7 @@ def rolling(scene: Scene) -> Iterator[Operator]:
         stack.enter_context(applied(scene, namespace(FLEET, **{"istio-injection": "enabled"}), made))
         scene.await_rollout("Deployment", "idle", FLEET)
         events = stack.enter_context(_collected_events(scene))
-        stack.enter_context(_meanwhile(lambda: objects.restart("Deployment", "idle", namespace=FLEET), 60))
+        stack.enter_context(meanwhile(lambda: objects.restart("Deployment", "idle", namespace=FLEET), 60))
         yield replace(scene.operator, audit_events=events)
 
 

@@ -42,10 +42,10 @@ def laid_out(scene: Scene) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(applied(scene, *_reviewer()))
         # Undone in reverse: the lab's own Teleport runs again before its tbot joins.
-        stack.callback(_let_join, scene, _of_projected_token(own))
+        stack.callback(_let_join, scene, of_projected_token(own))
         stack.enter_context(_reviewing(scene))
         scene.teleport.create(_token())
-        _let_join(scene, _of_usual_token(own))
+        _let_join(scene, of_usual_token(own))
         yield
 
 
@@ -171,7 +171,7 @@ def _let_join(scene: Scene, change: Document) -> None:
     scene.await_tbot()
 
 
-def _of_projected_token(own: Document) -> Document:
+def of_projected_token(own: Document) -> Document:
     """What the lab's tbot has for the token that it joins with: a volume, where it is mounted, and a variable."""
     pod = own["spec"]["template"]["spec"]
     (volume,) = [
@@ -190,9 +190,9 @@ def _of_projected_token(own: Document) -> Document:
     }
 
 
-def _of_usual_token(own: Document) -> Document:
+def of_usual_token(own: Document) -> Document:
     """The patch that takes this away, so that tbot joins with the token that its pod has anyway."""
-    projected = _of_projected_token(own)
+    projected = of_projected_token(own)
     (volume,), (container,) = projected["volumes"], projected["containers"]
     without = {"$patch": "delete"}
     return {
