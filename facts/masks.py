@@ -230,8 +230,8 @@ class Fields(Mask):
 
 KEYS = Fields(others=KEY)
 """The keys of a mapping alone."""
-OPEN = Fields(others=LEAF)
-"""A mapping with any keys, each with a single value. For labels: a selector may name any of them."""
+OPEN = Fields(others=NAME)
+"""A mapping with any keys, each with a single value. For labels: a selector may name any of them, with its value."""
 
 
 def merged(*masks: Mask) -> Mask:

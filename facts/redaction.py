@@ -14,7 +14,7 @@ from enum import Enum
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from facts.secret_forms import MARK, MARK_IN_PROSE, Span, is_secret, is_secret_flag, material, values
+from facts.secret_forms import MARK, MARK_IN_PROSE, Span, is_flag, is_secret, is_secret_flag, material, values
 
 T = TypeVar("T")
 
@@ -170,7 +170,8 @@ class Hiding:
         """A command line, the words after flags of secrets hidden."""
         found, hide = [], False
         for word in words:
-            found.append(self.whole(word) if hide and not word.startswith(("-", "/")) else self.text(word))
+            hide = hide and not word.startswith("/") and not is_flag(word)
+            found.append(self.whole(word) if hide else self.text(word))
             hide = is_secret_flag(word)
         return found
 

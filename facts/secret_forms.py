@@ -259,19 +259,39 @@ _ALWAYS = (
 _IF_RANDOM = r"(?:token|secret|credentials?|auth)"
 """Ends of names whose values are secrets if they look random."""
 _NAMED = rf"(?P<always>{_ALWAYS})|{_IF_RANDOM}"
-_NOT_YET = r"(?!\[redacted(?: words)?\])"
+_NOT_YET = r"""(?!(?:\\{0,8}["']){0,2}\[redacted(?: words)?\])"""
+_ENTRY = r"\n\d{4}-\d\d-\d\d[T ]"
+"""The beginning of the next entry of a log."""
+_BLOCK = r"[|>][-+1-9]{0,2}[ \t]{0,8}"
+"""The beginning of a block of YAML."""
+_UNBROKEN = r"""(?:[^\n"\\]|\\(?!\\{0,7}n)){1,4096}"""
+"""Part of a text in which line breaks are escaped, up to the next of them."""
 _VALUE = (
-    # A quoted value ends at its own quote, blanks and escaped quotes inside; JSON inside JSON has them escaped.
-    rf"""(?:"{_NOT_YET}(?P<double>(?:[^"\\]|\\.){{1,4096}})"|'{_NOT_YET}(?P<single>[^']{{1,4096}})'"""
-    rf"""|(?P<quote>\\{{1,8}}["']){_NOT_YET}(?P<escaped>.{{1,4096}}?)(?P=quote)"""
-    rf"""|{_NOT_YET}(?P<bare>[^\s"',}}{{\[\]\\&][^\s"',}}{{\[\]\\&]{{0,4095}})"""
-    # One so long that the end of its quote is out of sight.
-    rf"""|\\{{0,8}}["']{_NOT_YET}(?P<long>[^\s"'\\]{{4096}}))"""
+    # Three quotes go around several lines, in Python and in TOML.
+    rf"""(?:(?P<quotes>(?:\\{{0,8}}"){{3}}|(?:\\{{0,8}}'){{3}}){_NOT_YET}(?P<tripled>(?s:.){{1,4096}}?)(?P=quotes)"""
+    # A quoted value ends at its own quote, blanks, lines and escaped quotes inside; JSON inside JSON has them escaped.
+    rf"""|"{_NOT_YET}(?P<double>(?:[^"\\]|\\(?s:.)){{1,4096}})"|'{_NOT_YET}(?P<single>(?:[^']|''){{1,4096}})'"""
+    rf"""|(?P<quote>\\{{1,8}}["'])(?!(?P=quote)){_NOT_YET}(?P<escaped>.{{1,4096}}?)(?P=quote)"""
+    # A block of YAML, whose lines are as far to the right as its first; also in a text with its line breaks escaped.
+    rf"""|{_BLOCK}\r?\n(?P<indent>[ \t]{{1,40}})(?![ \t]){_NOT_YET}(?P<block>[^\r\n]{{1,4096}}"""
+    rf"""(?:\r?\n(?:[ \t]{{0,40}}\r?\n){{0,20}}(?P=indent)[^\r\n]{{0,4096}}){{0,400}})"""
+    rf"""|{_BLOCK}\\{{1,8}}n(?P<within>[ \t]{{1,40}})(?![ \t]){_NOT_YET}"""
+    rf"""(?P<folded>{_UNBROKEN}(?:\\{{1,8}}n(?:[ \t]{{0,40}}\\{{1,8}}n){{0,20}}(?P=within){_UNBROKEN}){{0,400}})"""
+    rf"""|{_NOT_YET}(?!{_BLOCK}(?:\r?\n|\\{{1,8}}n))(?P<bare>[^\s"',}}{{\[\]\\&][^\s"',}}{{\[\]\\&]{{0,4095}})"""
+    # One whose quote never ends, since the text was cut off, or so far away that it is out of sight. A log may quote what
+    # anybody sent, double quotes escaped; so only one of these, bare, may go on beyond its line, and up to the next entry.
+    rf"""|\\{{1,8}}["'](?!\\{{0,8}}["']){_NOT_YET}(?P<cut>[^"'\n]{{1,4096}})"""
+    rf"""|"(?!"){_NOT_YET}(?P<open>(?:(?!{_ENTRY})(?s:.)){{1,4096}})|'(?!'){_NOT_YET}(?P<begun>.{{1,4096}}))"""
 )
 _REST = re.compile(r"[^\s\"',}{\[\]\\&]*")
 """What follows of a value that is longer than its pattern."""
 _SAME_LINE = rf"{_Q}[ \t]{{0,8}}(?:=>|[:=])[ \t]{{0,8}}"
-_NEXT_WORD = rf"(?:=|[ \t]{{1,4}}|{_Q}[ \t]{{0,4}}(?:,\s{{0,40}}|(?:\n|\\{{1,8}}n)[ \t]{{0,40}}-[ \t]{{1,4}}))"
+_NEXT_WORD = rf"(?:[ \t]{{1,4}}|{_Q}[ \t]{{0,4}}(?:,\s{{0,40}}|(?:\n|\\{{1,8}}n)[ \t]{{0,40}}-[ \t]{{1,4}}))"
+_FLAG = (
+    r"(?-i:-[A-Za-z]|-[a-z]{1,20}(?:[-_.][a-z]{1,20}){0,6}(?:=[^\s\"\']{0,256})?"
+    r"|--[a-z][a-z0-9]{0,20}(?:[-_.][a-z0-9]{1,20}){0,6}(?:=[^\s\"\']{0,256})?)"
+)
+"""A word that is a flag itself, so that the flag before it has no value: one letter, or words in lower case."""
 _NEXT_FIELD = rf"{_Q}(?:[\s,]|\\{{1,8}}n){{1,60}}{_Q}value{_SAME_LINE}"
 
 
@@ -308,8 +328,8 @@ class Rule:
                 yield start, taken
 
 
-_MAY_GO_ON = ("bare", "long")
-_GROUPS = ("double", "single", "escaped", "plain", *_MAY_GO_ON)
+_MAY_GO_ON = ("bare", "cut", "open", "begun")
+_GROUPS = ("tripled", "double", "single", "escaped", "block", "folded", "plain", *_MAY_GO_ON)
 _NO_SECRETS = ("true", "false", "null", "none")
 _LONGEST_NAME = 128
 _OF_NAMES = ("passw", "passphrase", "secret", "token", "credential", "auth", "client-key-data", "key")
@@ -323,7 +343,9 @@ RULES = (
     _rule(rf"(?:{_NAMED}){_SAME_LINE}{_VALUE}", *_OF_NAMES),
     # A flag and the word after it: in one line, in a list of JSON, in a list of YAML. A path leads to a secret, and is none.
     _rule(
-        rf"--(?:[a-z0-9]{{1,20}}[-_]){{0,4}}(?:{_ALWAYS}|{_IF_RANDOM}){_NEXT_WORD}(?!--|[\"'\\]{{0,9}}[-/]){_VALUE}", "--"
+        rf"--(?:[a-z0-9]{{1,20}}[-_]){{0,4}}(?:{_ALWAYS}|{_IF_RANDOM})"
+        rf"(?:=|{_NEXT_WORD}(?![\"'\\]{{0,9}}{_FLAG}(?![^\s\"'\\,\]}}])))(?![\"'\\]{{0,9}}/){_VALUE}",
+        "--",
     ),
     # A variable, and its value in the next field.
     _rule(rf"(?:{_ALWAYS}|{_IF_RANDOM}){_NEXT_FIELD}(?![\"'\\]{{0,9}}/){_VALUE}", "value"),
@@ -333,7 +355,8 @@ RULES = (
     # tbot's join URI with the join method `token`: the name of the token, which is the secret, stands where a user would.
     _rule(rf"\btbot\+\w{{1,16}}\+token://{_NOT_YET}(?P<plain>[^@:/\s\"'\\]{{1,256}})", "+token://"),
     # A bootstrap token of kubeadm.
-    _rule(r"(?<![\w./-])(?P<plain>[a-z0-9]{6}\.[a-z0-9]{16})(?![\w.-])", "."),
+    # One with a path or a port behind it is the name of a host.
+    _rule(r"(?<![\w./-])(?P<plain>[a-z0-9]{6}\.[a-z0-9]{16})(?![\w.-]|/\w|:\d{1,5}(?!\w))", "."),
     # The private part of a JSON Web Key.
     _rule(rf"[\"'](?:d|p|q|dp|dq|qi){_Q}\s{{0,8}}:\s{{0,8}}\\{{0,8}}[\"'](?P<plain>[a-z0-9_-]{{20,8192}})", '"kty', "'kty"),
     # A token resource of Teleport whose name was made by chance: with the join method `token` it is all that is needed.
@@ -379,6 +402,14 @@ def is_secret(name: str, value: str, *, sure: bool = False) -> bool:
         return True
     named = _IS_IF_RANDOM.fullmatch(name[-_LONGEST_NAME:]) is not None
     return named and (not value.startswith("/") if sure else looks_random(value))
+
+
+_ONE_FLAG = re.compile(_FLAG)
+
+
+def is_flag(word: str) -> bool:
+    """Tell whether a word of a command line is a flag, and no value that begins with a hyphen."""
+    return _ONE_FLAG.fullmatch(word) is not None
 
 
 def is_secret_flag(word: str) -> bool:

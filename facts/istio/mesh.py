@@ -19,7 +19,7 @@ from facts.evidence import ObjectRef
 from facts.kubernetes.label_selector import LabelSelector
 from facts.kubernetes.objects import ConfigMap, Labelled
 from facts.kubernetes.workloads import DaemonSet, Deployment
-from facts.masks import KEY, LEAF, Decoded, Fields, Prepared, yaml_document
+from facts.masks import KEY, LEAF, NAME, Decoded, Fields, Items, NamesIn, Prepared, yaml_document
 
 DEFAULT_TRUST_DOMAIN = "cluster.local"
 DEFAULT_REVISION = "default"
@@ -57,6 +57,7 @@ class MeshConfig(Declared):
     trust_domain: Annotated[
         str,
         Field(default=DEFAULT_TRUST_DOMAIN),
+        NAME,
         At("trustDomain"),
         Read(str, lambda text: text or DEFAULT_TRUST_DOMAIN),
     ]
@@ -64,7 +65,7 @@ class MeshConfig(Declared):
         str, Field(default="DEFAULT"), At("pathNormalization.normalization"), Read(str, lambda text: text or "DEFAULT")
     ]
     evidence: tuple[str, ...] = ()
-    trust_domain_aliases: Annotated[OneOrMany, At("trustDomainAliases")] = ()
+    trust_domain_aliases: Annotated[OneOrMany, At("trustDomainAliases"), Items(NAME)] = ()
     discovery_selectors: Annotated[ListOf[LabelSelector], At("discoverySelectors")] = ()
 
     @property
@@ -105,7 +106,7 @@ class Injector(Declared):
 
 @dataclass(frozen=True, slots=True)
 class _Values(Declared):
-    hub: Annotated[Text, At("global.hub")]
+    hub: Annotated[Text, At("global.hub"), NamesIn("/")]
     tag: Annotated[Text, At("global.tag"), Read(Any, str)]
 
 

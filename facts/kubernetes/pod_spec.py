@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from facts.declared import At, Declared, Flag, Given, InProse, ListOf, Many, Only, Read, Text, TextMap, mask_of, part
-from facts.masks import KEYS, LEAF, OPEN, WORDS, Fields, Items, Mask, Prepared, only
+from facts.masks import KEYS, LEAF, OPEN, WORDS, Fields, Items, Mask, NamesIn, Prepared, only
 from facts.redaction import hides_a_value
 
 PROXY = "istio-proxy"
@@ -340,7 +340,7 @@ class Container(ContainerState):
     """
 
     name: str
-    image: Text
+    image: Annotated[Text, NamesIn("/")]
     is_init: bool = False
     restart_policy: Annotated[str, At("restartPolicy")] = ""
     command: Annotated[ListOf[str], WORDS] = ()

@@ -93,6 +93,11 @@ class ProxyIdentity:
         return self.pod.ref
 
     @property
+    def is_supplied(self) -> bool:
+        """An SDS server has supplied both of its secrets, whichever server that is."""
+        return self.sds_mode not in (SdsMode.UNASKED, SdsMode.SILENT)
+
+    @property
     def leaf(self) -> Certificate | None:
         """The certificate that the proxy presents; None unless the secret is active."""
         return self.chain[0] if self.chain else None

@@ -98,11 +98,23 @@ def start_of(pod: Pod, at: datetime) -> Start:
         reason = f" ({blocking.reason or 'restarted'})" if failing else ""
         stage = Stage.HELD_FOR_GOOD if failing else Stage.HELD
         return Start(stage, f"its init container {blocking.name} keeps istio-proxy from starting{reason}")
-    could_start = _could_start(pod, proxy)
-    if could_start is not None and at - could_start < STARTING:
+    if is_in_its_first_time(pod, at):
         return Start(Stage.STARTING, "its istio-proxy is starting")
     waiting = blocking if blocking is not None and blocking.reason else proxy
     return Start(Stage.DOWN, waiting.reason)
+
+
+def is_in_its_first_time(pod: Pod, at: datetime) -> bool:
+    """Whether a proxy, up or not, has not had `STARTING` yet, so that what it lacks may still come.
+
+    Of a proxy that has restarted the first start counts: restarts buy it no further time.
+
+    Args:
+        pod: The pod.
+        at: UTC time of the reading of the proxy.
+    """
+    could_start = _could_start(pod, pod.proxy) if pod.proxy is not None else None
+    return could_start is not None and at - could_start < STARTING
 
 
 def restarted_while_starting(pod: Pod) -> bool:

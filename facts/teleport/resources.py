@@ -16,7 +16,7 @@ from pydantic import Field
 
 from facts.declared import At, Declared, Given, ListOf, Many, Read, Selector, Text, TextMap, Texts, mask_of, part, read
 from facts.document import damaged, maybe, need, when
-from facts.masks import GIVEN, JOIN_NAME, KEYS, LEAF, OPEN, TEXT, Fields, Mask, NamesIn, OneOrMany, keeps, lines
+from facts.masks import GIVEN, JOIN_NAME, KEYS, LEAF, NAME, OPEN, TEXT, Fields, Mask, NamesIn, OneOrMany, keeps, lines
 from facts.redaction import beginning
 from facts.teleport.tbot_config import parse_duration
 from facts.versions import Version
@@ -41,7 +41,7 @@ class Ping(Declared):
         evidence: Ids of the readings.
     """
 
-    cluster_name: str
+    cluster_name: Annotated[str, NAME]
     server_version: Annotated[Version, Read(str, Version.parse)]
     stand_in: Given
     evidence: tuple[str, ...] = ()

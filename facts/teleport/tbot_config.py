@@ -16,7 +16,7 @@ from pydantic import Field
 
 from facts.declared import At, Declared, Flag, Only, Read, Selector, Text, mask_of, part, read
 from facts.document import damaged, maybe, parse_yaml, yaml_as_written
-from facts.masks import JOIN_NAME, KEYS, Decoded, Mask, at, merged, only, yaml_document
+from facts.masks import JOIN_NAME, KEYS, NAME, Decoded, Mask, at, merged, only, yaml_document
 
 DEFAULT_CREDENTIAL_TTL = 3600.0
 DEFAULT_RENEWAL_INTERVAL = 1200.0
@@ -229,7 +229,7 @@ class TbotConfig(Declared):
     """
 
     version: Text
-    proxy_server: Text
+    proxy_server: Annotated[Text, NAME]
     token: Annotated[Text, At("onboarding.token"), JOIN_NAME]
     join_method: Annotated[Text, At("onboarding.join_method")]
     token_path: Annotated[Text, At("onboarding.kubernetes.token_path")]

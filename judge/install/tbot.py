@@ -186,9 +186,13 @@ def configuration_problems(
     else:
         directories = {socket.directory for socket in tbot.sockets}
         others = [d for d in socket_directories if d.rstrip("/") not in directories]
-        if others:
-            said = f"tbot listens in {listed(directories)} on the node, injected pods mount {listed(others)}"
-            found.append(specified(said, "socket-path-differs"))
+        # One statement for each: a path that looks like a secret, in one pod, leaves no other open.
+        found += [
+            specified(
+                f"tbot listens in {listed(directories)} on the node, injected pods mount {other}", "socket-path-differs"
+            )
+            for other in others
+        ]
     if kubernetes_type not in ("in_cluster", ""):
         found += token_file_problems(tbot, cluster_name)
     return found

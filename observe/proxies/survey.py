@@ -4,6 +4,9 @@ A pod that could not be read is looked at again. One that is gone or was replace
 pods are listed again, so that its successor is read in its place. One that is starting, or held up by an init container, is
 waited for; one that is up is asked again, once. What cannot be read then is unread, whatever its excuse was.
 
+A proxy that answers and holds no secrets may have come up a moment ago. It is read again once it holds them, or once it has
+had its time to start. What it is then counts; a proxy that has not had that time when patience ends is unread.
+
 To read something more of every pod, write a `Part` and name it in `ProxiesFacet._parts` (`observe.proxies.facet`).
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
@@ -20,7 +23,7 @@ from facts.document import Absent
 from facts.errors import CouldNotTell, NotGiven
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import Fleet, LeftOut, Normalization, PodRef, ProxyIdentity, Unread
-from facts.proxies.presence import Stage, start_of, why_gone
+from facts.proxies.presence import STARTING, Stage, is_in_its_first_time, start_of, why_gone
 from facts.proxies.pushes import Pushes
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
@@ -38,6 +41,8 @@ Progress = Callable[[int, int], None]
 
 LOOK = 1.0
 """Seconds from one look at the pods that are starting to the next."""
+AGAIN = timedelta(seconds=3)
+"""Least time between two readings of a proxy that has had its time to start and still lacks something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,16 @@ class Part(Generic[R_co]):
         name: Unique among the parts.
         read: Reads it; raises `CouldNotTell` where that fails.
         wanted: Tells whether it is read of a pod.
+        is_whole: Tells of what was read whether the proxy has all that it starts with; None where that cannot tell it.
     """
 
     name: str
     read: Callable[[ProxyConnection, Pod], R_co]
     wanted: Callable[[Pod], bool] = lambda _pod: True
+    is_whole: Callable[[Any], bool] | None = None
 
 
-IDENTITY: Part[ProxyIdentity] = Part("identity", identity_of)
+IDENTITY: Part[ProxyIdentity] = Part("identity", identity_of, is_whole=lambda identity: identity.is_supplied)
 NORMALIZATION: Part[Normalization] = Part("normalization", normalization_of)
 PUSH_STATISTICS: Part[Pushes | None] = Part("pushes", pushes_of)
 
@@ -162,6 +169,7 @@ class _Subject:
         self.pod = pod
         self.found: dict[str, object] = {}
         self.is_starting = False
+        self._first_read = datetime.now(UTC)
         self._cluster = cluster
         self._parts = tuple(part for part in parts if part.wanted(pod))
 
@@ -177,41 +185,79 @@ class _Subject:
         return self.is_starting or any(isinstance(outcome, LeftOut) for outcome in self.found.values())
 
     def read(self) -> None:
-        """The first reading, and the second one where the proxy is up; where it is starting, that comes later."""
+        """The first reading, and the second one where the proxy is up; where it may be starting, that comes later."""
         failed = self._ask(stop=True)
-        if failed is None:
-            return
-        now = self._look()
-        stage = Stage.UP if now is None else start_of(now, datetime.now(UTC)).stage
-        if stage is Stage.UP:
-            self.read_again()
-        elif stage.may_pass:
-            self.is_starting = True
-        else:
-            self.found |= {part.name: replace(failed, now=now) for part in self._left}
+        if failed is not None:
+            now = self._look()
+            stage = Stage.UP if now is None else start_of(now, datetime.now(UTC)).stage
+            if stage is not Stage.UP:
+                self.is_starting = stage.may_pass
+                self.found |= {part.name: replace(failed, now=now) for part in self._left}
+                return
+            failed = self._ask()
+        self._first_read, self.is_starting = datetime.now(UTC), not self._is_whole
+        if failed is not None and self._is_whole:
+            self._tell_why_unread()
 
     def read_again(self) -> None:
         """The second and last reading of what is left."""
         self.is_starting = False
-        if self._ask() is None:
-            return
+        failed = self._ask()
+        if failed is not None or not self._is_whole:
+            self._tell_why_unread()
+
+    def _tell_why_unread(self) -> None:
+        """Adds the state of the pod to what could not be read, or was read of a proxy that is still starting."""
         now = self._look()  # after the attempt: it may have gone away in between
-        self.found |= {part.name: replace(cast("Unread", self.found[part.name]), now=now) for part in self._left}
+        if now is not None and not self._is_whole and is_in_its_first_time(now, datetime.now(UTC)):
+            self.found |= {part.name: self._starting(now) for part in self._left}
+        unread = {name: outcome for name, outcome in self.found.items() if _may_be_read(outcome)}
+        self.found |= {name: replace(cast("Unread", outcome), now=now) for name, outcome in unread.items()}
 
     def has_started(self) -> bool:
-        """Whether to wait for it is over: its proxy is up, or will not come up by itself, or the pod is gone."""
+        """Whether to wait for it is over: it has all that it starts with, or has had its time, or the pod is gone."""
+        unrecorded = self._cluster.recording_to(KeptInMemory())
         try:
-            now = self._cluster.recording_to(KeptInMemory()).pod(self.pod.namespace, self.pod.name)
+            now = unrecorded.pod(self.pod.namespace, self.pod.name)
         except CouldNotTell:
             return False  # the second reading will say what is wrong
         if isinstance(now, Absent) or why_gone(self.pod, now):
             return True
-        return not start_of(now, datetime.now(UTC)).stage.may_pass
+        at = datetime.now(UTC)
+        stage = start_of(now, at).stage
+        if stage is not Stage.UP:
+            return not stage.may_pass
+        has_had_its_time = not is_in_its_first_time(now, at) and at - self._first_read >= AGAIN
+        return has_had_its_time or self._would_be_whole(unrecorded)
+
+    @property
+    def _is_whole(self) -> bool:
+        """Nothing that was read shows a proxy that still lacks what it starts with."""
+        return all(_is_whole(part, self.found.get(part.name)) for part in self._parts)
+
+    def _would_be_whole(self, cluster: Cluster) -> bool:
+        """Whether a reading now would show a proxy with all that it starts with; the second reading shows why one fails."""
+        with ProxyConnection(cluster, self.pod) as connection:
+            return all(
+                _is_whole(part, read_or_unread(self.pod, partial(part.read, connection, self.pod)))
+                for part in self._parts
+                if part.is_whole is not None
+            )
+
+    def _starting(self, now: Pod) -> Unread:
+        why = CouldNotTell(
+            expected=f"an Envoy that has both of its secrets, or has been up for {STARTING.total_seconds():.0f} s",
+            seen="it is starting: its Envoy answers and holds no secrets yet, in two readings",
+            where=str(self.pod.ref),
+            remedy="run again once the workload has started",
+        )
+        return Unread(PodRef.of(self.pod), why, datetime.now(UTC), now)
 
     @property
     def _left(self) -> list[Part[Any]]:
-        """The parts that another attempt may read."""
-        return [part for part in self._parts if part.name not in self.found or _may_be_read(self.found[part.name])]
+        """The parts that another attempt may read; all of them where one shows a proxy that is starting."""
+        is_whole = self._is_whole
+        return [p for p in self._parts if not is_whole or p.name not in self.found or _may_be_read(self.found[p.name])]
 
     def _ask(self, *, stop: bool = False) -> Unread | None:
         """Asks for what is left; returns the first failure that another attempt may not meet.
@@ -268,6 +314,13 @@ def _excuse_no_workload_twice(subjects: Sequence[_Subject], successors: Sequence
 def _may_be_read(outcome: object) -> bool:
     """Whether another attempt may do better; a right that is missing does not come back."""
     return isinstance(outcome, Unread) and not isinstance(outcome.why, NotGiven)
+
+
+def _is_whole(part: Part[Any], outcome: object) -> bool:
+    """Whether an outcome does not show a proxy that still lacks what it starts with; no answer shows nothing."""
+    if part.is_whole is None or outcome is None or isinstance(outcome, (Unread, LeftOut)):
+        return True
+    return part.is_whole(outcome)
 
 
 def _wait_for(starting: Sequence[_Subject], patience: float) -> None:

@@ -159,6 +159,18 @@ def _of_applications() -> Iterator[Canary]:
         yield Canary(f"env with {name}", json.dumps({"env": [{"name": name, "value": value}]}), (value,))
     yield Canary("--db-password X", json.dumps({"args": ["serve", "--db-password", password]}), (password,))
     yield Canary("--api-key=X", json.dumps({"args": ["serve", f"--api-key={key}"]}), (key,))
+    first, second = secrets.token_urlsafe(12), f"{secrets.token_urlsafe(9)} {secrets.token_urlsafe(9)}"
+    lines, parts = f"{first}\n{second}", (first, *second.split())
+    yield Canary("quoted password over two lines of a log", f'level=info db_password="{lines}" port=1', parts)
+    yield Canary("password over two lines with the break escaped", f'db_password="{first}\\\n{second}" port=1', parts)
+    yield Canary("password in three quotes", f'DB_PASSWORD = """\n{lines}\n"""\nPORT = 1\n', parts)
+    yield Canary("password as a YAML block", f"db_password: |-\n  {first}\n\n  {second}\nport: 1\n", parts)
+    yield Canary("password with a doubled quote in YAML", f"db_password: '{first}''{second}'\nport: 1\n", parts)
+    dashed = f"-{key}"
+    yield Canary("--db-password -X", json.dumps({"args": ["serve", "--db-password", dashed, "-v"]}), (key,))
+    yield Canary("--db-password=-X", f"serve --db-password={dashed} -v", (key,))
+    yield Canary("--token -X in one string", f"serve --token {dashed} -v", (key,))
+    yield Canary("--token -X as a YAML list", f"args:\n  - --token\n  - {dashed}\n  - -v\n", (key,))
     yield Canary("db_password=X", f"host=db db_password={password} port=5432", (password,))
 
 

@@ -348,6 +348,55 @@ def test_a_name_of_an_object_stays_whatever_it_looks_like() -> None:
     assert (hiding.name(f"password: {like_a_token}"), hiding.count) == (f"password: {MARK}", 2)
 
 
+@pytest.mark.parametrize("text", ['password: "first\nsecond', "password='first second\n", 'msg="password=\\"first'])
+def test_a_quoted_value_whose_end_was_cut_off_goes_up_to_the_end(text: str) -> None:
+    clean = redact(text)
+    assert "first" not in clean.text
+    assert redact(clean.text).count == 0
+
+
+def test_such_a_value_goes_on_over_the_lines_of_its_own_entry_in_a_log() -> None:
+    entry = "2026-03-01T12:00:01.1Z\tinfo\tready"
+    assert redact(f'password: "first\nsecond\n{entry}').text == f'password: "[redacted]\n{entry}'
+    assert redact(f'msg="password=\\"first\n{entry}').text == f'msg="password=\\"[redacted]\n{entry}'
+    assert redact(f"password='first\n{entry}").text == f"password='[redacted]\n{entry}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['password: ""', "password='' port=1", '{"token": "", "name": "a-b"}', 'invalid password: "', "password: |\nport: 1"],
+)
+def test_an_empty_value_takes_nothing_with_it(text: str) -> None:
+    for each in (text, json.dumps({"a": text, "b": 1}), json.dumps(json.dumps({"a": text, "b": "c"}))):
+        assert redact(each) == Redacted(each, 0)
+
+
+def test_a_block_ends_where_the_next_field_begins() -> None:
+    text = "a:\n  password: |\n    one\n\n    two\n  port: 1\nb: 2\n"
+    assert redact(text).text == "a:\n  password: |\n    [redacted]\n  port: 1\nb: 2\n"
+    inner = json.dumps({"data": text, "next": 1})
+    assert json.loads(redact(inner).text) == {"data": redact(text).text, "next": 1}
+
+
+@pytest.mark.parametrize("host", ["abcdef.0123456789abcdef/app:1.2", "abcdef.0123456789abcdef:5000/app", "https://{}/v2"])
+def test_a_host_with_a_path_or_a_port_is_no_bootstrap_token(host: str) -> None:
+    text = f"image: {host.format('abcdef.0123456789abcdef')}"
+    assert redact(text) == Redacted(text, 0)
+    assert redact("token abcdef.0123456789abcdef: expired").count == 1
+
+
+@pytest.mark.parametrize("flag", ["-v", "--verbose", "-config", "--log-level=debug", "--http2-port"])
+def test_a_flag_after_a_flag_is_not_its_value(flag: str) -> None:
+    assert redact(f"serve --password {flag} x") == Redacted(f"serve --password {flag} x", 0)
+    assert Hiding().words(["serve", "--password", flag, "x"]) == ["serve", "--password", flag, "x"]
+
+
+@pytest.mark.parametrize("value", ["-X12abc", "-hunter2", "--Xabc", "-"])
+def test_a_value_may_begin_with_a_hyphen(value: str) -> None:
+    assert redact(f"serve --password {value} x").text == "serve --password [redacted] x"
+    assert Hiding().words(["serve", "--password", value, "x"]) == ["serve", "--password", MARK, "x"]
+
+
 def test_a_flag_hides_the_next_word_and_no_other() -> None:
     hiding = Hiding()
     assert hiding.words(["--token", "abc", "x", "--token", "--y", "--token", "/path"]) == [

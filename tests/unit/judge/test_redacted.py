@@ -7,11 +7,16 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from facts.document import decoded
 from facts.evidence import ObjectRef, evidence_of
 from facts.istio.injection import parse_dry_run
+from facts.istio.mesh import KEPT_OF_INJECTOR, KEPT_OF_MESH
 from facts.kubernetes.objects import parse_pod
-from facts.teleport.resources import parse_join_token
+from facts.redaction import Hiding
+from facts.teleport.resources import parse_join_token, parse_ping
+from facts.teleport.tbot_config import KEPT as KEPT_OF_TBOT
 from judge.install.teleport import allows_only_tbot
 from tests.data import document
 from tests.unit.judge.assertions import holds, unknown, violated
@@ -53,6 +58,25 @@ def test_names_of_a_namespace_and_an_account_are_no_secret_beside_each_other() -
 def test_what_does_not_look_like_one_is_compared() -> None:
     holds(allows_only_tbot(allowing("teleport-system:tbot"), "teleport-system:tbot"), "INST-10")
     violated(allows_only_tbot(allowing("default:default"), "teleport-system:tbot"), "INST-10", "it allows default:default")
+
+
+@pytest.mark.parametrize("image", [f"{RANDOM}/tbot:1.2", f"{RANDOM}:5000/a/tbot@sha256:{'0' * 64}", RANDOM])
+def test_the_name_of_a_registry_is_no_secret(image: str) -> None:
+    spec = {"containers": [{"name": "app", "image": image}]}
+    pod = read({"metadata": {"name": "a", "namespace": "b", "labels": {"app": RANDOM}}, "spec": spec}, parse_pod)
+    assert pod.spec.container("app").image == image
+    assert pod.labels == {"app": RANDOM}
+
+
+def test_the_names_of_trust_domains_and_of_teleport_are_no_secrets() -> None:
+    ping = {"cluster_name": RANDOM, "server_version": "18.0.0"}
+    assert read(ping, parse_ping).cluster_name == RANDOM
+    mesh = f"trustDomain: {RANDOM}\ntrustDomainAliases: [{RANDOM}]\n"
+    values = json.dumps({"global": {"hub": f"{RANDOM}/istio"}})
+    kept = KEPT_OF_MESH.kept({"mesh": mesh}, Hiding())
+    assert kept == {"mesh": {"trustDomain": RANDOM, "trustDomainAliases": [RANDOM]}}
+    assert KEPT_OF_INJECTOR.kept({"values": values}, Hiding()) == {"values": {"global": {"hub": f"{RANDOM}/istio"}}}
+    assert KEPT_OF_TBOT.kept(f"proxy_server: {RANDOM}:443", Hiding()) == {"proxy_server": f"{RANDOM}:443"}
 
 
 def test_a_message_with_a_secret_is_told_and_hides_no_failure() -> None:

@@ -1,7 +1,8 @@
 """An API server with many injected pods, whose proxies hold identities made for the test, and which may be rolled meanwhile.
 
 Everything happens as a client of a real cluster sees it: a pod that is rolled begins to terminate, answers nothing any more
-and is gone a moment later; its successor is there under another name and uid, waits for its proxy, and answers in the end.
+and is gone a moment later; its successor is there under another name and uid, waits for its proxy, which answers without a
+secret at first, and holds its secrets in the end.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from facts.proxies import envoy
 from tests.data import document, text
 from tests.unit.facts.authorities import Authority
 from tests.unit.facts.dumps import leaf_secret, spiffe_root
+from tests.unit.facts.dumps import warming as warming_secret
 from tests.unit.observe.api_server import ApiServer, Canned, running
 from tests.unit.observe.captured import ENCODED
 
@@ -31,8 +33,8 @@ TABLE = b"651 635 0:24 /spire/sockets /run/secrets/workload-spiffe-uds ro,nosuid
 SUCCESS = b'{"status": "Success"}'
 UNDER_WAY = 10
 """Pods that are rolled before somebody looks."""
-LEAVES, STARTS = 0.05, 3.0
-"""Seconds that a rolled pod terminates, and that its successor needs until its proxy has started."""
+LEAVES, STARTS, ASKS = 0.05, 2.0, 1.0
+"""Seconds that a rolled pod terminates, that its successor needs until its proxy answers, and then to get its secrets."""
 
 _STATIC = {
     ENCODED[envoy.WARMING_SECRETS]: Canned({}),
@@ -123,6 +125,26 @@ class SimulatedFleet:
             },
         }
 
+    def answers_without_secrets(self, name: str, up_for: timedelta = timedelta(), *, warming: bool = False) -> None:
+        """Turns a pod into one whose proxy is up and holds no secret yet.
+
+        Args:
+            name: The pod.
+            up_for: Time since its proxy started.
+            warming: Its Envoy waits for the secret already.
+        """
+        pod = self.pods[name]
+        pod.item["status"] = _status({})
+        (proxy,) = (c for c in pod.item["status"]["initContainerStatuses"] if c["name"] == "istio-proxy")
+        proxy["state"] = {"running": {"startedAt": _time(up_for)}}
+        waits = warming_secret() if warming else {}
+        pod.answers |= {ENCODED[envoy.ACTIVE_SECRETS]: Canned({}), ENCODED[envoy.WARMING_SECRETS]: Canned(waits)}
+        pod.is_up = True
+
+    def is_supplied(self, name: str) -> None:
+        """Gives the proxy of a pod its secrets."""
+        self.pods[name].answers |= self._answers(falls_back=False)
+
     async def roll_one(self, name: str) -> None:
         """Replaces one pod as a Deployment does, in the time that it takes."""
         successor = self.add()
@@ -136,8 +158,9 @@ class SimulatedFleet:
         await asyncio.sleep(LEAVES)
         self.remove(name)
         await asyncio.sleep(STARTS)
-        successor.item["status"] = _status({})
-        successor.is_up = True
+        self.answers_without_secrets(successor.item["metadata"]["name"])
+        await asyncio.sleep(ASKS)
+        self.is_supplied(successor.item["metadata"]["name"])
 
     @contextmanager
     def being_rolled(self, pace: float) -> Iterator[None]:

@@ -17,6 +17,7 @@ from facts.proxies.presence import (
     Stage,
     initialized,
     is_coming_up,
+    is_in_its_first_time,
     restarted_while_starting,
     start_of,
     why_gone,
@@ -148,6 +149,15 @@ def test_a_proxy_has_its_time_from_the_moment_at_which_it_could_start() -> None:
         assert start_of(pod(of=running), NOW).stage is stage
         again = replace(running, restarts=1, started_at=ago(SECOND))
         assert start_of(pod(of=again, age=age), NOW).stage is stage
+
+
+def test_a_proxy_that_is_up_has_the_same_time_for_what_it_still_lacks() -> None:
+    for age, has_time in ((STARTING - SECOND, True), (STARTING, False)):
+        up = proxy(is_init=False, state="running", reason="", started=True, ready=True, started_at=ago(age))
+        assert is_in_its_first_time(pod(of=up), NOW) is has_time
+        again = replace(up, restarts=1, started_at=ago(SECOND))
+        assert is_in_its_first_time(pod(of=again, age=age), NOW) is has_time
+    assert not is_in_its_first_time(make.pod(injected=False, created_at=ago(SECOND)), NOW)
 
 
 @pytest.mark.parametrize("stage", Stage)

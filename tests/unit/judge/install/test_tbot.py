@@ -12,6 +12,8 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
+from facts.redaction import hides_a_value
+from facts.secret_forms import MARK
 from facts.teleport.tbot import KubeletAddress, OtherTbot, Tbot
 from facts.teleport.tbot_config import TbotConfig
 from judge.causes import CAUSES
@@ -437,6 +439,13 @@ def test_pods_that_mount_another_directory_than_tbots() -> None:
     violated(finding, "INST-13", causes=("socket-path-differs",))
     words = "tbot listens in /run/spire/sockets on the node, injected pods mount /run/other"
     assert finding.seen == f"{DAEMON_SET}: {words}"
+
+
+def test_a_directory_that_looks_like_a_secret_leaves_no_other_one_open() -> None:
+    hidden, elsewhere = (replace(make.NODES_SOCKET, path=path) for path in (f"/run/password={MARK}", "/run/other"))
+    finding = judged(make.tbot(), make.pod(socket=hidden), make.pod("b", socket=elsewhere))
+    violated(finding, "INST-13", "injected pods mount /run/other", causes=("socket-path-differs",))
+    assert [hides_a_value(each.said) for each in finding.unclear] == [True]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from facts.finding import Finding, Holds, Remark
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import Fleet, LeftOut, Unread
+from facts.proxies.presence import STARTING
 from facts.recorder import KeptInMemory
 from facts.teleport.audit import AuditTrail, IssuedSvid
 from facts.teleport.bundle import TrustBundle
@@ -32,6 +33,7 @@ from observe.install import Install
 from observe.istio import facet as istio_facet
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.facet import ClusterFacet
+from observe.proxies import survey as survey_module
 from observe.proxies.mounts import MOUNT
 from observe.proxies.survey import IDENTITY, NORMALIZATION, PUSH_STATISTICS, Part, Survey, survey
 from observe.teleport import tbot_facet
@@ -45,6 +47,7 @@ from tests.unit.observe.doubles import Unrecorded
 from tests.unit.observe.simulated_fleet import TRUST_DOMAIN, SimulatedFleet, simulated
 
 PATIENCE = Timeouts(api=15, admin=15, command=15, svid=30)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -487,6 +490,102 @@ def test_a_proxy_that_is_down_is_a_violation_without_any_wait(
         found["ID-01"], "ID-01", "Pod fleet/fleet-002: it holds no identity: its istio-proxy is not up (CrashLoop", causes=()
     )
     assert fleet.looked_at == ["fleet-002"]
+
+
+# A proxy that answers and holds no secrets yet.
+
+
+@pytest.fixture(params=[False, True], ids=["unasked", "silent"])
+def warming(request: pytest.FixtureRequest) -> bool:
+    """Whether the Envoy waits for its secret already, or does not even ask for it."""
+    return bool(request.param)
+
+
+def test_a_proxy_that_gets_its_secrets_while_the_fleet_is_read_is_judged_by_them(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch, warming: bool
+) -> None:
+    fleet.answers_without_secrets("fleet-002", warming=warming)
+    fleet.after_look["fleet-002"] = lambda: fleet.is_supplied("fleet-002")
+    found = findings(install_of(cluster, monkeypatch), fleet)
+    assert answers(found) == STANDING
+    assert not any(finding.left_out for finding in found.values())
+
+
+def test_a_proxy_that_starts_and_has_no_secrets_yet_when_patience_ends_is_named_and_does_not_fail(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch, warming: bool
+) -> None:
+    fleet.answers_without_secrets("fleet-002", warming=warming)
+    monkeypatch.setattr(cluster, "patience", PATIENCE.model_copy(update={"svid": 0.1}))
+    found = findings(install_of(cluster, monkeypatch), fleet)
+    assert Holds.NO not in answers(found).values()
+    for requirement in OF_FLEET[:8]:
+        unknown(found[requirement], requirement, "Pod fleet/fleet-002: the suite could not read it: it is starting")
+
+
+def test_a_proxy_that_still_has_no_secrets_after_the_time_to_start_fails(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch, warming: bool
+) -> None:
+    fleet.answers_without_secrets("fleet-002", STARTING + timedelta(seconds=5), warming=warming)
+    monkeypatch.setattr(survey_module, "AGAIN", timedelta(seconds=0.5))
+    found = findings(install_of(cluster, monkeypatch), fleet)
+    for requirement in ("ID-01", "ID-02", "ID-03", "ID-04", "ID-05"):
+        violated(found[requirement], requirement, "Pod fleet/fleet-002", causes=())
+
+
+def test_the_time_to_start_may_end_while_the_fleet_is_read(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.answers_without_secrets("fleet-002", STARTING - timedelta(seconds=2))
+    monkeypatch.setattr(survey_module, "AGAIN", timedelta())
+    found = findings(install_of(cluster, monkeypatch), fleet)
+    violated(found["ID-01"], "ID-01", "Pod fleet/fleet-002: its Envoy asks no SDS server for a certificate", causes=())
+
+
+def test_restarts_buy_a_proxy_without_secrets_no_further_time(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.answers_without_secrets("fleet-002")
+    (proxy,) = (c for c in fleet.pods["fleet-002"].item["status"]["initContainerStatuses"] if c["name"] == "istio-proxy")
+    proxy["restartCount"] = 3
+    monkeypatch.setattr(survey_module, "AGAIN", timedelta())
+    violated(findings(install_of(cluster, monkeypatch), fleet)["ID-01"], "ID-01", "Pod fleet/fleet-002", causes=())
+
+
+def test_an_old_proxy_without_secrets_is_read_again_some_time_later(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.answers_without_secrets("fleet-002", HOUR)
+    monkeypatch.setattr(survey_module, "AGAIN", timedelta(seconds=2))
+    started = datetime.now(UTC)
+    found = survey(cluster, cluster.pods(), [IDENTITY], patience=10)
+    assert datetime.now(UTC) - started >= timedelta(seconds=2)
+    assert [proxy.is_supplied for proxy in found.by_uid(IDENTITY).values()] == [True, False, True]
+
+
+def test_a_proxy_without_secrets_whose_pod_is_replaced_meanwhile_is_gone(
+    cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.answers_without_secrets("fleet-002", HOUR)
+    fleet.after_list = lambda: fleet.remove("fleet-002")
+    found = listed_then(cluster, lambda _pods: None, IDENTITY, NORMALIZATION)
+    for part in (IDENTITY, NORMALIZATION):
+        gone = [outcome.pod.name for outcome in found.of(cast("Part[Any]", part)) if isinstance(outcome, LeftOut)]
+        assert gone == ["fleet-002"]
+
+
+def test_all_that_was_read_of_a_proxy_before_it_had_its_secrets_is_read_again(
+    cluster: Cluster, fleet: SimulatedFleet
+) -> None:
+    fleet.answers_without_secrets("fleet-002")
+    fleet.after_look["fleet-002"] = lambda: fleet.is_supplied("fleet-002")
+    times: list[str] = []
+
+    def counted(_connection: object, pod: Pod) -> str:
+        times.append(pod.name)
+        return pod.name
+
+    survey(cluster, cluster.pods(), [IDENTITY, Part("counted", counted)], patience=10)
+    assert sorted(times) == ["fleet-001", "fleet-002", "fleet-002", "fleet-003"]
 
 
 # A rollout.
