@@ -1,4 +1,4 @@
-"""The command line of the lab: `python -m lab build | status | host | remains | clean | pin`."""
+"""The command line of the lab: `python -m lab build | charts | status | host | remains | clean | pin`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import bundle, docker, pins
+from lab.charts import prepared
 from lab.command import end_all
 from lab.errors import LabError
 from lab.host import Host
@@ -82,6 +83,14 @@ def build(edition: Edition = "default") -> None:
         written = bundle.write(versions, istio, records, store)
         docker.remove_untagged()
     _say(f"built {len(stale)} of {len(parts)} parts in {time.monotonic() - began:.0f} s; {written}")
+
+
+@app.command()
+def charts() -> None:
+    """Build Helm and take out Istio's charts, which no cluster of the lab needs; say where they are."""
+    with Display(_out) as display:
+        found = prepared(load(), _store(), display, _say)
+    _say(f"helm: {found.helm}\ncharts: {found.directory}")
 
 
 @app.command()

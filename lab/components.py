@@ -97,6 +97,17 @@ def istio_component(istio: Istio) -> Component:
     )
 
 
+def helm_component(versions: Versions) -> Component:
+    """Helm, which no cluster of the lab needs."""
+    return Component(
+        name="helm",
+        module="helm.sh/helm/v3",
+        version=versions.helm,
+        commands={"helm": "helm.sh/helm/v3/cmd/helm"},
+        stamps={"helm.sh/helm/v3/internal/version.version": versions.helm},
+    )
+
+
 def _single(name: str, module: str, version: str) -> Component:
     return Component(name=name, module=module, version=version, commands={name: module}, stamps={})
 
@@ -117,4 +128,4 @@ def components(versions: Versions) -> tuple[Component, ...]:
 
 def all_components(versions: Versions) -> tuple[Component, ...]:
     """Those, and what is compiled on request."""
-    return (*components(versions), istio_component(versions.istio_older))
+    return (*components(versions), istio_component(versions.istio_older), helm_component(versions))

@@ -210,8 +210,8 @@ class Host:
                 raise LabError("expected root: debootstrap makes the lab's images. What to do: run it with sudo.")
             self.install(["debootstrap", "gpgv", "debian-archive-keyring"])
         istio = {edition.part("istio") for edition in (versions.istio, versions.istio_older)}
-        definitions = {edition.part("gateway-api") for edition in (versions.istio, versions.istio_older)}
-        if names & {"tools", "kind", "etcd", "coredns", "kubernetes", *istio, *definitions}:
+        taken = {e.part(name) for e in (versions.istio, versions.istio_older) for name in ("gateway-api", "istio-charts")}
+        if names & {"tools", "kind", "helm", "etcd", "coredns", "kubernetes", *istio, *taken}:
             _require_go(versions.go)
         if names & {"kubernetes", *istio}:
             self._require_room()

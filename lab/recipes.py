@@ -29,6 +29,9 @@ ISTIO_OVERLAY = "istio-overlay.yaml"
 GATEWAY_API = "gateway-api.json"
 FAKETIME = "libfaketime.so.1"
 
+CHARTS = {"base": "base", "istiod": "istio-control/istio-discovery", "gateway": "gateway"}
+"""Charts under the names that Istio publishes them by → their directories in its module."""
+
 ARCHIVE_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """Public keys of Debian's archive, which sign the list of packages that debootstrap trusts."""
 
@@ -198,25 +201,48 @@ def gateway_api_part(istio: Istio) -> Part:
     """Take the definitions of the Gateway API's standard channel out of its Go module, as one list to apply."""
 
     def build(shop: Workshop) -> None:
-        # In Istio's own module, so that go.sum says what the files must be.
-        directory, environment = pins.GO_DIRECTORY / istio.part("istio"), pins.go_environment()
-        download = ["go", "mod", "download", "-json", GATEWAY_API_MODULE]
-        module = json.loads(shop.run(download, cwd=directory, env=environment))
-        if module["Version"] != istio.gateway_api:
-            raise LabError(
-                f"expected {GATEWAY_API_MODULE} {istio.gateway_api} in {directory}/go.mod, it has {module['Version']}. "
-                "Type: python -m lab pin"
-            )
-        files = sorted((Path(module["Dir"]) / "config" / "crd" / "standard").glob("*.yaml"))
+        module = _module_of_istio(shop, istio, GATEWAY_API_MODULE, istio.gateway_api)
+        files = sorted((module / "config" / "crd" / "standard").glob("*.yaml"))
         texts = [file.read_text(encoding="utf-8") for file in files]
         items = [item for text in texts for item in yaml.safe_load_all(text) if item]
         if not any(item["kind"] == "CustomResourceDefinition" for item in items):
-            raise LabError(
-                f"expected the definitions of the Gateway API in {module['Dir']}/config/crd/standard, there are none"
-            )
+            raise LabError(f"expected the definitions of the Gateway API in {module}/config/crd/standard, there are none")
         write_json(shop.output / GATEWAY_API, {"apiVersion": "v1", "kind": "List", "items": items})
 
     return Part(istio.part("gateway-api"), istio.gateway_api, "fetch", build, inputs=istio.gateway_api)
+
+
+def charts_part(istio: Istio) -> Part:
+    """Take the Helm charts out of Istio's Go module."""
+
+    def build(shop: Workshop) -> None:
+        charts = _module_of_istio(shop, istio, ISTIO_MODULE, istio.module) / "manifests" / "charts"
+        for name, directory in CHARTS.items():
+            files = [file for file in (charts / directory).rglob("*") if file.is_file()]
+            if not any(file.name == "Chart.yaml" for file in files):
+                raise LabError(f"expected the chart {name} in {charts / directory}, there is no Chart.yaml")
+            for file in files:
+                # Not with the modes of Go's module cache, in which nothing may be deleted.
+                target = shop.output / name / file.relative_to(charts / directory)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+
+    return Part(istio.part("istio-charts"), istio.version, "fetch", build, inputs=[istio.module, CHARTS])
+
+
+def _module_of_istio(shop: Workshop, istio: Istio, module: str, version: str) -> Path:
+    """Directory of a module that Istio is compiled with, or of Istio's own; its go.sum says what the files must be.
+
+    Raises:
+        LabError: Istio is compiled with another version of it.
+    """
+    directory = pins.GO_DIRECTORY / istio.part("istio")
+    found = json.loads(shop.run(["go", "mod", "download", "-json", module], cwd=directory, env=pins.go_environment()))
+    if found["Version"] != version:
+        raise LabError(
+            f"expected {module} {version} in {directory}/go.mod, it has {found['Version']}. Type: python -m lab pin"
+        )
+    return Path(found["Dir"])
 
 
 def _debootstrap(suite: str, root: Path, *options: str) -> list[str | Path]:

@@ -43,7 +43,7 @@ class Istio:
 class Versions:
     """Versions of everything the lab builds; field names are the keys of the file's `lab` section.
 
-    `istio` is built by default, `istio_older` on request. `stand_in_packages` maps distribution name to version.
+    `istio` is built by default, `istio_older` and `helm` on request. `stand_in_packages` maps distribution name to version.
     `teleport_fixed` and `teleport_affected` come from the file's `teleport` section.
     """
 
@@ -52,6 +52,7 @@ class Versions:
     kubernetes: str
     kubernetes_staging: str
     kind: str
+    helm: str
     etcd: str
     coredns: str
     istio: Istio

@@ -6,11 +6,12 @@ Source: Teleport, audit event reference; serial numbers are hexadecimal with col
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from facts.declared import At, Declared, Flag, Given, Read, Text, mask_of, read
-from facts.document import damaged, decoded, maybe
-from facts.masks import KEYS, Lines, keeps, lines, only
+from facts.document import damaged, decoded, maybe, when
+from facts.masks import KEYS, TEXT, Lines, keeps, lines, only
 from facts.redaction import beginning
 from facts.svid import serial_of
 
@@ -50,11 +51,13 @@ class AuditTrail:
         source: Where the events were read.
         issued: By serial.
         evidence: Ids of the readings.
+        ends: Time of the newest event of any kind, UTC; None where there is none, and where every serial has its event.
     """
 
     source: str
     issued: tuple[IssuedSvid, ...]
     evidence: tuple[str, ...]
+    ends: datetime | None = None
 
 
 @keeps(Lines(mask_of(IssuedSvid).merged(only("event", "svid_type", "uid"))))
@@ -66,6 +69,16 @@ def parse_issued(text: str) -> tuple[IssuedSvid, ...]:
     """
     written = [line for line in lines(text) if line.strip()]
     return tuple(event for line in written if (event := _issued(decoded(line))) is not None)
+
+
+@keeps(TEXT)
+def parse_end(text: str) -> datetime:
+    """Reads the time of an event.
+
+    Raises:
+        CouldNotTell: It is no time.
+    """
+    return when(text, "the newest audit event")
 
 
 def _issued(event: Any) -> IssuedSvid | None:

@@ -10,6 +10,7 @@ from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.proxies.identity import ProxyIdentity
 from facts.teleport.audit import AuditTrail, IssuedSvid
+from facts.teleport.resources import BACKDATED
 from judge.findings import Claim, listed, problem
 from judge.identity.proxies import FROM_TELEPORT, ObservedProxies, name_problems, request_problems, without_certificate
 from judge.identity.sweep import Expectation, failures_of
@@ -79,6 +80,12 @@ WITHOUT_ATTRIBUTES = (
 )
 """Next step where an audit event does not tell the workload that a certificate was issued for."""
 
+EXPORTED_EARLIER = (
+    "export Teleport's audit events again, now, or name a source to which Teleport goes on writing (--audit-events), and run"
+    " again"
+)
+"""Next step where certificates are newer than all events."""
+
 
 def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Finding:
     """ID-10: Teleport's audit log has the issuance of each serial in use, with the attributes of the pod that uses it.
@@ -98,13 +105,27 @@ def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Fi
     nothing = "" if trail.issued else "audit-events-not-collected"
     proxies = sidecars.fleet.proxies
     silent = [p for p in proxies if p.leaf and any(not e.has_attributes for e in by_serial.get(p.leaf.serial, ()))]
+    newer = {p.pod.uid: p for p in proxies if _is_newer(p, trail, by_serial)}
     return sidecars.judged(
         claim,
-        [each for proxy in proxies for each in _trail_problems(proxy, by_serial, nothing)],
+        [each for p in proxies if p.pod.uid not in newer for each in _trail_problems(p, by_serial, nothing)],
         lambda p: f"serial {p.leaf.serial if p.leaf else 'none'}",
-        unclear=[problem(proxy, "the event of its certificate has no attributes") for proxy in silent],
-        settle=WITHOUT_ATTRIBUTES,
+        unclear=[
+            *(problem(proxy, "the event of its certificate has no attributes") for proxy in silent),
+            *(
+                problem(p, f"it was issued its certificate after the newest event, of {trail.ends:%Y-%m-%dT%H:%M:%SZ}")
+                for p in newer.values()
+            ),
+        ],
+        settle=WITHOUT_ATTRIBUTES if silent else EXPORTED_EARLIER,
     )
+
+
+def _is_newer(proxy: ProxyIdentity, trail: AuditTrail, by_serial: Mapping[str, Sequence[IssuedSvid]]) -> bool:
+    """Teleport issued the proxy's certificate after the newest event, so that the events cannot tell of it."""
+    if proxy.leaf is None or proxy.leaf.serial in by_serial or trail.ends is None or proxy.sds_mode not in FROM_TELEPORT:
+        return False
+    return proxy.leaf.not_before + BACKDATED > trail.ends
 
 
 def _trail_problems(proxy: ProxyIdentity, by_serial: Mapping[str, Sequence[IssuedSvid]], nothing: str) -> list[Problem]:

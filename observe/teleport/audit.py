@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from errno import ENOENT
@@ -17,7 +18,7 @@ from facts.errors import CouldNotTell, NotGiven
 from facts.evidence import ObjectRef, evidence_of
 from facts.masks import json_or_text
 from facts.recorder import Recorder
-from facts.teleport.audit import ISSUED, AuditTrail, parse_issued
+from facts.teleport.audit import ISSUED, AuditTrail, parse_end, parse_issued
 
 
 class AuditEvents(Protocol):
@@ -96,7 +97,8 @@ def read_trail(source: AuditEvents | None, serials: Iterable[str], recorder: Rec
             where="setting audit_events",
             remedy="give a file of JSON lines, or the directory that Teleport writes them to, with --audit-events",
         )
-    spelt = tuple(_with_colons(serial) for serial in serials)
+    serials = frozenset(serials)
+    spelt = tuple(_with_colons(serial) for serial in sorted(serials))
     # Teleport is still writing a last line without a line break.
     found = [line for line in source.lines() if line.endswith("\n") and _is_about(line, spelt)]
     recorded = evidence_of(
@@ -106,7 +108,30 @@ def read_trail(source: AuditEvents | None, serials: Iterable[str], recorder: Rec
         read_at=datetime.now(UTC),
         parser=parse_issued,
     )
-    return AuditTrail(source.name, parse_issued(recorded.body), (recorder.record(recorded),))
+    issued, evidence = parse_issued(recorded.body), (recorder.record(recorded),)
+    if {event.serial for event in issued}.issuperset(serials):
+        return AuditTrail(source.name, issued, evidence)
+    # What was issued after the newest event cannot be among them: they may be a copy of an earlier moment.
+    newest = max(filter(None, map(_time_of, source.lines())), default=None)
+    if newest is None:
+        return AuditTrail(source.name, issued, evidence)
+    end = evidence_of(
+        f"jq -r .time {source.name} | sort | tail -n 1",
+        ObjectRef("Teleport", "audit events"),
+        newest[1],
+        read_at=datetime.now(UTC),
+        parser=parse_end,
+    )
+    return AuditTrail(source.name, issued, (*evidence, recorder.record(end)), parse_end(end.body))
+
+
+def _time_of(line: str) -> tuple[datetime, str] | None:
+    """The time of a line, parsed and as it stands there; None where the line is no event with a time."""
+    event = json_or_text(line)
+    written = event.get("time") if isinstance(event, Mapping) else None
+    with suppress(CouldNotTell):
+        return (parse_end(written), written) if isinstance(written, str) else None
+    return None
 
 
 def _is_about(line: str, spelt: Collection[str]) -> bool:

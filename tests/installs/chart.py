@@ -57,12 +57,7 @@ def with_the_charts_path(scene: Scene) -> Iterator[None]:
     """Give the identity the path of the chart's own documentation, which is not Istio's."""
     teleport = scene.teleport
     sound = _identity(scene)
-    teleport.create(
-        {
-            **sound,
-            "spec": {"spiffe": {"id": "/k8s/{{ workload.kubernetes.namespace }}/{{ workload.kubernetes.service_account }}"}},
-        }
-    )
+    teleport.create({**sound, "spec": {"spiffe": {"id": CHARTS_PATH}}})
     try:
         yield
     finally:

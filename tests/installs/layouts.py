@@ -6,18 +6,16 @@ import copy
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from threading import Event, Thread
-from typing import Any
 
-from facts.kubernetes.pod_spec import TEMPLATES
 from observe.command import must_run
 from provision.faults import FAULTS, Scene
 from provision.faults.changes import Document, applied, edited, patched, pod_template
 from provision.installing import istio
 from provision.installing.repairs import REPAIRS
 from provision.names import APP, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
-from tests.installs import chart
+from tests.installs import by_helm, chart, fleet, in_cluster
 from tests.installs.layout import Layout
+from tests.installs.teams import idle, namespace
 
 WATCHED = {"installs.test/mesh": "yes"}
 """Label of the namespaces that istiod watches, where it does not watch all."""
@@ -25,8 +23,9 @@ SECOND_TBOT, GATEWAYS = "tbot-of-the-second-pool", "istio-gateways"
 HOSTNAME = "kubernetes.io/hostname"
 CANARY, TAG = "canary", "next"
 CANARY_APP = "canary-app"
-FLEET, FLEET_SIZE = "fleet", 80
 ENFORCE = "pod-security.kubernetes.io/enforce"
+OF_ITS_OWN = {"kind_name": "by-hand", "keep": False, "reuse": False}
+"""Settings of a cluster that is made for one layout: a kept one is installed otherwise, and stays as it is."""
 
 
 @contextmanager
@@ -36,36 +35,6 @@ def as_installed(_scene: Scene) -> Iterator[None]:
 
 
 # Namespaces of other teams.
-
-
-def namespace(name: str, **labels: str) -> Document:
-    """A namespace; labels with other characters than a keyword may have are given as a mapping."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-
-
-def idle(scene: Scene, where: str, *, labels: Mapping[str, str] | None = None, **metadata: Any) -> Document:
-    """A Deployment that does nothing, and that every level of PodSecurity accepts."""
-    named = {"app": "idle", **(labels or {})}
-    container = {
-        "name": "idle",
-        "image": scene.installation.sources.workload_image,
-        "command": ["python3", "-c", "import signal; signal.pause()"],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    spec = {
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
-        "terminationGracePeriodSeconds": 1,
-        "containers": [container],
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "idle", "namespace": where},
-        "spec": {
-            "selector": {"matchLabels": {"app": "idle"}},
-            "template": {"metadata": {"labels": named, **metadata}, "spec": spec},
-        },
-    }
 
 
 @contextmanager
@@ -248,44 +217,6 @@ def _second_pool_affected(scene: Scene) -> Iterator[None]:
         yield
 
 
-# A fleet that is rolled while it is read.
-
-
-@contextmanager
-def _rolling_fleet(scene: Scene) -> Iterator[None]:
-    objects = scene.installation.objects
-    fleet = idle(scene, FLEET, annotations={TEMPLATES: "sidecar,spire"})
-    fleet["spec"] |= {"replicas": FLEET_SIZE, "strategy": {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}}
-    fleet["spec"]["template"]["metadata"]["annotations"] |= {"sidecar.istio.io/proxyCPU": "5m"}
-    with applied(scene, namespace(FLEET, **{"istio-injection": "enabled"}), fleet):
-        scene.await_rollout("Deployment", "idle", FLEET)
-        stop = Event()
-
-        def roll() -> None:
-            while not stop.is_set():
-                objects.restart("Deployment", "idle", namespace=FLEET)
-                stop.wait(60)
-
-        thread = Thread(target=roll, name="rolls the fleet")
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-            scene.await_rollout("Deployment", "idle", FLEET)
-
-
-@contextmanager
-def _one_of_the_fleet_on_istiod(scene: Scene) -> Iterator[None]:
-    stray = idle(scene, FLEET, labels={"app": "stray"}, annotations={"sidecar.istio.io/proxyCPU": "5m"})
-    stray["metadata"]["name"] = "stray"
-    stray["spec"]["selector"] = {"matchLabels": {"app": "stray"}}
-    with applied(scene, stray):
-        scene.await_rollout("Deployment", "stray", FLEET)
-        yield
-
-
 LAYOUTS: Mapping[str, Layout] = {
     layout.name: layout
     for layout in (
@@ -334,11 +265,25 @@ LAYOUTS: Mapping[str, Layout] = {
             fault=chart.with_the_charts_path,
         ),
         Layout(
+            name="istio-by-helm",
+            sentence="Istio comes from its Helm charts, istiod and the gateway in namespaces of other names.",
+            lay_out=by_helm.laid_out,
+            flaw="The gateway asks for the chart's own injection template alone.",
+            fault=by_helm.gateway_by_its_own_template,
+        ),
+        Layout(
+            name="join-in-cluster",
+            sentence="Teleport has the cluster review tbot's usual token, and no keys of the cluster.",
+            lay_out=in_cluster.laid_out,
+            flaw="The join token allows another service account.",
+            fault=in_cluster.token_for_another_account,
+        ),
+        Layout(
             name="rolling-fleet",
-            sentence=f"{FLEET_SIZE} more pods are restarted while they are read.",
-            lay_out=_rolling_fleet,
+            sentence=f"{fleet.SIZE} more pods are restarted while they are read.",
+            lay_out=fleet.rolling,
             flaw="One pod among them does not ask for the template.",
-            fault=_one_of_the_fleet_on_istiod,
+            fault=fleet.one_on_istiod,
         ),
         Layout(
             name="guide-by-hand",
@@ -346,7 +291,7 @@ LAYOUTS: Mapping[str, Layout] = {
             lay_out=as_installed,
             flaw="The ingress gateway lost its overlay.",
             fault=FAULTS["gateway-without-overlay"].inject,
-            installed={"install": "as-guide", "repairs": tuple(REPAIRS)},
+            installed={**OF_ITS_OWN, "install": "as-guide", "repairs": tuple(REPAIRS)},
         ),
     )
 }

@@ -136,7 +136,8 @@ def healthy_lab(reports: Path, **installed: Any) -> Iterator[Lab]:
     """
     # With CONFORMANCE_REUSE and CONFORMANCE_KIND_NAME set, a kept cluster of one's own serves as the lab.
     # Faults of mutual TLS need a mesh that takes nothing else: in the default mode, MTL-02 fails from the beginning.
-    settings = load(kind_name=os.environ.get("CONFORMANCE_KIND_NAME", NAME), **{"repairs": "strict-mtls", **installed})
+    usual = {"kind_name": os.environ.get("CONFORMANCE_KIND_NAME", NAME), "repairs": "strict-mtls"}
+    settings = load(**{**usual, **installed})
     recorder = KeptInMemory()
     with Installer(settings, recorder, "test-lab") as installer:
         installation = installer.installation()

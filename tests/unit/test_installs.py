@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from provision.installing.variant import RECOMMENDED
+from tests.installs import fleet, in_cluster
 from tests.installs.layout import RUNS, Expected, differences, expected
 from tests.installs.layouts import LAYOUTS
 from tests.lab.certified import Certified
@@ -45,3 +49,29 @@ def test_differences_name_the_requirement_and_the_reason() -> None:
         "ID-02 pass, expected fail",
         "ID-03 was not judged, expected fail",
     ]
+
+
+VARIABLES = dict.fromkeys(("TRUST_DOMAIN", "TBOT_IMAGE", "SOCKET_DIRECTORY"), "any")
+
+
+def test_a_tbot_with_the_usual_token_of_its_pod_keeps_nothing_of_the_projected_one() -> None:
+    """The patch deletes the volume, its mount and the variable, each by the key that the API server merges by."""
+    (own,) = RECOMMENDED.documents("tbot-daemonset.yaml", VARIABLES)
+    usual = in_cluster.of_usual_token(own)
+    assert usual["volumes"] == [{"name": "join-token", "$patch": "delete"}]
+    (container,) = usual["containers"]
+    assert container["env"] == [{"name": "KUBERNETES_TOKEN_PATH", "$patch": "delete"}]
+    assert container["volumeMounts"] == [{"mountPath": "/var/run/secrets/tokens", "$patch": "delete"}]
+    (restored,) = in_cluster.of_projected_token(own)["containers"]
+    assert restored["env"][0]["value"] == "/var/run/secrets/tokens/join-token"
+    assert restored["volumeMounts"][0]["readOnly"]
+
+
+def test_what_fails_beside_a_run_is_not_lost() -> None:
+    """A fleet that is not rolled any more proves nothing."""
+
+    def fail() -> None:
+        raise LookupError("the fleet is gone")
+
+    with pytest.raises(LookupError, match="the fleet is gone"), fleet.meanwhile(fail, 0):
+        pass

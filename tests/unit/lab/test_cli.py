@@ -56,7 +56,7 @@ def test_what_remains_is_said_with_the_command_that_undoes_it(tmp_path: Path, mo
     assert "kill 4711" in CliRunner().invoke(app, ["remains"]).output
 
 
-@pytest.mark.parametrize("command", [["status"], ["host"], ["build"], ["clean"]])
+@pytest.mark.parametrize("command", [["status"], ["host"], ["build"], ["charts"], ["clean"]])
 def test_a_cache_that_others_may_write_to_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:

@@ -13,6 +13,7 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.audit import AuditTrail, IssuedSvid
+from facts.teleport.resources import BACKDATED
 from judge.causes import CAUSES
 from judge.identity.issuance import (
     certificates_are_audited,
@@ -23,7 +24,7 @@ from judge.identity.proxies import Lifetime
 from judge.identity.sweep import Expectation
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
-from tests.unit.judge.certificates import TRUST_DOMAIN, svid
+from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, svid
 
 # ID-09
 
@@ -160,6 +161,38 @@ def test_a_certificate_without_an_audit_event() -> None:
     violated(without, "ID-10", evidence=("ev-audit",), causes=("audit-events-not-collected",))
     assert without.seen == words
     assert "Turn the audit log on" in CAUSES["audit-events-not-collected"].remedy[0]
+
+
+def ending(seconds: float, *events: IssuedSvid) -> AuditTrail:
+    """Events the newest of which is that many seconds younger than the proxy's certificate."""
+    assert PROXY.leaf is not None
+    return replace(trail(*events), ends=PROXY.leaf.not_before + BACKDATED + timedelta(seconds=seconds))
+
+
+def test_events_that_end_before_a_certificate_was_issued_tell_nothing_of_it() -> None:
+    """They may have been exported earlier; the other certificates are judged all the same."""
+    other = replace(EVENT, serial="1")
+    finding = certificates_are_audited(make.sidecars(PROXY), ending(-1, other))
+    unknown(finding, "ID-10", "Pod test-app/app: it was issued its certificate after the newest event")
+    assert finding.settle.startswith("export Teleport's audit events again")
+    newer = make.proxy(make.pod("newer"), chain=(svid(key="newer", starts=NOW - timedelta(minutes=1)),))
+    both = certificates_are_audited(make.sidecars(PROXY, newer), ending(0, replace(EVENT, attested=False)))
+    violated(both, "ID-10", "Kubernetes did not attest", causes=())
+    assert [str(each.subject) for each in both.unclear] == ["Pod test-app/newer"]
+
+
+def test_events_that_go_on_after_a_certificate_was_issued_must_tell_of_it() -> None:
+    for seconds in (0, 1):
+        finding = certificates_are_audited(make.sidecars(PROXY), ending(seconds, replace(EVENT, serial="1")))
+        violated(finding, "ID-10", "the audit log has no event for its certificate", causes=())
+    holds(certificates_are_audited(make.sidecars(PROXY), ending(-1, EVENT)), "ID-10")
+
+
+@pytest.mark.parametrize("mode", SdsMode)
+def test_only_a_certificate_of_teleport_can_be_newer_than_its_events(mode: SdsMode) -> None:
+    finding = certificates_are_audited(make.sidecars(replace(PROXY, sds_mode=mode)), ending(-1, replace(EVENT, serial="1")))
+    judged = unknown if mode in (SdsMode.EXTERNAL, SdsMode.RACE) else violated
+    judged(finding, "ID-10")
 
 
 @pytest.mark.parametrize("mode", SdsMode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,20 @@ def test_an_event_that_quotes_the_serial_of_another_is_not_about_it(tmp_path: Pa
     trail = read_trail(EventFiles(path), [SERIAL], recorder)
     assert [e.serial for e in trail.issued] == [SERIAL]
     assert recorder.evidence[trail.evidence[0]].body.count("\n") == 1
+
+
+def test_where_a_certificate_has_no_event_the_newest_one_tells_how_far_they_go(
+    tmp_path: Path, recorder: KeptInMemory
+) -> None:
+    """Whatever its kind, host and place in the files; what a tenant writes into a text is no time of an event."""
+    newest = json.dumps({"event": "user.login", "user": "a-person", "time": "2026-03-01T12:00:00Z"}) + "\n"
+    forged = line(OTHER, time="soon", hint='{"time": "2099-01-01T00:00:00Z"}')
+    path = log(tmp_path, "events.json", line(OTHER) + newest + forged + "not json\n" + line(OTHER))
+    trail = read_trail(EventFiles(path), [SERIAL, OTHER], recorder)
+    assert trail.ends == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    kept = recorder.evidence[trail.evidence[1]]
+    assert (kept.body, kept.parser) == ("2026-03-01T12:00:00Z", "facts.teleport.audit.parse_end")
+    assert read_trail(EventFiles(path), [OTHER], recorder).ends is None
 
 
 @pytest.mark.parametrize("blank", ["\x85", "\u2028", "\u2029"])
