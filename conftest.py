@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tomllib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -14,10 +14,14 @@ from typing import Any
 
 import pytest
 
+from facts.catalogue import Need
+from facts.doctor.answer import Way
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell
 from facts.kubernetes.leases import disturbed_by
 from facts.teleport.tbot import Tbot
+from judge.doctor import ToldRow
 from judge.mtls.told import Handshakes
+from observe.checkout import revision
 from observe.install import Install
 from observe.istio.facet import CONTROL_PLANES
 from observe.kubernetes.cluster import Cluster
@@ -46,7 +50,7 @@ from reporting.collecting.collector import Collector
 from reporting.collecting.progress import Progress
 from reporting.collecting.run_facts import run_facts, silent_parts
 from reporting.collecting.store import Store
-from reporting.features.reading import read_catalogue
+from reporting.features.reading import judged_by_reading, read_catalogue
 from reporting.model import Phase, Scope
 from reporting.waivers import waivers
 from settings import BadSettings, Settings, defaults, load
@@ -75,6 +79,7 @@ pytest_plugins = [
     "steps.rotation.ca_rotation",
     "steps.resilience.sources",
     "steps.resilience.nodes",
+    "steps.diagnosis",
 ]
 
 # Option, and its name in Settings, which has the sentence on it and checks the value; True for one without a value.
@@ -142,6 +147,7 @@ def pytest_configure(config: pytest.Config) -> None:
         allowed_safety=settings.allowed_safety,
         reports_dir=settings.reports,
         suite_version=tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
+        revision=revision(ROOT),
         scope=_scope(settings, refusal),
         command_line=("pytest", *config.invocation_params.args),
         strict=settings.strict,
@@ -226,6 +232,28 @@ def recorder(pytestconfig: pytest.Config) -> Store:
 def note_handshakes(recorder: Store) -> Callable[[Handshakes], None]:
     """Puts the predicted handshakes of the mesh into the report."""
     return recorder.note_handshakes
+
+
+@pytest.fixture(scope="session")
+def note_diagnosis(recorder: Store) -> Callable[[ToldRow], None]:
+    """Puts the doctor's answers to a state of the install into the report."""
+    return recorder.note_diagnosis
+
+
+@pytest.fixture(scope="session")
+def lend(pytestconfig: pytest.Config) -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """Lends the run's Lease to the doctor, which looks whether a run may change the cluster, or takes the Lease itself."""
+    claim = pytestconfig.stash[CLAIM]
+    return contextlib.nullcontext if claim is None else claim.lent
+
+
+@pytest.fixture(scope="session")
+def shown_to() -> Mapping[Way, frozenset[str]]:
+    """Requirements that each way of asking the doctor which only reads could judge."""
+    return {
+        Way.READER: judged_by_reading(FEATURES),
+        Way.SESSION: judged_by_reading(FEATURES, {Need.SESSION}),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,7 @@ class Timeouts(BaseModel):
         default=90, gt=0, description="Time until a started Teleport container answers its ping endpoint."
     )
     svid: float = Field(default=60, gt=0, description="Time until the sidecar of a started pod holds its first identity.")
+    doctor: float = Field(default=120, gt=0, description="Time for one answer of `conformance doctor` to the suite.")
     teardown: float = Field(
         default=60,
         ge=0,

@@ -100,8 +100,8 @@ def made_here(
 
     def scene() -> Scene:
         installation = installer.installation()
-        # Only a second run of the suite needs the operator's tctl; faults use the authority's.
-        return Scene(installation, Operator(installation.kubeconfig, installation.context, ()), patience, recorder)
+        operator = Operator(installation.kubeconfig, installation.context, installation.authority.command)
+        return Scene(installation, operator, patience, recorder)
 
     installer.ensure("cluster")
     return Target(

@@ -34,6 +34,7 @@ class RunPlan:
         allowed_safety: Safety classes that this run allows.
         reports_dir: Directory below which ``<run-id>/`` and ``latest`` are made.
         suite_version: Version of the suite.
+        revision: Git commit of the suite; empty where there is none.
         scope: Cluster kind, context and namespaces; the collector adds the rest.
         command_line: The command as the user typed it.
         strict: Whether a SHOULD that does not hold fails the run.
@@ -58,6 +59,7 @@ class RunPlan:
     allow_partial: bool = False
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
     features: Path | None = None
+    revision: str = ""
     run_id: str = ""
     refusal: str = ""
     started: datetime = field(default_factory=partial(datetime.now, UTC))
@@ -85,6 +87,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
     report = Report(
         run_id=plan.run_id,
         suite_version=plan.suite_version,
+        revision=plan.revision,
         started=plan.started,
         ended=datetime.now(UTC),
         headline="",
@@ -104,6 +107,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         command_line=tuple(redact(word).text for word in plan.command_line),
         timelines=timelines,
         handshakes=store.handshakes,
+        diagnoses=store.diagnoses,
         waivers=tuple(plan.waivers.values()),
         inputs=_inputs(plan),
     )

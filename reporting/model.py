@@ -15,6 +15,7 @@ from facts.finding import Finding
 from facts.over_time.timeline import Timeline
 from facts.redaction import Own
 from judge.causes import Cause
+from judge.doctor import ToldRow
 from judge.guide_defects import ToldDefect
 from judge.mtls.told import Handshakes
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
@@ -287,6 +288,7 @@ class Report:
     Attributes:
         run_id: Name of this run and its directory.
         suite_version: Version of the suite.
+        revision: Git commit of the suite, with ``-dirty`` where files differ from it; empty where there is none.
         started: UTC.
         ended: UTC.
         headline: The words at the top.
@@ -307,6 +309,7 @@ class Report:
         timelines: Timelines of the scenarios that draw one up, in the order in which they ended.
         handshakes: The handshakes between the classes of the mesh's proxies, as predicted; None where the run did not judge
             them.
+        diagnoses: The answers of the doctor to each state of the install that the suite made, in their order.
         guide_defects: The guide's own defects that requirements of this run catch, each with whether it was found.
         causes: Every cause that a finding of this run names, so that the report is complete without the suite.
         waivers: The user's waivers, including expired ones.
@@ -335,10 +338,12 @@ class Report:
     command_line: tuple[str, ...]
     timelines: tuple[StoredTimeline, ...] = ()
     handshakes: Handshakes | None = None
+    diagnoses: tuple[ToldRow, ...] = ()
     guide_defects: tuple[ToldDefect, ...] = ()
     causes: tuple[Cause, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     inputs: Own[Mapping[str, str]] = field(default_factory=dict)
+    revision: Own[str] = ""
     schema_version: int = SCHEMA_VERSION
 
     @property

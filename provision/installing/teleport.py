@@ -71,6 +71,10 @@ class TeleportCluster(Protocol):
     def is_own(self) -> bool:
         """True where the suite started it, so that every resource in it is the suite's."""
 
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Command of a tctl with admin rights."""
+
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
         """Run tctl with admin rights; a non-zero exit code is an answer.
 
@@ -191,11 +195,14 @@ class OwnTeleport:
         """The public address, which pods resolve through a host alias."""
         return f"{self.cluster_name}:{PROXY_PORT}"
 
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Command of the tctl in the container, which has admin rights there."""
+        return ("docker", "exec", "-i", str(self.container.name), "/usr/local/bin/tctl")
+
     def tctl(self, argv: Sequence[str], stdin: str = "") -> CommandResult:
-        """Run the tctl in the container, which has admin rights there."""
-        return run(
-            ["docker", "exec", "-i", self.container.name, "/usr/local/bin/tctl", *argv], timeout=self.timeout, stdin=stdin
-        )
+        """Run the tctl in the container."""
+        return run([*self.command, *argv], timeout=self.timeout, stdin=stdin)
 
     def join_network(self, name: str, pace: Pace) -> str:
         """Connect the container to a Docker network, once that exists, and return its address there.

@@ -12,7 +12,8 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -114,6 +115,7 @@ class Claim:
         self._lost: HoldLost | None = None
         self._maybe_taken = False
         self._maybe_let_go = False
+        self._returns = False
         self._one_at_a_time = threading.Lock()
         self._released = threading.Event()
         self._renewing: threading.Thread | None = None
@@ -222,6 +224,31 @@ class Claim:
             return f"expected to release {WHERE}; saw {error.seen}. {WHAT_TO_DO}: {self._ways.undo}"
         return str(self._lost or "")
 
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Release the Lease for another program of the suite that takes or watches it, and take it again afterwards.
+
+        Meanwhile this run may change nothing: `must_hold` raises. A run without the Lease lends nothing.
+
+        Raises:
+            HoldLost: The Lease was lost before.
+            BadInput: Another run took it meanwhile, or left something; this run does not get it again.
+            ProvisioningFailed: The API server does not answer.
+            CouldNotTell: The Lease, or an original, cannot be read.
+        """
+        if self._renewing is None:
+            yield
+            return
+        if wrong := self.release():
+            raise self._lost or self._loss(wrong)
+        self._renewing, self._returns = None, True
+        try:
+            yield
+        finally:
+            self._released.clear()
+            self._maybe_let_go = False
+            self.take()
+
     def abandon(self) -> None:
         """Stop renewing a Lease that went with its cluster."""
         self._released.set()
@@ -279,6 +306,8 @@ class Claim:
                 where=f"ConfigMaps in {NAMESPACE}",
                 remedy=self._ways.undo,
             )
+        if self._returns:  # after `lent`: what is there of this run's id is this run's own
+            return
         own = self._objects.run_id
         labelled = self._objects.all_of("v1", "Namespace", label_selector=f"{RUN_LABEL}={own}")
         names = [str(each["metadata"]["name"]) for each in labelled]

@@ -16,6 +16,7 @@ from facts.evidence import Evidence, hidden
 from facts.finding import Finding, Holds
 from facts.recorder import Recorder
 from facts.redaction import hidden_in, redact
+from judge.doctor import ToldRow
 from judge.mtls.told import Handshakes
 from judge.verdict import Ending
 from reporting.model import Phase, RunFacts, ScenarioRecord, StepRecord, StepState
@@ -110,6 +111,7 @@ class Store:
         self._errors: dict[str, None] = {}
         self._facts = RunFacts()
         self._handshakes: Handshakes | None = None
+        self._diagnoses: list[ToldRow] = []
         self._phases: list[Phase] = []
         self._hidden: dict[str, None] = {}
         self._unverified: dict[str, None] = {}
@@ -179,6 +181,11 @@ class Store:
     def note_handshakes(self, handshakes: Handshakes) -> None:
         """Keeps the predicted handshakes of the mesh; a later prediction takes the place of an earlier one."""
         self._handshakes = handshakes
+
+    @_alone
+    def note_diagnosis(self, row: ToldRow) -> None:
+        """Keeps the doctor's answers to a state of the install."""
+        self._diagnoses.append(row)
 
     @_alone
     def note_unverified(self, line: str) -> None:
@@ -362,6 +369,12 @@ class Store:
     def handshakes(self) -> Handshakes | None:
         """The predicted handshakes of the mesh; None where the run judged none."""
         return hidden_in(self._handshakes, self._hidden)
+
+    @property
+    @_alone
+    def diagnoses(self) -> tuple[ToldRow, ...]:
+        """The doctor's answers, by the states of the install."""
+        return hidden_in(tuple(self._diagnoses), self._hidden)
 
     def _place(self) -> _Place:
         if self._shared_depth or self._scenario is None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import yaml
 
-from facts.catalogue import Catalogue, parse_catalogue
+from facts.catalogue import Catalogue, Need, parse_catalogue
 from facts.errors import BadInput
 from reporting.collecting.policy import READ_ONLY
 from reporting.features.gherkin_files import feature_paths, read_feature
@@ -21,8 +21,26 @@ def read_catalogue(directory: Path) -> Catalogue:
     """
     file = directory / "catalogue.yaml"
     catalogue = parse_catalogue(yaml.safe_load(file.read_text(encoding="utf-8")), str(file))
-    by_requirement = safety_classes(directory)
-    return catalogue.for_readers({r for r, classes in by_requirement.items() if classes == {READ_ONLY}})
+    return catalogue.for_readers(_read_only(directory))
+
+
+def judged_by_reading(directory: Path, needs: Collection[Need] = ()) -> frozenset[str]:
+    """Return the ids of the requirements that every scenario judges by reading alone.
+
+    Args:
+        directory: Directory of the features and of their catalogue.
+        needs: Inputs that the reader has beside the role for reading.
+
+    Raises:
+        BadInput: The catalogue cannot be used.
+    """
+    read_only = _read_only(directory)
+    return frozenset(r.id for r in read_catalogue(directory) if r.id in read_only and {*needs}.issuperset(r.needs))
+
+
+def _read_only(directory: Path) -> frozenset[str]:
+    """Return the ids of the requirements all of whose scenarios only read."""
+    return frozenset(r for r, classes in safety_classes(directory).items() if classes == {READ_ONLY})
 
 
 def safety_classes(directory: Path) -> Mapping[str, frozenset[str]]:

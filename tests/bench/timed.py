@@ -100,7 +100,7 @@ def checks_run(settings: Settings, reports: Path) -> Checked:
         sys.executable, "-m", "pytest", "features", "--cluster", "existing",
         "--kubeconfig", directory_of(settings) / "kubeconfig", "--context", context_name(settings.kind_name),
         "--teleport-proxy", found.proxy, "--teleport-ca", found.ca,
-        "--tctl", shlex.join(["docker", "exec", "-i", found.container.name, "/usr/local/bin/tctl"]),
+        "--tctl", shlex.join(found.command),
         "--allow", "namespaced", "--profile", "install,checklist", "--reports", reports,
     ]  # fmt: skip
     started = time.monotonic()

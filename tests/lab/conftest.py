@@ -142,8 +142,7 @@ def healthy_lab(reports: Path, **installed: Any) -> Iterator[Lab]:
     with Installer(settings, recorder, "test-lab") as installer:
         installation = installer.installation()
         assert isinstance(installation.authority, OwnTeleport)
-        tctl = ("docker", "exec", "-i", installation.authority.container.name, "tctl")
-        operator = Operator(installation.kubeconfig, installation.context, tctl)
+        operator = Operator(installation.kubeconfig, installation.context, installation.authority.command)
         installation.objects.patch("apps/v1", "Deployment", "test-app", AT_ONCE, namespace="test-app")
         yield Lab(Scene(installation, operator, settings.patience, recorder), reports)
 

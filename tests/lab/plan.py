@@ -25,6 +25,9 @@ BY_DEFAULT = ("install", "checklist", "identity", "mtls", "traffic")
 INJECTS_FAULTS = frozenset({"TRF-06", "ROT-08"})
 """They break an installation themselves, and only one that their own run has made; an existing one they leave alone."""
 
+DIAGNOSIS = "diagnosis"
+"""The profile whose requirements all do so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -87,7 +90,8 @@ def planned(profiles: Iterable[str], features: Path, faults: Iterable[Fault]) ->
     catalogue = _catalogue(features)
     promised = catalogue.chosen(tuple(profiles))
     chosen = {requirement.profile for requirement in promised}
-    elsewhere = INJECTS_FAULTS.union(requirement for requirement, _ in read_listed(features / "not-evaluated.txt"))
+    listed = {requirement for requirement, _ in read_listed(features / "not-evaluated.txt")}
+    elsewhere = INJECTS_FAULTS.union(listed, (r.id for r in catalogue if r.profile == DIAGNOSIS))
     return Plan(
         faults=tuple(f for f in faults if home(f, catalogue) in chosen and f.breaks - elsewhere),
         promised=frozenset(requirement.id for requirement in promised),

@@ -126,7 +126,7 @@ def test_each_path_in_the_guide_for_developers_is_there() -> None:
     below = {path for folder in folders for path in ((ROOT / folder), *(ROOT / folder).rglob("*"))}
     there = {f"/{path.relative_to(ROOT)}{'/' * path.is_dir()}" for path in (*below, *ROOT.glob("*.*"))}
     made = {"build/mutants.md", "features/not-evaluated.txt"}
-    assert {name for name in named if not any(path.endswith(f"/{name}") for path in there)} == made
+    assert {name for name in named if not any(path.endswith(f"/{name}") for path in there)} <= made
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -57,6 +57,12 @@ def test_the_profiles_that_are_taken_by_default_are_the_first_ones() -> None:
     assert PROFILES[: len(BY_DEFAULT)] == BY_DEFAULT
 
 
+def test_what_the_suite_breaks_only_in_its_own_installation_is_judged_elsewhere() -> None:
+    plan = of("all")
+    assert plan.elsewhere >= {"TRF-06", "ROT-08", "DX-1", "DX-9"}
+    assert not plan.elsewhere & (plan.before | plan.at_end | plan.under(LATE))
+
+
 def test_what_takes_minutes_is_judged_under_the_faults_that_name_it_and_at_the_end() -> None:
     plan = of("rotation")
     assert plan.costly >= {"ROT-02", "ROT-03"}

@@ -93,6 +93,45 @@ def test_the_lease_of_a_killed_run_is_taken_by_no_run(server: ApiServer) -> None
     assert lease(server).run == "run-1"
 
 
+def test_a_run_lends_the_lease_to_another_program_and_has_it_again(server: ApiServer) -> None:
+    lender = claim(server, "run-1", renewal=0.01)
+    lender.take()
+    server.put({"kind": "Namespace", "metadata": {"name": "conformance-run-1", "labels": {RUN_LABEL: "run-1"}}})
+    with lender.lent():
+        assert not lease(server).is_held
+        before = lease(server)
+        with pytest.raises(HoldLost):
+            lender.must_hold()
+        borrower = claim(server, "doctor", may="namespaced")
+        assert borrower.take() == borrower.release() == ""
+        assert disturbed_by(before, lease(server)) == "", "who reads only is alone as well"
+    assert lease(server).run == "run-1"
+    renewed = lease(server).version
+    eventually("the Lease is renewed", lambda: _differs(lease(server).version, renewed), Pace(5, 0.01))
+    lender.must_hold()
+    assert lender.release() == ""
+
+
+def _differs(now: str, before: str) -> None:
+    if now == before:
+        raise NotYet(now)
+
+
+def test_a_lender_does_not_get_the_lease_back_from_a_run_that_took_it(server: ApiServer) -> None:
+    lender, other = claim(server, "run-1"), claim(server, "run-2")
+    lender.take()
+    with pytest.raises(BadInput, match="saw run run-2"), lender.lent():
+        other.take()
+    with pytest.raises(HoldLost):
+        lender.must_hold()
+    assert (lender.release(), other.release()) == ("", "")
+
+
+def test_who_has_no_lease_lends_none(server: ApiServer) -> None:
+    with claim(server, "run-1").lent():
+        assert ("Lease", NAMESPACE, NAME) not in server.found
+
+
 def test_what_an_earlier_run_did_not_put_back_keeps_the_next_run_off(server: ApiServer) -> None:
     Originals(cast("Any", Objects(server, "run-1"))).keep(CHANGE)
     with pytest.raises(BadInput, match=r"DaemonSet .*/tbot, changed by run run-1.* What to do: conformance undo"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facts.catalogue import MESH, Level, Need
-from reporting.features.reading import read_catalogue, safety_classes
+from reporting.features.reading import judged_by_reading, read_catalogue, safety_classes
 
 FEATURES = Path(__file__).parents[4] / "features"
 
@@ -48,6 +48,13 @@ def test_only_what_every_scenario_reads_and_needs_nothing_is_in_mesh(tmp_path: P
         "A-4": {""},
     }
     assert read_catalogue(tmp_path).mesh == {"A-1"}
+
+
+def test_what_reading_alone_judges_depends_on_what_the_reader_has(tmp_path: Path) -> None:
+    (tmp_path / "catalogue.yaml").write_text(CATALOGUE)
+    (tmp_path / "a.feature").write_text(FEATURE)
+    assert judged_by_reading(tmp_path) == {"A-1"}
+    assert judged_by_reading(tmp_path, {Need.SESSION}) == {"A-1", "A-3"}
 
 
 def test_the_suites_own_mesh() -> None:
