@@ -75,6 +75,7 @@ pytest_plugins = [
     "steps.rotation.ca_rotation",
     "steps.resilience.sources",
     "steps.resilience.nodes",
+    "steps.hygiene",
 ]
 
 # Option, and its name in Settings, which has the sentence on it and checks the value; True for one without a value.

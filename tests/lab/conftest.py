@@ -32,6 +32,12 @@ AT_ONCE = {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 1}}}}
 """How the test application is rolled out, of whose two pods nobody needs one: both are replaced at the same time."""
 LONGEST = 3600
 """Seconds after which a run of the suite hangs; what takes minutes to judge takes them one after the other."""
+USES_TBOTS_ACCOUNT = (
+    "Group kubeadm:cluster-admins",
+    "ServiceAccount istio-system/istiod",  # it deploys gateways of the Gateway API, in any namespace
+    "ServiceAccount conformance/certifier",  # with the role for --allow namespaced
+)
+"""Who may use tbot's service account on the lab."""
 MATRIX = pytest.StashKey[list[Row]]()
 
 
@@ -96,7 +102,12 @@ class Lab:
             *(*self.options(operator), *options, *(("-m", chosen) if chosen else ())),
         ]
         # Pods on their way out are nobody's any more, and the next run need not wait for their namespaces.
-        variables = {**os.environ, "CONFORMANCE_TIMEOUTS__TEARDOWN": "0", **environment}
+        variables = {
+            **os.environ,
+            "CONFORMANCE_TIMEOUTS__TEARDOWN": "0",
+            "CONFORMANCE_HYGIENE__EXPECTED_SUBJECTS": json.dumps(USES_TBOTS_ACCOUNT),
+            **environment,
+        }
         variables.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred runs would compile the same modules a hundred times
         if operator is not None and operator.tools is not None:
             variables["PATH"] = f"{operator.tools}{os.pathsep}{variables['PATH']}"
