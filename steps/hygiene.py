@@ -6,10 +6,14 @@ from pytest_bdd import given, then
 
 from facts.errors import NotGiven
 from facts.kubernetes.rbac import Rbac
+from facts.recorder import Recorder
 from facts.teleport.tbot import Tbots
+from facts.teleport.token_repository import TokenRepository
 from judge.hygiene import in_force, rights
+from judge.hygiene import repository as repository_judge
 from judge.identity.proxies import ObservedProxies
 from observe.install import Install
+from observe.teleport.repository import read_token_repository
 from settings import Settings
 from steps.shared import Conclude
 
@@ -56,3 +60,25 @@ def configuration_is_in_force(tbots: Tbots, conclude: Conclude) -> None:
 @then("each proxy must carry the SPIFFE ID that the workload identity's template yields for its pod now")
 def identity_is_in_force(on_sockets: ObservedProxies, install: Install, conclude: Conclude) -> None:
     conclude(in_force.identity_is_in_force(on_sockets, install.teleport.identities(), install.teleport.bundle()))
+
+
+# The repository: HYG-01.
+
+
+@given("the repository with the template of the join token, as the settings name it", target_fixture="repository")
+def repository(settings: Settings, recorder: Recorder) -> TokenRepository:
+    names = settings.hygiene
+    if names.repository is None:
+        raise NotGiven(
+            expected="the git repository with the template of the join token",
+            seen="the settings name none",
+            where="setting hygiene.repository",
+            remedy='name a directory of it below [hygiene] in conformance.toml, e.g. repository = "../platform"',
+        )
+    timeout, limit = settings.patience.command, settings.sizes.command
+    return read_token_repository(names.repository, names, recorder, timeout=timeout, limit=limit)
+
+
+@then("git must ignore the filled-in file, no commit must have one, and the template must hold no key")
+def filled_in_token_is_kept_out(repository: TokenRepository, conclude: Conclude) -> None:
+    conclude(repository_judge.filled_in_token_is_kept_out(repository))

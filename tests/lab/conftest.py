@@ -18,6 +18,7 @@ import pytest
 from facts.recorder import KeptInMemory
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import Operator, Scene
+from provision.faults.surroundings.repository import make_repository
 from provision.installing.install import Installer
 from provision.installing.teleport import OwnTeleport
 from provision.objects import RUN_LABEL, SCRATCH
@@ -84,6 +85,15 @@ class Lab:
         subprocess.run(["docker", "cp", "--quiet", source, str(copy)], check=True, capture_output=True)
         return copy
 
+    def _repository_of(self, operator: Operator | None) -> Path:
+        """The operator's repository with the template of the join token; a sound one where they name none."""
+        if operator is not None and operator.repository is not None:
+            return operator.repository
+        sound = self._reports / "repository"
+        if not sound.exists():
+            make_repository(sound)
+        return sound
+
     def certify(
         self, *options: str, requirements: Collection[str] = (), operator: Operator | None = None, **environment: str
     ) -> Certified:
@@ -106,6 +116,7 @@ class Lab:
             **os.environ,
             "CONFORMANCE_TIMEOUTS__TEARDOWN": "0",
             "CONFORMANCE_HYGIENE__EXPECTED_SUBJECTS": json.dumps(USES_TBOTS_ACCOUNT),
+            "CONFORMANCE_HYGIENE__REPOSITORY": str(self._repository_of(operator)),
             **environment,
         }
         variables.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred runs would compile the same modules a hundred times
