@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pytest_bdd import given, then
 
 from facts.errors import NotGiven
+from facts.finding import Finding
 from facts.kubernetes.rbac import Rbac
 from facts.recorder import Recorder
 from facts.teleport.tbot import Tbots
 from facts.teleport.token_repository import TokenRepository
-from judge.hygiene import in_force, rights
+from judge.hygiene import in_force, remains, rights
 from judge.hygiene import repository as repository_judge
 from judge.identity.proxies import ObservedProxies
 from observe.install import Install
+from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.remains import read_remains
 from observe.teleport.repository import read_token_repository
+from observe.teleport.session import is_not_there
+from observe.wait import Pace
+from provision.target import LastLook, Target
 from settings import Settings
 from steps.shared import Conclude
 
@@ -82,3 +90,20 @@ def repository(settings: Settings, recorder: Recorder) -> TokenRepository:
 @then("git must ignore the filled-in file, no commit must have one, and the template must hold no key")
 def filled_in_token_is_kept_out(repository: TokenRepository, conclude: Conclude) -> None:
     conclude(repository_judge.filled_in_token_is_kept_out(repository))
+
+
+# What the run leaves: HYG-05.
+
+LONGEST = 60
+"""Seconds to wait for the suite's namespaces to go, where the settings say not to wait."""
+
+
+@then("nothing that this run made for itself must be left once it has cleaned up, in the cluster and in Teleport")
+def nothing_is_left(at_the_end: Callable[[LastLook], None], target: Target, settings: Settings) -> None:
+    run = target.objects.run_id
+
+    def look(cluster: Cluster) -> Finding:
+        target.objects.await_departures(Pace(settings.patience.teardown or LONGEST))
+        return remains.nothing_is_left(read_remains(cluster, target.tctl, run, is_not_there), run)
+
+    at_the_end(look)
