@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROFILES ?=
 # What `make test-faults` takes without PROFILES: those that are judged in seconds.
-QUICK_PROFILES := install,checklist,identity,mtls,traffic
+QUICK_PROFILES := install,checklist,identity,mtls,traffic,hygiene
 
 .PHONY: help
 help: ## List the verbs

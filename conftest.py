@@ -43,13 +43,13 @@ from provision.pods.clients_and_servers import TEST_PODS, MeshNames, TestPod, Te
 from provision.pods.membership import join
 from provision.pods.probes import Probes
 from provision.runs.claim import Claim, Ways
-from provision.target import Target, already_there, claim_of, fence, made_here, take_if_there, ways_of
+from provision.target import LastLook, Target, already_there, claim_of, fence, made_here, take_if_there, ways_of
 from provision.usable import must_be_usable
 from reporting.assemble import RunPlan
 from reporting.collecting.collector import Collector
 from reporting.collecting.progress import Progress
 from reporting.collecting.run_facts import run_facts, silent_parts
-from reporting.collecting.store import Store
+from reporting.collecting.store import Bookmark, Store
 from reporting.features.reading import judged_by_reading, read_catalogue
 from reporting.model import Phase, Scope
 from reporting.waivers import waivers
@@ -61,6 +61,7 @@ COLLECTOR = pytest.StashKey[Collector]()
 SETTINGS = pytest.StashKey[Settings]()
 CLAIM = pytest.StashKey[Claim | None]()
 PROFILES = pytest.StashKey[frozenset[str]]()
+LATER = pytest.StashKey[list[tuple[Bookmark, LastLook]]]()
 
 pytest_plugins = [
     "steps.shared",
@@ -79,6 +80,7 @@ pytest_plugins = [
     "steps.rotation.ca_rotation",
     "steps.resilience.sources",
     "steps.resilience.nodes",
+    "steps.hygiene",
     "steps.diagnosis",
 ]
 
@@ -158,6 +160,7 @@ def pytest_configure(config: pytest.Config) -> None:
         refusal=refusal,
     )
     config.stash[SETTINGS] = settings
+    config.stash[LATER] = []
     config.stash[PROFILES] = profiles
     config.stash[COLLECTOR] = collector = Collector(plan, partial(_admit, config))
     config.stash[CLAIM] = claim = None if refusal else claim_of(settings, collector.run_id, partial(_say, config))
@@ -269,6 +272,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         if claim is not None and (wrong := claim.release()):
             recorder.run_error(wrong)
         _await_departures(found, settings)
+        _take_last_looks(request.config, found, recorder)
         return
 
     def ended(phase: PhaseRecord) -> None:
@@ -284,6 +288,7 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
         yield made
         if settings.keep or settings.reuse:
             _await_departures(made, settings)
+        _take_last_looks(request.config, made, recorder)
     if installer.lost:
         recorder.run_error(installer.lost)
 
@@ -291,6 +296,29 @@ def target(request: pytest.FixtureRequest, settings: Settings, recorder: Store) 
 def _await_departures(target: Target, settings: Settings) -> None:
     if settings.patience.teardown:
         target.objects.await_departures(Pace(settings.patience.teardown))
+
+
+def _take_last_looks(config: pytest.Config, target: Target, recorder: Store) -> None:
+    """Lets steps conclude that asked for a look after the clean-up; the fixture `cluster` is closed by then."""
+    if not (later := config.stash[LATER]):
+        return
+    settings = config.stash[SETTINGS]
+    opened = Cluster(target.kubeconfig, target.context, recorder, settings.patience, settings.sizes)
+    try:
+        for bookmark, look in later:
+            recorder.conclude_later(bookmark, partial(look, opened))
+    finally:
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def at_the_end(pytestconfig: pytest.Config, recorder: Store) -> Callable[[LastLook], None]:
+    """Takes a look for the step that asks, when the run has cleaned up; see `provision.target.LastLook`."""
+
+    def ask(look: LastLook) -> None:
+        pytestconfig.stash[LATER].append((recorder.bookmark(), look))
+
+    return ask
 
 
 @pytest.fixture(scope="session")

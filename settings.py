@@ -155,6 +155,43 @@ class Declared(BaseModel):
     )
 
 
+def _holder(named: str) -> str:
+    kind, _blank, name = named.partition(" ")
+    if kind not in ("User", "Group", "ServiceAccount") or not name.strip() or (kind == "ServiceAccount") != ("/" in name):
+        raise ValueError("a holder of rights is `User NAME`, `Group NAME` or `ServiceAccount NAMESPACE/NAME`")
+    return named
+
+
+Holder = Annotated[str, AfterValidator(_holder)]
+
+
+class Hygiene(BaseModel):
+    """What the profile `hygiene` compares with. Without a setting, its requirement is *not-evaluated*."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repository: Path | None = Field(
+        default=None, description="Git repository that has the template of the join token's file, which HYG-01 needs."
+    )
+    token_file: str = Field(
+        default="istio-tbot-token.yaml",
+        min_length=1,
+        pattern=r"^[\w.-]+$",
+        description="Name of the filled-in file of the join token, wherever it is in that repository.",
+    )
+    token_template: str = Field(
+        default="istio-tbot-token.yaml.template",
+        min_length=1,
+        pattern=r"^[\w.-]+$",
+        description="Name of its template, wherever it is in that repository.",
+    )
+    expected_subjects: tuple[Holder, ...] | None = Field(
+        default=None,
+        description="Users, groups and service accounts that may use tbot's service account, which HYG-02 needs, e.g."
+        ' `["Group platform-admins", "ServiceAccount argocd/argocd-application-controller"]`; `[]` for none.',
+    )
+
+
 class Waived(BaseModel):
     """A decision to accept a requirement that does not hold, for a time."""
 
@@ -306,6 +343,7 @@ class Settings(BaseSettings):
     sizes: Sizes = Field(default_factory=Sizes, description="Limits on answers.")
     names: Names = Field(default_factory=Names, description="Names of objects.")
     mesh: Declared = Field(default_factory=Declared, description="What the owner of the mesh declares.")
+    hygiene: Hygiene = Field(default_factory=Hygiene, description="What the profile `hygiene` compares with.")
     waivers: Mapping[str, Waived] = Field(
         default_factory=dict,
         description="Accepted failures: `[waivers.ID]` with `owner`, `justification` and `last_day`; `approver` and `ticket`"

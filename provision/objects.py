@@ -13,25 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from facts.errors import ProvisioningFailed
+from facts.kubernetes import remains
 from facts.kubernetes.objects import Labelled
 from observe.kubernetes.api import connect
 from observe.wait import NotYet, Pace, eventually
 from provision import rollout
 from provision.clusters.directory import make_private
 
-RUN_LABEL = "conformance.teleport-istio/run"
-"""Label of every object that a run made; its value is the run's id."""
-
-MADE_LABEL = "conformance.teleport-istio/made"
-"""Label that every resource in Teleport has from its creation by the suite; no owner is ever asked to give it."""
-
-MAY_CHANGE_LABEL = "conformance.teleport-istio/may-change"
-"""Label with which an owner lets the suite change a resource in Teleport for a while; the suite never removes such a one."""
+RUN_LABEL = remains.RUN_LABEL
+MADE_LABEL = remains.MADE_LABEL
+MAY_CHANGE_LABEL = remains.MAY_CHANGE_LABEL
+FIELD_MANAGER = remains.FIELD_MANAGER
 
 SCRATCH = "conformance-"
 """Prefix of the name of each namespace that the suite makes for its own pods."""
-
-FIELD_MANAGER = "istio-teleport-conformance"
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """Annotation with which ``kubectl rollout restart`` makes a new pod template out of the same one."""

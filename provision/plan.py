@@ -45,6 +45,7 @@ ON_CLUSTER: Mapping[str, ProfileOnCluster] = {
         "TRF-05 sends requests through the mesh's own ingress gateway, for a host of its own.",
         70,
     ),
+    "hygiene": ProfileOnCluster("", 0),  # not measured yet
     "rotation": ProfileOnCluster(
         "tbot issues certificates that live one minute, to the whole mesh, for some minutes. The suite restarts tbot before "
         "and after.",

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facts.errors import NotGiven, ProvisioningFailed
+from facts.finding import Finding
 from facts.recorder import Recorder
 from observe.command import CommandResult, run
+from observe.kubernetes.cluster import Cluster
 from observe.teleport.audit import AuditEvents
 from observe.tools import Tctl
 from provision.clusters.directory import directory_of, kept_kubeconfig
@@ -24,6 +26,9 @@ from provision.objects import Objects
 from provision.runs.claim import Claim, HoldLost, Ways
 from provision.runs.originals import Originals
 from settings import Settings, Timeouts
+
+LastLook = Callable[[Cluster], Finding]
+"""Reads and judges after the run's clean-up, and concludes for the step that asked for it."""
 
 
 @dataclass(frozen=True, slots=True)

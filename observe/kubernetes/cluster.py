@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,7 @@ from facts.kubernetes.objects import (
     parse_node,
     parse_pod,
 )
+from facts.kubernetes.rbac import Rbac, parse_binding, parse_rbac_role
 from facts.kubernetes.workloads import CronJob, DaemonSet, Deployment, parse_cron_job, parse_daemon_set, parse_deployment
 from facts.masks import KEYS, Fields, Mask, kept_for
 from facts.recorder import Recorder
@@ -160,6 +162,13 @@ class Cluster:
     def namespaces(self) -> tuple[Labelled, ...]:
         """All namespaces."""
         return self._objects("/api/v1", "namespaces", parse_namespace)
+
+    def rbac(self) -> Rbac:
+        """All roles and bindings of the cluster."""
+        group = "/apis/rbac.authorization.k8s.io/v1"
+        roles = (self._objects(group, plural, parse_rbac_role) for plural in ("clusterroles", "roles"))
+        bindings = (self._objects(group, plural, parse_binding) for plural in ("clusterrolebindings", "rolebindings"))
+        return Rbac(tuple(chain.from_iterable(roles)), tuple(chain.from_iterable(bindings)))
 
     def events(self, namespace: str) -> tuple[Event, ...]:
         """Events of a namespace, as they are listed."""

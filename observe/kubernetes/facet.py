@@ -11,6 +11,7 @@ from facts.errors import NotGiven
 from facts.evidence import ObjectRef
 from facts.kubernetes.jwks import Jwks
 from facts.kubernetes.objects import Labelled, Node, Pod
+from facts.kubernetes.rbac import Rbac
 from facts.kubernetes.workloads import CronJob
 from facts.versions import Version
 from observe.kubernetes.cluster import Cluster
@@ -26,6 +27,7 @@ NAMESPACES: Key[tuple[Labelled, ...]] = Key("namespaces", of_each, ("cluster",))
 JWKS: Key[Jwks] = Key("jwks", lambda jwks: jwks.evidence, ("cluster",))
 PODS: Key[tuple[Pod, ...]] = Key("pods", of_each, ("istio", "app"))
 SUITES_PODS: Key[tuple[Pod, ...]] = Key("pods_of_the_suite", of_each)
+RBAC: Key[Rbac] = Key("rbac", lambda rbac: rbac.evidence, ("tbot",))
 CRON_JOBS: Key[tuple[CronJob, ...]] = Key("cron_jobs", of_each, ("app",))
 
 
@@ -146,3 +148,7 @@ class ClusterFacet:
     def cron_jobs(self) -> tuple[CronJob, ...]:
         """All CronJobs."""
         return self.once(CRON_JOBS, self.reader.cron_jobs)
+
+    def rbac(self) -> Rbac:
+        """All roles and bindings."""
+        return self.once(RBAC, self.reader.rbac)

@@ -99,6 +99,7 @@ CREATED_STREAMS: Minor = (1, 35)
 _CORE, _APPS, _BATCH = "", "apps", "batch"
 _NETWORKING, _SECURITY, _GATEWAY_API = "networking.istio.io", "security.istio.io", "gateway.networking.k8s.io"
 _COORDINATION, _AUTHORIZATION, _ADMISSION = "coordination.k8s.io", "authorization.k8s.io", "admissionregistration.k8s.io"
+_RBAC = "rbac.authorization.k8s.io"
 _GET, _LIST, _CREATE, _PATCH, _DELETE = "get", "list", "create", "patch", "delete"
 _SHORT_LIVED = frozenset({"rotation", "ca-rotation", "resilience"})
 _RESILIENCE = frozenset({"resilience"})
@@ -143,6 +144,14 @@ _READ_ONLY = (
         _AUTHORIZATION,
         ("subjectaccessreviews",),
         "asks what tbot's service account may do at the kubelet, which creates nothing (INST-18)",
+    ),
+    Needed(
+        Role.READ_ONLY,
+        (_LIST,),
+        _RBAC,
+        ("clusterroles", "clusterrolebindings", "roles", "rolebindings"),
+        "reads who may use tbot's service account, and what this account may do (HYG-02, HYG-03)",
+        profiles=frozenset({"hygiene"}),
     ),
     Needed(
         Role.READ_ONLY, (_GET,), _COORDINATION, ("leases",), "sees whether a disruptive run is under way", Where.KUBE_SYSTEM

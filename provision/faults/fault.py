@@ -39,6 +39,7 @@ class Operator:
         tools: Directory in front of the PATH, with a kubectl and an istioctl; None for the installation's own.
         run_id: Id for the run; empty to let the suite choose one.
         audit_events: File with Teleport's audit events; None for Teleport's own log.
+        repository: Git repository with the template of the join token; None for a sound one.
     """
 
     kubeconfig: Path
@@ -47,6 +48,7 @@ class Operator:
     tools: Path | None = None
     run_id: str = ""
     audit_events: Path | None = None
+    repository: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

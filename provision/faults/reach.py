@@ -31,6 +31,9 @@ CERTIFICATES = frozenset({"ID-01", "ID-02", "ID-03", "ID-04", "ROT-01", "ROT-05"
 NODES = frozenset({"INST-04", "INST-13", "INST-14", "CHK-5", "CHK-8"})
 """Verified by a probe pod on each node."""
 
+HYGIENE = frozenset({"HYG-01", "HYG-02", "HYG-03", "HYG-06", "INST-18"})
+"""Verified by what surrounds the install: rights in the cluster, settings in force, a repository."""
+
 MUTUAL_TLS = frozenset({"MTL-01", "MTL-02", "MTL-03", "MTL-04", "MTL-06"})
 """Verified by the TLS that every proxy is configured to speak, together with the identity that it holds."""
 

@@ -21,6 +21,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from facts.errors import BadInput, CouldNotTell, ProvisioningFailed
+from facts.kubernetes import remains
 from facts.recorder import KeptInMemory
 from observe.command import CommandResult, run
 from observe.teleport.session import TeleportSession
@@ -30,7 +31,7 @@ from provision.names import CA_FILE
 from provision.objects import RUN_LABEL
 from provision.render import MANIFESTS, documents
 
-CLUSTER_LABEL = "conformance.teleport-istio/cluster"
+CLUSTER_LABEL = remains.CLUSTER_LABEL
 """Label of containers; its value is the name of the kind cluster that they belong to."""
 
 PROXY_PORT = 3080

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from facts.errors import ConformanceError
 from facts.evidence import Evidence, hidden
 from facts.finding import Finding, Holds
 from facts.recorder import Recorder
@@ -81,6 +82,19 @@ class _Scenario(_Place):
             evidence=tuple(self.evidence),
             findings=tuple(self.findings),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """A step that will conclude at the end of the run, after it has passed.
+
+    Attributes:
+        scenario_id: Its scenario.
+        step: Number of the step.
+    """
+
+    scenario_id: str
+    step: int
 
 
 def _alone(method: Callable[Concatenate[Store, P], T]) -> Callable[Concatenate[Store, P], T]:
@@ -165,6 +179,46 @@ class Store:
         self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
 
     # What the wiring calls.
+
+    @_alone
+    def bookmark(self) -> Bookmark:
+        """The step that is running, for `conclude_later`.
+
+        Raises:
+            LookupError: No step is running.
+        """
+        if self._scenario is None or self._scenario.running is None:
+            raise LookupError("no step is running that could conclude later")
+        step = next(i for i, each in enumerate(self._scenario.steps) if each is self._scenario.running)
+        return Bookmark(self._scenario.so_far.id, step)
+
+    def conclude_later(self, at: Bookmark, look: Callable[[], Finding]) -> None:
+        """Takes a last look for a step that has passed, and gives it the readings and the finding.
+
+        The ending of its scenario is lowered where the finding does not hold, or where there is none.
+
+        Args:
+            at: The step.
+            look: Reads and judges; may raise a `ConformanceError`.
+        """
+        with self._lock:
+            former, scenario = self._scenario, self._scenarios[at.scenario_id]
+            self._scenario, scenario.running = scenario, scenario.steps[at.step]
+        try:
+            finding = look()
+            self.conclude(finding)
+        except ConformanceError as error:
+            scenario.steps[at.step].so_far = replace(
+                scenario.steps[at.step].so_far, state=StepState.BROKE, error=redact(str(error)).text
+            )
+            self.lower(at.scenario_id, Ending.BROKE, str(error))
+        else:
+            ending = {Holds.NO: Ending.VIOLATED, Holds.UNKNOWN: Ending.BROKE}.get(finding.holds)
+            if ending is not None:
+                self.lower(at.scenario_id, ending, finding.compared())
+        finally:
+            with self._lock:
+                self._scenario, scenario.running = former, None
 
     def for_the_run(self) -> Recorder:
         """A recorder whose readings belong to the run whatever step is running: provisioning has threads of its own."""

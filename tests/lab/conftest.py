@@ -18,6 +18,7 @@ import pytest
 from facts.recorder import KeptInMemory
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import Operator, Scene
+from provision.faults.surroundings.repository import make_repository
 from provision.installing.install import Installer
 from provision.installing.teleport import OwnTeleport
 from provision.objects import RUN_LABEL, SCRATCH
@@ -32,6 +33,12 @@ AT_ONCE = {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 1}}}}
 """How the test application is rolled out, of whose two pods nobody needs one: both are replaced at the same time."""
 LONGEST = 3600
 """Seconds after which a run of the suite hangs; what takes minutes to judge takes them one after the other."""
+USES_TBOTS_ACCOUNT = (
+    "Group kubeadm:cluster-admins",
+    "ServiceAccount istio-system/istiod",  # it deploys gateways of the Gateway API, in any namespace
+    "ServiceAccount conformance/certifier",  # with the role for --allow namespaced
+)
+"""Who may use tbot's service account on the lab."""
 MATRIX = pytest.StashKey[list[Row]]()
 
 
@@ -78,6 +85,15 @@ class Lab:
         subprocess.run(["docker", "cp", "--quiet", source, str(copy)], check=True, capture_output=True)
         return copy
 
+    def _repository_of(self, operator: Operator | None) -> Path:
+        """The operator's repository with the template of the join token; a sound one where they name none."""
+        if operator is not None and operator.repository is not None:
+            return operator.repository
+        sound = self._reports / "repository"
+        if not sound.exists():
+            make_repository(sound)
+        return sound
+
     def certify(
         self, *options: str, requirements: Collection[str] = (), operator: Operator | None = None, **environment: str
     ) -> Certified:
@@ -96,7 +112,13 @@ class Lab:
             *(*self.options(operator), *options, *(("-m", chosen) if chosen else ())),
         ]
         # Pods on their way out are nobody's any more, and the next run need not wait for their namespaces.
-        variables = {**os.environ, "CONFORMANCE_TIMEOUTS__TEARDOWN": "0", **environment}
+        variables = {
+            **os.environ,
+            "CONFORMANCE_TIMEOUTS__TEARDOWN": "0",
+            "CONFORMANCE_HYGIENE__EXPECTED_SUBJECTS": json.dumps(USES_TBOTS_ACCOUNT),
+            "CONFORMANCE_HYGIENE__REPOSITORY": str(self._repository_of(operator)),
+            **environment,
+        }
         variables.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred runs would compile the same modules a hundred times
         if operator is not None and operator.tools is not None:
             variables["PATH"] = f"{operator.tools}{os.pathsep}{variables['PATH']}"

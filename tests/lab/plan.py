@@ -19,7 +19,7 @@ from provision.faults.coverage import read_listed
 from provision.faults.reach import SAMPLE
 from reporting.features.gherkin_files import feature_paths, read_feature
 
-BY_DEFAULT = ("install", "checklist", "identity", "mtls", "traffic")
+BY_DEFAULT = ("install", "checklist", "identity", "mtls", "traffic", "hygiene")
 """The profiles of a run that is told none; what they promise can be judged in seconds."""
 
 INJECTS_FAULTS = frozenset({"TRF-06", "ROT-08"})

@@ -36,7 +36,9 @@ from tests.lab.conftest import Lab
 from tests.lab.rbac import LOG, MANIFEST, POLICY, audited, named, policy, requests_of, single, unused
 
 NAMES = Names()
-PROFILES = ("--profile", "core")
+PROFILES = ("--profile", "core,hygiene")
+READING = frozenset({"hygiene"})
+"""Profiles that need further rights for reading."""
 READ_ONLY = (*PROFILES, "--allow", "read-only")
 BY_EXEC = {"CHK-8", "ID-12"}
 """Requirements that need the optional role."""
@@ -156,7 +158,7 @@ def as_administrator(lab: Lab, the_certifier: Certifier) -> Certified:
 @pytest.fixture(scope="module")
 def as_certifier(lab: Lab, the_certifier: Certifier) -> Certified:
     """What the certifier says with the read-only role alone."""
-    the_certifier.give(the_certifier.rows(Role.READ_ONLY, profiles=()), Role.READ_ONLY)
+    the_certifier.give(the_certifier.rows(Role.READ_ONLY, profiles=READING), Role.READ_ONLY)
     return lab.certify(*READ_ONLY, operator=the_certifier.operator)
 
 
@@ -177,7 +179,7 @@ def test_with_the_read_only_role_all_of_its_class_is_judged(as_administrator: Ce
 
 def test_with_the_optional_role_nothing_is_left_out(lab: Lab, the_certifier: Certifier, as_administrator: Certified) -> None:
     """With exec as well, every verdict is the administrator's."""
-    the_certifier.give(the_certifier.rows(Role.READ_ONLY, Role.EXEC, profiles=()), Role.READ_ONLY, Role.EXEC)
+    the_certifier.give(the_certifier.rows(Role.READ_ONLY, Role.EXEC, profiles=READING), Role.READ_ONLY, Role.EXEC)
     run = lab.certify(*READ_ONLY, operator=the_certifier.operator)
     assert run.verdicts == as_administrator.verdicts, told(run)
 
@@ -192,7 +194,7 @@ def test_without_any_one_right_the_report_names_it(
     """
     if the_certifier.server < right.since:
         pytest.skip(f"only Kubernetes {CREATED_STREAMS[0]}.{CREATED_STREAMS[1]} and later ask for it")
-    rows = the_certifier.rows(Role.READ_ONLY, profiles=())
+    rows = the_certifier.rows(Role.READ_ONLY, profiles=READING)
     assert right in rows
     the_certifier.give([row for row in rows if row != right], Role.READ_ONLY)
     run = lab.certify(*READ_ONLY, operator=the_certifier.operator)
@@ -208,7 +210,7 @@ def test_without_any_one_right_the_report_names_it(
 
 def test_the_other_roles_grant_what_a_run_uses_and_no_more(lab: Lab, the_certifier: Certifier) -> None:
     """No request was denied, and no right stayed unused, by the API server's own log."""
-    profiles = {"install", "checklist", "identity", "mtls", "traffic", "rotation", "resilience"}
+    profiles = {"install", "checklist", "identity", "mtls", "traffic", "rotation", "resilience", *READING}
     roles = (Role.READ_ONLY, Role.NAMESPACED, Role.DISRUPTIVE)
     rows = the_certifier.rows(*roles, profiles=profiles)
     the_certifier.give(rows, *roles)
@@ -216,7 +218,7 @@ def test_the_other_roles_grant_what_a_run_uses_and_no_more(lab: Lab, the_certifi
     lab.scene.installation.objects.delete("coordination.k8s.io/v1", "Lease", leases.NAME, namespace=leases.NAMESPACE)
     with audit_log(lab) as log:
         run = lab.certify(
-            *("--profile", "core,resilience", "--allow", "disruptive"),
+            *("--profile", "core,resilience,hygiene", "--allow", "disruptive"),
             operator=the_certifier.operator,
             CONFORMANCE_TIMEOUTS__TEARDOWN="60",  # it waits for its namespaces to go, as a run by hand does
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +19,7 @@ from observe.command import must_run
 from provision.faults import reach
 from provision.faults.changes import applied, manifest
 from provision.faults.fault import Fault, Operator, Scene
+from provision.objects import SCRATCH
 
 NAMESPACE, VIEWER = "conformance-faults", "viewer"
 UNPRIVILEGED = "65534"
@@ -128,6 +131,22 @@ def _without_events(scene: Scene) -> Iterator[Operator]:
         yield replace(scene.operator, audit_events=file)
 
 
+@contextmanager
+def _left_by_an_earlier_run(scene: Scene) -> Iterator[Operator]:
+    """Make an object as a run of the suite would, and let the next run have the same id; on exit delete the object."""
+    run = f"faults-{secrets.token_hex(3)}"
+    left = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": f"{SCRATCH}{run}"},
+        "rules": [],
+    }
+    objects = copy.copy(scene.installation.objects)
+    objects.run_id = run
+    with applied(replace(scene, installation=replace(scene.installation, objects=objects)), left):
+        yield replace(scene.operator, run_id=run)
+
+
 FAULTS = (
     Fault(
         name="istioctl-1.27",
@@ -182,5 +201,14 @@ FAULTS = (
         undo="The suite reads Teleport's own log again.",
         breaks=frozenset({"ID-10"}),
         inject=_without_events,
+    ),
+    Fault(
+        name="left-by-an-earlier-run",
+        description="An attempt of this run under the same id was killed, and left a ClusterRole.",
+        cause="left-by-a-run",
+        touches="a ClusterRole without rules",
+        undo="The suite deletes it.",
+        breaks=frozenset({"HYG-05"}),
+        inject=_left_by_an_earlier_run,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -28,8 +28,26 @@ LOOKED_FOR_SOCKET = "CA Endpoint"
 TAINT = {"key": "conformance.teleport-istio/reserved", "value": "batch", "effect": "NoSchedule"}
 
 
+@contextmanager
+def _edited_without_restart(scene: Scene, change: Callable[[str], str]) -> Iterator[None]:
+    """Change tbot's file while tbot runs on; on exit restore it and restart tbot, for which that is a change as well."""
+    changed = False
+    try:
+        with edited_text(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, change):
+            changed = True
+            yield
+    finally:
+        if changed:
+            scene.restart_tbot()
+
+
 def _misspelt(scene: Scene) -> AbstractContextManager[None]:
-    return edited_text(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, lambda text: text.replace("attestors:", "attestor:"))
+    return _edited_without_restart(scene, lambda text: text.replace("attestors:", "attestor:"))
+
+
+def _default_written_out(scene: Scene) -> AbstractContextManager[None]:
+    """Write a setting into tbot's file with the value that it has anyway."""
+    return _edited_without_restart(scene, lambda text: f"{text}debug: false\n")
 
 
 def _affected_tbot(scene: Scene) -> AbstractContextManager[None]:
@@ -318,6 +336,8 @@ def dialled(scene: Scene) -> str:
     return str(alias["ip"])
 
 
+RESTORED = "The suite restores the entry exactly, restarts tbot, and waits until every Envoy has its streams again."
+
 DAEMON_SET = f"DaemonSet {TBOT_NAMESPACE}/{TBOT}"
 
 AFFECTED_TBOT = Fault(
@@ -350,10 +370,21 @@ FAULTS = (
         " restart on.",
         cause="attestor-misspelt",
         touches="ConfigMap teleport-system/tbot-config",
-        undo="The suite restores the entry exactly.",
-        breaks=frozenset({"INST-13"}),
+        undo=RESTORED,
+        breaks=frozenset({"INST-13", "HYG-06"}),
+        further_causes=frozenset({"tbot-config-not-in-force"}),
         reach=reach.TBOT,
         inject=_misspelt,
+    ),
+    Fault(
+        name="tbot-config-changed-without-restart",
+        description="The operator changed tbot's ConfigMap and did not restart tbot.",
+        cause="tbot-config-not-in-force",
+        touches="ConfigMap teleport-system/tbot-config",
+        undo=RESTORED,
+        breaks=frozenset({"HYG-06"}),
+        reach=reach.TBOT | reach.CERTIFICATES | reach.HYGIENE,
+        inject=_default_written_out,
     ),
     AFFECTED_TBOT,
     Fault(

@@ -10,6 +10,7 @@ from facts.kubernetes.access import service_account_user
 from facts.teleport.tbot import TO_DO_ALL
 from observe.wait import NotYet, eventually
 from provision.faults import reach
+from provision.faults.changes import Document, applied
 from provision.faults.fault import Fault, Scene
 from provision.installing.variant import AS_GUIDE
 from provision.names import TBOT, TBOT_NAMESPACE
@@ -48,6 +49,18 @@ def _await_authorizer(scene: Scene, *, wide: bool) -> None:
         eventually(f"the API server {'allows' if wide else 'denies'} {' '.join(TO_DO_ALL)} to {user}", look, scene.rollout)
 
 
+def _binding(name: str, role: str, subject: Document, namespace: str = "") -> Document:
+    """Return a binding of a ClusterRole, in a namespace or in the whole cluster."""
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    role_ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+    kind = "RoleBinding" if namespace else "ClusterRoleBinding"
+    return {"apiVersion": _RBAC, "kind": kind, "metadata": metadata, "roleRef": role_ref, "subjects": [subject]}
+
+
+_ACCOUNT = {"kind": "ServiceAccount", "name": TBOT, "namespace": TBOT_NAMESPACE}
+_DEVELOPERS = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "developers"}
+_DELETED = "The suite deletes the binding."
+
 FAULTS = (
     Fault(
         name="the-guides-cluster-role",
@@ -55,8 +68,30 @@ FAULTS = (
         cause="tbot-may-use-nodes-proxy",
         touches="ClusterRole tbot",
         undo="The suite restores the rules and waits until the API server decides by them.",
-        breaks=frozenset({"INST-18"}),
-        reach=reach.TBOT,
+        breaks=frozenset({"INST-18", "HYG-03"}),
+        further_causes=frozenset({"tbot-has-further-rights"}),  # the guide's rules are for pods and nodes as well
+        reach=reach.TBOT | reach.HYGIENE,
         inject=_guides_cluster_role,
+    ),
+    Fault(
+        name="tbot-may-edit-everything",
+        description="A ClusterRoleBinding gives tbot's service account the ClusterRole edit, which Kubernetes aggregates.",
+        cause="tbot-has-further-rights",
+        touches="ClusterRoleBinding tbot-edit",
+        undo=_DELETED,
+        breaks=frozenset({"HYG-03"}),
+        reach=reach.TBOT | reach.HYGIENE,
+        inject=lambda scene: applied(scene, _binding("tbot-edit", "edit", _ACCOUNT)),
+    ),
+    Fault(
+        name="developers-in-tbots-namespace",
+        description="A RoleBinding lets the group developers edit tbot's namespace, so its members can run pods as tbot's"
+        " service account.",
+        cause="tbot-account-usable-by-others",
+        touches="RoleBinding teleport-system/developers",
+        undo=_DELETED,
+        breaks=frozenset({"HYG-02"}),
+        reach=reach.HYGIENE,
+        inject=lambda scene: applied(scene, _binding("developers", "edit", _DEVELOPERS, TBOT_NAMESPACE)),
     ),
 )

@@ -147,7 +147,7 @@ FAULTS = (
         description="tbot started with a far too long renewal interval; the operator corrected the configuration and did"
         " not restart tbot.",
         cause="tbot-config-not-in-force",
-        breaks=frozenset({"ROT-01", "ROT-07"}),
+        breaks=frozenset({"ROT-01", "ROT-07", "HYG-06"}),
         inject=_not_in_force,
     ),
     _renewal_fault(

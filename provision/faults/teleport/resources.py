@@ -113,6 +113,18 @@ def _identity_beside(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def _mended_without_restart(scene: Scene) -> Iterator[None]:
+    """Let the test application get IDs with a trailing slash, and mend the template; on exit restart the application."""
+    (sound,) = scene.installation.variant.documents(IDENTITY, {})
+    try:
+        with _replaced(scene, sound, _with("spiffe.id", WITH_SLASH)):
+            scene.restart_app()
+        yield
+    finally:
+        scene.restart_app()
+
+
+@contextmanager
 def _widened(scene: Scene) -> Iterator[Operator]:
     """Allow the service account with which the suite will try to join; its namespace contains the id of this run."""
     named = replace(scene.operator, run_id=f"faults-{secrets.token_hex(3)}")
@@ -153,7 +165,11 @@ BOT = "teleport-bot.yaml"
 
 NAMESPACE, ACCOUNT = "{{ workload.kubernetes.namespace }}", "{{ workload.kubernetes.service_account }}"
 WITHOUT_SA_ID = f"/ns/{NAMESPACE}/{ACCOUNT}"
+WITH_SLASH = f"/ns/{NAMESPACE}/sa/{ACCOUNT}/"
 CREATED_AGAIN = "The suite creates the resource again from its manifest."
+
+KEPT_ON = frozenset({"identity-change-not-in-force"})
+"""Proxies that were not restarted, gateways among them, keep their SPIFFE ID until the next renewal."""
 
 _identity_fault = partial(Fault, touches="Teleport workload_identity/istio-workloads", undo=CREATED_AGAIN)
 _token_fault = partial(
@@ -168,7 +184,8 @@ FAULTS = (
         name="identity-without-sa",
         description="The workload identity's template lacks /sa/; running pods keep the identity that they have.",
         cause="identity-template-without-sa",
-        breaks=frozenset({"INST-12", "INST-14", "CHK-4"}) | reach.TRAFFIC,
+        breaks=frozenset({"HYG-06", "INST-12", "INST-14", "CHK-4"}) | reach.TRAFFIC,
+        further_causes=KEPT_ON,
         reach=reach.TELEPORT | {"TRF-03", "ID-02"},
         inject=_of_manifest(IDENTITY, _with("spiffe.id", WITHOUT_SA_ID)),
         short=True,
@@ -179,7 +196,8 @@ FAULTS = (
         cause="identity-template-without-sa",
         touches="Teleport workload_identity/istio-workloads; Deployment test-app/test-app",
         undo=f"{CREATED_AGAIN[:-1]} and restarts the test application.",
-        breaks=frozenset({"INST-12", "INST-14", "CHK-4", "CHK-6", "CHK-7", "ID-02", "ID-11"}) | reach.REFUSED,
+        breaks=frozenset({"HYG-06", "INST-12", "INST-14", "CHK-4", "CHK-6", "CHK-7", "ID-02", "ID-11"}) | reach.REFUSED,
+        further_causes=KEPT_ON,
         reach=reach.TELEPORT | reach.INJECTED_PODS | {"ID-01", "ID-03", "ID-05"},
         inject=_of_manifest(IDENTITY, _with("spiffe.id", WITHOUT_SA_ID), Scene.restart_app),
     ),
@@ -187,9 +205,10 @@ FAULTS = (
         name="identity-with-trailing-slash",
         description="The workload identity's template ends with a slash.",
         cause="identity-template-trailing-slash",
-        breaks=frozenset({"INST-12", "INST-14", "CHK-4"}),
+        breaks=frozenset({"HYG-06", "INST-12", "INST-14", "CHK-4"}),
+        further_causes=KEPT_ON,
         reach=reach.TELEPORT,
-        inject=_of_manifest(IDENTITY, _with("spiffe.id", f"/ns/{NAMESPACE}/sa/{ACCOUNT}/")),
+        inject=_of_manifest(IDENTITY, _with("spiffe.id", WITH_SLASH)),
     ),
     Fault(
         name="identity-with-trailing-slash-in-use",
@@ -197,15 +216,29 @@ FAULTS = (
         cause="identity-template-trailing-slash",
         touches="Teleport workload_identity/istio-workloads; Deployment test-app/test-app",
         undo=f"{CREATED_AGAIN[:-1]} and restarts the test application.",
-        breaks=frozenset({"INST-12", "INST-14", "CHK-4", "CHK-6", "CHK-7", "ID-02", "ID-05", "ID-11"}) | reach.REFUSED,
+        breaks=frozenset({"HYG-06", "INST-12", "INST-14", "CHK-4", "CHK-6", "CHK-7", "ID-02", "ID-05", "ID-11"})
+        | reach.REFUSED,
+        further_causes=KEPT_ON,
         reach=reach.TELEPORT | reach.INJECTED_PODS,
-        inject=_of_manifest(IDENTITY, _with("spiffe.id", f"/ns/{NAMESPACE}/sa/{ACCOUNT}/"), Scene.restart_app),
+        inject=_of_manifest(IDENTITY, _with("spiffe.id", WITH_SLASH), Scene.restart_app),
+    ),
+    Fault(
+        name="identity-mended-without-restart",
+        description="The test application started while the workload identity's template ended with a slash; the operator"
+        " mended the template and restarted nothing.",
+        cause="identity-change-not-in-force",
+        touches="Deployment test-app/test-app",
+        undo="The suite restarts the test application.",
+        breaks=frozenset({"HYG-06", "CHK-6", "CHK-7", "ID-02", "ID-05", "ID-11"}) | reach.REFUSED,
+        reach=reach.TELEPORT | reach.INJECTED_PODS | reach.HYGIENE,
+        inject=_mended_without_restart,
     ),
     _identity_fault(
         name="one-identity-for-every-caller",
         description="The workload identity's template has no variable: every caller of every socket gets the same ID.",
         cause="identity-template-fixed",
-        breaks=frozenset({"INST-12", "INST-14", "CHK-4", "ID-09", "NEG-02"}),
+        breaks=frozenset({"HYG-06", "INST-12", "INST-14", "CHK-4", "ID-09", "NEG-02"}),
+        further_causes=KEPT_ON,
         reach=reach.TELEPORT,
         inject=_of_manifest(IDENTITY, _with("spiffe.id", "/ns/shared/sa/shared")),
     ),

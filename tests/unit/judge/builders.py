@@ -24,6 +24,7 @@ from facts.kubernetes.jwks import Jwks, Signature
 from facts.kubernetes.objects import Condition, Labelled, Node, Pod
 from facts.kubernetes.pod_spec import Container, PodSpec, ProjectedToken, Volume, VolumeMount
 from facts.kubernetes.probes import NodeProbe, Refused, SdsProbe, SeenContainer, SeenFile, SocketDirectoryProbe
+from facts.kubernetes.rbac import Binding, Grant, Rbac, RbacRole, RbacSubject, Rule
 from facts.kubernetes.workloads import DaemonSet, Deployment, PodTemplate
 from facts.proxies.envoy import HttpNormalization, SdsStreams, Validator
 from facts.proxies.identity import Fleet, LeftOut, Normalization, PodRef, ProxyIdentity, Unread
@@ -645,3 +646,21 @@ def tool(name: str, version: str) -> Tool:
 def right(verb: str = "list", resource: str = "pods", *, allowed: bool = True) -> Right:
     """A right that was asked for."""
     return Right(verb, resource, allowed, (f"ev-right-{verb}-{resource}",))
+
+
+def rule(verbs: str, resources: str = "", *, group: str = "", names: str = "", paths: str = "") -> Rule:
+    """A rule of RBAC; several words are separated by blanks."""
+    return Rule(tuple(verbs.split()), (group,) if resources else (), *(tuple(t.split()) for t in (resources, names, paths)))
+
+
+def grant(*rules: Rule, to: str = "Group developers", role: str = "role", within: str = "") -> Grant:
+    """A role that a binding gives to a holder such as ``ServiceAccount ns/name``; `within` is the binding's namespace."""
+    kind, _, named = to.partition(" ")
+    namespace, _, name = named.rpartition("/") if kind == "ServiceAccount" else ("", "", named)
+    binding = Binding(within, f"{role}-of", "ClusterRole", role, (RbacSubject(kind, name, namespace),), (f"ev-{role}-of",))
+    return Grant(binding, RbacRole("", role, rules, False, (f"ev-{role}",)))
+
+
+def rbac(*grants: Grant) -> Rbac:
+    """Roles and bindings."""
+    return Rbac(tuple(each.role for each in grants), tuple(each.binding for each in grants))

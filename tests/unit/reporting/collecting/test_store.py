@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from facts.finding import Holds
+from facts.errors import CouldNotTell
+from facts.finding import Finding, Holds
 from facts.recorder import Recorder
 from judge.mtls.told import Handshakes
 from judge.verdict import Ending
@@ -256,3 +257,60 @@ def test_the_last_prediction_of_handshakes_is_kept_without_what_is_hidden() -> N
     (kind,) = kept.not_predictable
     assert kind.startswith("the ")
     assert "hidden-name" not in kind
+
+
+@pytest.mark.parametrize(
+    ("holds", "ending", "state"),
+    [
+        (Holds.YES, Ending.COMPLETED, StepState.PASSED),
+        (Holds.NO, Ending.VIOLATED, StepState.VIOLATED),
+        (Holds.UNKNOWN, Ending.BROKE, StepState.BROKE),
+    ],
+)
+def test_a_step_may_conclude_when_the_run_has_cleaned_up(holds: Holds, ending: Ending, state: StepState) -> None:
+    store = running()
+    bookmark = store.bookmark()
+    store.end_step(StepState.PASSED)
+    store.lower(bookmark.scenario_id, Ending.COMPLETED)
+    store.leave_scenario()
+
+    def look() -> Finding:
+        store.record(TWO)
+        return finding("A-1", holds, TWO)
+
+    store.conclude_later(bookmark, look)
+    store.record(THREE)
+
+    (record,) = store.scenarios
+    assert record.ending is ending
+    assert record.steps[0].state is state
+    assert record.steps[0].evidence == (TWO.id,)
+    assert [each.holds for each in record.steps[0].findings] == [holds]
+    assert store.run_evidence == (THREE.id,)
+
+
+def test_a_last_look_that_fails_leaves_the_question_open() -> None:
+    store = running()
+    bookmark = store.bookmark()
+    store.end_step(StepState.PASSED)
+    store.lower(bookmark.scenario_id, Ending.COMPLETED)
+    store.leave_scenario()
+
+    def look() -> Finding:
+        raise CouldNotTell(expected="an answer", seen="none", where="there", remedy="look again")
+
+    store.conclude_later(bookmark, look)
+
+    (record,) = store.scenarios
+    assert record.ending is Ending.BROKE
+    assert "expected an answer; saw none" in record.reason
+    assert record.steps[0].state is StepState.BROKE
+    store.record(THREE)
+    assert store.run_evidence == (THREE.id,)
+
+
+def test_only_a_step_that_runs_can_ask_for_a_last_look() -> None:
+    store = running()
+    store.end_step(StepState.PASSED)
+    with pytest.raises(LookupError, match="no step is running"):
+        store.bookmark()

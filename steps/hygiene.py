@@ -1,0 +1,109 @@
+"""Steps of features/9_hygiene: HYG-01 to HYG-06."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_bdd import given, then
+
+from facts.errors import NotGiven
+from facts.finding import Finding
+from facts.kubernetes.rbac import Rbac
+from facts.recorder import Recorder
+from facts.teleport.tbot import Tbots
+from facts.teleport.token_repository import TokenRepository
+from judge.hygiene import in_force, remains, rights
+from judge.hygiene import repository as repository_judge
+from judge.identity.proxies import ObservedProxies
+from observe.install import Install
+from observe.kubernetes.cluster import Cluster
+from observe.kubernetes.remains import read_remains
+from observe.teleport.repository import read_token_repository
+from observe.teleport.session import is_not_there
+from observe.wait import Pace
+from provision.target import LastLook, Target
+from settings import Settings
+from steps.shared import Conclude
+
+# Rights: HYG-02 and HYG-03.
+
+
+@given("all roles and bindings of the cluster", target_fixture="rbac")
+def rbac(install: Install) -> Rbac:
+    return install.cluster.rbac()
+
+
+@given("the subjects that may use tbot's service account, as the settings name them", target_fixture="expected_subjects")
+def expected_subjects(settings: Settings) -> tuple[str, ...]:
+    if settings.hygiene.expected_subjects is None:
+        raise NotGiven(
+            expected="the subjects that may use tbot's service account",
+            seen="the settings name none",
+            where="setting hygiene.expected_subjects",
+            remedy='name them below [hygiene] in conformance.toml, e.g. expected_subjects = ["Group platform-admins"]',
+        )
+    return settings.hygiene.expected_subjects
+
+
+@then("no other subject must be able to run pods as tbot's service account, to enter its pods or to get its token")
+def only_expected_subjects_use_it(
+    rbac: Rbac, expected_subjects: tuple[str, ...], install: Install, conclude: Conclude
+) -> None:
+    conclude(*(rights.only_expected_subjects_use_it(rbac, tbot, expected_subjects) for tbot in install.tbot.all().each))
+
+
+@then("tbot's service account must have no right beside the one at the kubelet")
+def may_do_only_what_attestation_needs(rbac: Rbac, install: Install, conclude: Conclude) -> None:
+    conclude(*(rights.may_do_only_what_attestation_needs(rbac, tbot) for tbot in install.tbot.all().each))
+
+
+# Changes in force: HYG-06.
+
+
+@then("every pod of tbot must have started after its ConfigMap last changed")
+def configuration_is_in_force(tbots: Tbots, conclude: Conclude) -> None:
+    conclude(*(in_force.configuration_is_in_force(tbot) for tbot in tbots.each))
+
+
+@then("each proxy must carry the SPIFFE ID that the workload identity's template yields for its pod now")
+def identity_is_in_force(on_sockets: ObservedProxies, install: Install, conclude: Conclude) -> None:
+    conclude(in_force.identity_is_in_force(on_sockets, install.teleport.identities(), install.teleport.bundle()))
+
+
+# The repository: HYG-01.
+
+
+@given("the repository with the template of the join token, as the settings name it", target_fixture="repository")
+def repository(settings: Settings, recorder: Recorder) -> TokenRepository:
+    names = settings.hygiene
+    if names.repository is None:
+        raise NotGiven(
+            expected="the git repository with the template of the join token",
+            seen="the settings name none",
+            where="setting hygiene.repository",
+            remedy='name a directory of it below [hygiene] in conformance.toml, e.g. repository = "../platform"',
+        )
+    timeout, limit = settings.patience.command, settings.sizes.command
+    return read_token_repository(names.repository, names, recorder, timeout=timeout, limit=limit)
+
+
+@then("git must ignore the filled-in file, no commit must have one, and the template must hold no key")
+def filled_in_token_is_kept_out(repository: TokenRepository, conclude: Conclude) -> None:
+    conclude(repository_judge.filled_in_token_is_kept_out(repository))
+
+
+# What the run leaves: HYG-05.
+
+LONGEST = 60
+"""Seconds to wait for the suite's namespaces to go, where the settings say not to wait."""
+
+
+@then("nothing that this run made for itself must be left once it has cleaned up, in the cluster and in Teleport")
+def nothing_is_left(at_the_end: Callable[[LastLook], None], target: Target, settings: Settings) -> None:
+    run = target.objects.run_id
+
+    def look(cluster: Cluster) -> Finding:
+        target.objects.await_departures(Pace(settings.patience.teardown or LONGEST))
+        return remains.nothing_is_left(read_remains(cluster, target.tctl, run, is_not_there), run)
+
+    at_the_end(look)

@@ -1,0 +1,89 @@
+"""HYG-06: changes of tbot's configuration and of the workload identity that are in force."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from facts.finding import Finding
+from facts.proxies.sds_mode import SdsMode
+from facts.teleport.tbot import Tbot
+from judge.hygiene.in_force import configuration_is_in_force, identity_is_in_force
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+
+CHANGED = "2026-03-01T10:00:00Z"
+BEFORE, SAME, AFTER = "2026-03-01T09:59:59Z", CHANGED, "2026-03-01T10:00:01Z"
+
+
+def started(*times: str, changed: str = CHANGED) -> Tbot:
+    """A tbot on one node for each time at which its container started."""
+    pods = []
+    for number, time in enumerate(times, 1):
+        pod = make.tbot_pod(f"tbot-{number}", node=f"node-{number}")
+        containers = tuple(replace(each, started_at=time) for each in pod.spec.containers)
+        pods.append(replace(pod, spec=replace(pod.spec, containers=containers)))
+    return replace(make.tbot(*pods), config_changed_at=changed)
+
+
+def test_every_tbot_started_after_the_change() -> None:
+    holds(configuration_is_in_force(started(AFTER, SAME)), "HYG-06", "ev-agent")
+
+
+def test_one_tbot_that_started_before_the_change() -> None:
+    finding = configuration_is_in_force(started(AFTER, BEFORE))
+    words = (f"it started at {BEFORE}, before ConfigMap teleport-system/tbot-config was changed at {CHANGED}",)
+    violated(finding, "HYG-06", *words, causes=("tbot-config-not-in-force",))
+    assert [each.subject.name for each in finding.problems] == ["tbot-2"]
+
+
+def test_what_the_api_server_does_not_tell() -> None:
+    unknown(configuration_is_in_force(started(AFTER, changed="")), "HYG-06", "no record")
+    unknown(configuration_is_in_force(started(AFTER, "")), "HYG-06", "has not started")
+    unknown(configuration_is_in_force(replace(started(AFTER), pods={})), "HYG-06", "no pod on any node")
+
+
+def carried(*proxies: Any, **identity: Any) -> Finding:
+    return identity_is_in_force(make.sidecars(*proxies), (make.identity(**identity),), make.bundle())
+
+
+FORMER = "/ns/{{ workload.kubernetes.namespace }}/{{ workload.kubernetes.service_account }}"
+
+
+def test_each_proxy_carries_what_the_template_yields() -> None:
+    holds(carried(make.proxy()), "HYG-06")
+
+
+def test_a_template_that_was_changed_since() -> None:
+    finding = carried(make.proxy(), spiffe_id=FORMER)
+    violated(finding, "HYG-06", "it carries spiffe://", "the template now yields spiffe://")
+    assert finding.causes == ("identity-change-not-in-force",)
+
+
+def test_one_of_several_identities_is_enough() -> None:
+    identities = (make.identity(name="other", spiffe_id="/other"), make.identity())
+    holds(identity_is_in_force(make.sidecars(make.proxy()), identities, make.bundle()), "HYG-06")
+    unfollowed = (make.identity(name="other", spiffe_id="/{{ user.name }}"), make.identity())
+    holds(identity_is_in_force(make.sidecars(make.proxy()), unfollowed, make.bundle()), "HYG-06")
+
+
+def test_a_template_that_the_suite_cannot_follow() -> None:
+    unknown(
+        carried(make.proxy(), spiffe_id="/{{ user.traits.team }}/x"), "HYG-06", "does not know what /{{ user.traits.team"
+    )
+
+
+def test_an_identity_that_does_not_exist() -> None:
+    finding = identity_is_in_force(make.sidecars(make.proxy()), (make.absent("workload_identity/gone"),), make.bundle())
+    unknown(finding, "HYG-06", "does not exist")
+
+
+def test_a_certificate_of_istiod_says_nothing_about_the_template() -> None:
+    finding = carried(make.proxy(), make.istiod_proxy(make.pod("other")), spiffe_id="/ns/x")
+    assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/other"]
+    unknown(carried(make.istiod_proxy()), "HYG-06", "none of them holds a certificate of tbot")
+    unknown(carried(make.proxy(chain=(), sds_mode=SdsMode.SILENT)), "HYG-06", "none of them holds")
+
+
+def test_a_mesh_without_proxies() -> None:
+    inapplicable(carried(), "HYG-06")
