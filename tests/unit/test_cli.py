@@ -126,8 +126,8 @@ def test_make_builds_the_lab_only_where_a_run_takes_it(tmp_path: Path, answer: s
         (
             ("plan", "--profile", "cor"),
             4,
-            "expected one of the profiles all, ca-rotation, checklist, core, diagnosis, hygiene, identity, install, mesh, mtls,"
-            " resilience, rotation, traffic; saw 'cor'",
+            "expected one of the profiles all, ca-rotation, checklist, core, diagnosis, hygiene, identity, install, mesh,"
+            " mtls, resilience, rotation, traffic; saw 'cor'",
         ),
         (("images", "--source", "mirror"), 4, "What to do: give --registry HOST/PREFIX"),
         (("images", "--source", "bundle"), 6, "What to do: build it: make lab"),

@@ -8,7 +8,7 @@ from typing import Any, cast
 from judge.mtls.told import Handshakes
 from observe.install import Install
 from settings import Declared
-from steps.mtls import Sweeps, trust_domains
+from checks.mtls import Sweeps, trust_domains
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload, mesh
 
