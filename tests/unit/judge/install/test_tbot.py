@@ -220,6 +220,29 @@ def test_the_guides_configuration_with_the_nodes_name_is_sound() -> None:
     holds(judged(make.tbot()), "INST-13", "ev-agent", "ev-pods")
 
 
+@pytest.mark.parametrize(
+    ("config", "method", "says"),
+    [
+        ({"join_method": "token"}, "kubernetes", "its join_method is token, and Teleport has its join token for kubernetes"),
+        ({"join_method": ""}, "kubernetes", "its join_method is token, and Teleport has its join token for kubernetes"),
+        ({"join_method": "kubernetes"}, "iam", "its join_method is kubernetes, and Teleport has its join token for iam"),
+    ],
+)
+def test_a_tbot_that_joins_by_another_method_than_its_token(config: dict[str, str], method: str, says: str) -> None:
+    finding = sound(make.tbot(config=make.tbot_config(**config)), token=make.token(join_method=method))
+    violated(finding, "INST-13", f"{CONFIG}: {says}: Teleport refuses tbot", causes=("token-method-wrong",))
+
+
+def test_methods_that_agree_or_cannot_be_compared() -> None:
+    by_name = make.tbot(config=make.tbot_config(join_method=""))
+    holds(sound(by_name, token=make.token(join_method="token")), "INST-13")
+    holds(unknown_type(by_name), "INST-13")
+    holds(sound(by_name, token=make.absent("token/istio-tbot-k8s-join")), "INST-13")
+    by_uri = make.tbot(config=make.tbot_config(join_method="", token=""))
+    holds(sound(by_uri), "INST-13")
+    violated(sound(replace(by_uri, join_secret="it")), "INST-13", "its join_method is token", causes=("token-method-wrong",))
+
+
 NOTHING = "tbot-selects-nothing"
 BOTH = ("credential_ttl", "renewal_interval")
 
@@ -493,7 +516,8 @@ def test_the_configurations_own_token_path_comes_first() -> None:
 
 def test_another_join_method_needs_no_projected_token() -> None:
     config = make.tbot_config(join_method="iam")
-    holds(judged(make.tbot(config=config, volumes=make.tbot_volumes(audience="x"))), "INST-13")
+    tbot = make.tbot(config=config, volumes=make.tbot_volumes(audience="x"))
+    holds(sound(tbot, token=make.token(join_method="iam")), "INST-13")
 
 
 @pytest.mark.parametrize("changes", [{"audience": "another"}, {"seconds": 3600}])
