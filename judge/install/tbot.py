@@ -273,6 +273,22 @@ def method_problems(joining: Joining) -> list[Problem]:
     return [Problem(_config_map(tbot), said, "token-method-wrong", readings(tbot, token))]
 
 
+def name_problems(tbot: Tbot, pods: Sequence[Pod]) -> list[Problem]:
+    """A problem if proxies look for a socket of another name in a directory in which tbot listens.
+
+    Args:
+        tbot: The tbot.
+        pods: Injected pods that it must supply.
+    """
+    paths, directories = {socket.path for socket in tbot.sockets}, {socket.directory for socket in tbot.sockets}
+    missing = {path for path in (pod.socket_on_node for pod in pods) if path.rpartition("/")[0] in directories} - paths
+    if not missing:
+        return []
+    said = f"tbot listens on {listed(paths)} of the node, injected pods look for {listed(missing)}"
+    evidence = readings(tbot, *(pod for pod in pods if pod.socket_on_node in missing))
+    return [Problem(_config_map(tbot), said, "socket-name-differs", evidence)]
+
+
 def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str]) -> Finding:
     """INST-13, second part: no setting that breaks joining or attestation; see `configuration_problems`.
 
@@ -294,7 +310,11 @@ def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[P
             for each in token_file_problems(tbot, cluster_name)
         ]
     return Claim("INST-13", expected, where, (*joining.evidence, *evidence)).judged(
-        configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot) + method_problems(joining),
+        [
+            *configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
+            *method_problems(joining),
+            *name_problems(tbot, pods),
+        ],
         "hostPID, attestor, node name, audience, token lifetime and socket path are right",
         unclear=unclear,
         settle="supply an admin session, so that the suite can read the join token and the bot",

@@ -10,13 +10,12 @@ from facts.kubernetes.pod_spec import NODE_NAME
 from provision.faults import reach
 from provision.faults.changes import Document, patched, pod_template
 from provision.faults.fault import Fault, Scene
-from provision.faults.tbot.daemon_set import DAEMON_SET, SOCKETS, await_cut_off, pods_of_tbot
+from provision.faults.tbot.daemon_set import DAEMON_SET, await_cut_off, pods_of_tbot
 from provision.names import TBOT, TBOT_NAMESPACE
 
 TWO_HOURS = 7200
 """Seconds; Teleport accepts tokens of at most 30 minutes."""
-ELSEWHERE = "/run/tbot-sockets"
-"""Directory on the node that no pod mounts."""
+HOSTNAME = "kubernetes.io/hostname"
 
 
 @contextmanager
@@ -38,7 +37,7 @@ def _audience_of_the_proxy(scene: Scene) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _serves_nobody(scene: Scene, broken: Document, sound: Document) -> Iterator[None]:
+def serves_nobody(scene: Scene, broken: Document, sound: Document) -> Iterator[None]:
     """Patch the template until every pod of tbot has been replaced, is Ready, and supplies no proxy."""
     with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=sound, then=scene.await_tbot):
         scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
@@ -47,7 +46,7 @@ def _serves_nobody(scene: Scene, broken: Document, sound: Document) -> Iterator[
 
 
 def _without_host_pid(scene: Scene) -> AbstractContextManager[None]:
-    return _serves_nobody(scene, pod_template(hostPID=None), pod_template(hostPID=True))
+    return serves_nobody(scene, pod_template(hostPID=None), pod_template(hostPID=True))
 
 
 def _without_node_name(scene: Scene) -> AbstractContextManager[None]:
@@ -57,21 +56,20 @@ def _without_node_name(scene: Scene) -> AbstractContextManager[None]:
         pod_template(containers=[{"name": TBOT, "env": [variable]}])
         for variable in ({"name": NODE_NAME, "$patch": "delete"}, sound)
     )
-    return _serves_nobody(scene, broken, former)
+    return serves_nobody(scene, broken, former)
 
 
 @contextmanager
-def _sockets_elsewhere(scene: Scene) -> Iterator[None]:
-    (sound,) = (v["hostPath"] for v in pods_of_tbot(scene)["volumes"] if v["name"] == SOCKETS)
-    broken, former = (
-        pod_template(volumes=[{"name": SOCKETS, "hostPath": path}]) for path in ({**sound, "path": ELSEWHERE}, sound)
-    )
-    try:
-        with _serves_nobody(scene, broken, former):
-            yield
-    finally:
-        for node in scene.nodes():
-            scene.on_node(node, "rm", "-rf", ELSEWHERE)
+def _not_selected(scene: Scene) -> Iterator[None]:
+    """Let tbot select all nodes but the first one."""
+    node, *others = scene.nodes()
+    broken = pod_template(nodeSelector={HOSTNAME: others[0]})
+    with patched(
+        scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=pod_template(nodeSelector=None), then=scene.await_tbot
+    ):
+        await_cut_off(scene, node)
+        scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
+        yield
 
 
 _template_fault = partial(
@@ -80,7 +78,7 @@ _template_fault = partial(
     undo="The suite restores the template and waits until every Envoy has its streams again.",
     reach=reach.TBOT | reach.INJECTED_PODS,
 )
-_CUT_OFF = frozenset({"CHK-8", "CHK-9", "ID-01", "ID-11"})
+CUT_OFF = frozenset({"CHK-8", "CHK-9", "ID-01", "ID-11"})
 """Failed where no new secret reaches proxies, which still have the certificates that they got before."""
 
 FAULTS = (
@@ -89,7 +87,7 @@ FAULTS = (
         description="tbot's token is for the address of Teleport's proxy, not for the cluster's name, so the first"
         " tbot pod that is replaced cannot join.",
         cause="token-audience-wrong",
-        breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | _CUT_OFF,
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | CUT_OFF,
         inject=_audience_of_the_proxy,
     ),
     _template_fault(
@@ -97,29 +95,28 @@ FAULTS = (
         description="tbot's token lives two hours, longer than Teleport accepts, so the first tbot pod that is replaced"
         " cannot join.",
         cause="token-lifetime-too-long",
-        breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | _CUT_OFF,
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | CUT_OFF,
         inject=partial(_cannot_join, expirationSeconds=TWO_HOURS),
     ),
     _template_fault(
         name="tbot-without-host-pid",
         description="tbot's pods do not share the process ids of their node, so tbot is Ready and attests no caller.",
         cause="tbot-host-pid-missing",
-        breaks=frozenset({"INST-13", "INST-14"}) | _CUT_OFF,
+        breaks=frozenset({"INST-13", "INST-14"}) | CUT_OFF,
         inject=_without_host_pid,
     ),
     _template_fault(
         name="tbot-without-node-name",
         description="tbot's pods lack TELEPORT_NODE_NAME, so tbot is Ready and asks no kubelet about a caller.",
         cause="tbot-node-name-missing",
-        breaks=frozenset({"INST-13", "INST-14"}) | _CUT_OFF,
+        breaks=frozenset({"INST-13", "INST-14"}) | CUT_OFF,
         inject=_without_node_name,
     ),
     _template_fault(
-        name="sockets-in-another-directory",
-        description=f"tbot listens in {ELSEWHERE} of its node, which no pod mounts.",
-        cause="socket-path-differs",
-        # tbot serves there, and a probe pod of the suite, which mounts that directory, gets its identity.
-        breaks=frozenset({"INST-07", "INST-13", "INST-15", "CHK-6"}) | _CUT_OFF,
-        inject=_sockets_elsewhere,
+        name="tbot-for-other-nodes",
+        description="tbot's DaemonSet selects nodes, and leaves out one that runs workloads.",
+        cause="tbot-not-on-node",
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | CUT_OFF,
+        inject=_not_selected,
     ),
 )

@@ -28,9 +28,10 @@ from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault, Operator, Scene
 from provision.faults.changes import applied, manifest, patched
 from provision.faults.fault import WITH_SPIRE
+from provision.faults.istio import workloads
 from provision.faults.istio.istio_settings import _past_the_proxy, _with_template
 from provision.faults.surroundings.operator import NAMESPACE, VIEWER, _restamp, _with_minor
-from provision.faults.tbot import daemon_set, pod_template
+from provision.faults.tbot import daemon_set, pod_template, sockets
 from provision.faults.tbot.takeover import FIRST
 from provision.faults.teleport import ca
 from provision.faults.teleport.resources import jwks_of_another_cluster
@@ -326,6 +327,11 @@ class TbotPods:
             },
         ),
         (
+            "tbot-for-other-nodes",
+            {"nodeSelector": {"kubernetes.io/hostname": "control-plane"}},
+            {"nodeSelector": None},
+        ),
+        (
             "sockets-in-another-directory",
             {"volumes": [{"name": "sockets", "hostPath": {"path": "/run/tbot-sockets", "type": "DirectoryOrCreate"}}]},
             {
@@ -345,11 +351,91 @@ def test_tbots_pods_lack_one_thing_and_get_it_back(
     objects = TbotPods()
     monkeypatch.setattr(Scene, "await_rollout", lambda *_: None)
     monkeypatch.setattr(Scene, "await_tbot", lambda _scene: None)
-    monkeypatch.setattr(Scene, "nodes", lambda _scene: [])
-    monkeypatch.setattr(pod_template, "await_cut_off", lambda _scene, **_which: None)
+    monkeypatch.setattr(Scene, "nodes", lambda _scene: ["worker", "control-plane"])
+    monkeypatch.setattr(Scene, "on_node", lambda *_command: "")
+    monkeypatch.setattr(pod_template, "await_cut_off", lambda *_which, **_every: None)
     with FAULTS[name].inject(scene(cast("Any", objects))):
         assert objects.patches == [broken]
     assert objects.patches == [broken, sound]
+
+
+def test_tbots_socket_is_renamed_in_its_directory() -> None:
+    (service,) = sockets._renamed(yaml.safe_load(TBOT_FILE))["services"]
+    assert service["listen"] == "unix:///s/agent.sock"
+    assert service["selector"] == {"name": "istio-workloads"}
+
+
+class Firewall:
+    """The firewall of each node."""
+
+    def __init__(self) -> None:
+        self.rules: list[tuple[str, str]] = []
+
+    def run(self, node: str, *argv: str) -> str:
+        assert argv[:2] == ("iptables", "-w")
+        rule = (node, " ".join(argv[3:]))
+        {"-I": self.rules.append, "-D": self.rules.remove}[argv[2]](rule)
+        return ""
+
+
+def test_the_firewall_gets_one_rule_and_loses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    firewall = Firewall()
+    monkeypatch.setattr(Scene, "nodes", lambda _scene: ["worker", "control-plane"])
+    monkeypatch.setattr(Scene, "on_node", lambda _scene, node, *argv: firewall.run(node, *argv))
+    monkeypatch.setattr(Scene, "await_refusal", lambda _scene: None)
+    monkeypatch.setattr(Scene, "await_injected", lambda _scene: None)
+    with FAULTS["injector-cut-off"].inject(scene(Objects("mesh", MESH))):
+        rule = "OUTPUT -p tcp --dport 15017 -j REJECT --reject-with tcp-reset"
+        assert firewall.rules == [("control-plane", rule)]
+    assert firewall.rules == []
+
+
+class Namespace:
+    """The test application's namespace and Deployment; the API server refuses its pods while Pod Security is stricter."""
+
+    def __init__(self, **labels: str) -> None:
+        self.labels, self.annotations = dict(labels), dict[str, Any]()
+        self.deleted: list[str] = []
+
+    def must_get(self, _version: str, kind: str, _name: str, **_namespace: str) -> dict[str, Any]:
+        refused = self.labels.get("pod-security.kubernetes.io/enforce") == "baseline"
+        conditions = [{"type": "ReplicaFailure", "status": "True"}] if refused and self.deleted else []
+        return {"metadata": {"labels": dict(self.labels)}, "status": {"conditions": conditions}, "kind": kind}
+
+    def patch(self, _version: str, kind: str, name: str, change: dict[str, Any]) -> None:
+        assert (kind, name) == ("Namespace", APP)
+        for key, values in change["metadata"].items():
+            own = getattr(self, key)
+            own |= values
+            for each in [each for each, value in own.items() if value is None]:
+                del own[each]
+
+    def all_of(self, *_kind: str, **_where: str) -> list[dict[str, Any]]:
+        return [{"metadata": {"name": "test-app-1"}}, {"metadata": {"name": "test-app-2"}}]
+
+    def delete(self, _version: str, _kind: str, name: str, *, namespace: str) -> None:
+        assert namespace == APP
+        self.deleted.append(name)
+
+
+@pytest.mark.parametrize("labels", [{}, {"pod-security.kubernetes.io/enforce": "privileged"}])
+def test_pod_security_refuses_one_pod_and_is_as_before(monkeypatch: pytest.MonkeyPatch, labels: dict[str, str]) -> None:
+    namespace = Namespace(**labels)
+    restarts: list[str] = []
+    monkeypatch.setattr(Scene, "restart_app", lambda _scene: restarts.append(APP))
+    with FAULTS["pods-refused-by-pod-security"].inject(scene(cast("Any", namespace))):
+        assert namespace.labels == {"pod-security.kubernetes.io/enforce": "baseline"}
+        assert namespace.deleted == ["test-app-1"]
+    assert namespace.labels == labels
+    assert restarts == [APP]
+
+
+def test_the_annotation_moves_to_the_namespace_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    namespace = Namespace()
+    monkeypatch.setattr(workloads, "_without_template", lambda _scene: nullcontext())
+    with FAULTS["template-on-the-namespace"].inject(scene(cast("Any", namespace))):
+        assert namespace.annotations == {TEMPLATES: WITH_SPIRE}
+    assert namespace.annotations == {}
 
 
 def test_a_token_lives_longer_than_teleport_accepts(monkeypatch: pytest.MonkeyPatch) -> None:

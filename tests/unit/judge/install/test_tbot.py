@@ -454,6 +454,26 @@ def test_a_socket_on_another_kind_of_volume_reaches_no_pod() -> None:
     violated(judged(hidden), "INST-13", "/run/spire/sockets/socket is on no hostPath volume", causes=())
 
 
+def looking_for(name: str, pod: str = "app") -> Pod:
+    return make.pod(pod, proxy=make.istio_proxy(env={"WORKLOAD_IDENTITY_SOCKET_FILE": name}))
+
+
+def test_pods_that_look_for_a_socket_of_another_name_than_tbots() -> None:
+    finding = judged(make.tbot(), looking_for("agent.sock"), looking_for("agent.sock", "b"), make.pod("c"))
+    violated(finding, "INST-13", causes=("socket-name-differs",))
+    words = "tbot listens on /run/spire/sockets/socket of the node, injected pods look for /run/spire/sockets/agent.sock"
+    assert finding.seen == f"{CONFIG}: {words}"
+    assert finding.problems[0].evidence == ("ev-agent", "ev-pod-app", "ev-pod-b")
+
+
+def test_pods_that_look_for_tbots_socket_by_its_name() -> None:
+    renamed = make.workload_api(listen="unix:///run/spire/sockets/agent.sock")
+    tbot = make.tbot(config=make.tbot_config(services=(renamed,)))
+    holds(judged(tbot, looking_for("agent.sock")), "INST-13")
+    violated(judged(tbot, make.pod()), "INST-13", causes=("socket-name-differs",))
+    holds(judged(make.tbot(), looking_for("socket"), make.pod("b", injected=False)), "INST-13")
+
+
 def test_pods_that_mount_another_directory_than_tbots() -> None:
     elsewhere = replace(make.NODES_SOCKET, path="/run/other")
     finding = judged(make.tbot(), make.pod(), make.pod("b", socket=elsewhere), make.pod("c", socket=make.EMPTY_DIR))
