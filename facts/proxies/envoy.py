@@ -290,7 +290,7 @@ _METRIC = re.compile(r"^(?P<name>istio_agent_[a-z0-9_]+)(?:\{(?P<labels>[^}\n]*)
 
 
 _ISTIOD_FAILURES = ("istio_agent_istiod_connection_failures", "istio_agent_istiod_connection_errors")
-"""Counters of attempts that ended before a stream, and of streams that could not be opened. Source: Istio, pkg/istio-agent."""
+"""Counters of attempts that ended before a stream, and of streams that failed to open. Source: Istio, pkg/istio-agent."""
 
 
 @keeps(TEXT)

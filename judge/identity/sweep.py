@@ -212,12 +212,12 @@ def _why_meant(pod: Pod, namespace: Labelled | None, mesh: Mesh | None, template
         if namespace is not None and _names(namespace, template):
             return "its namespace has the annotation, which Istio reads from pods only"
         return f"the pod {sibling} of its namespace uses the node's socket" if sibling else ""
-    if sibling and namespace is not None and _injects(namespace) and not is_enrolled(pod, namespace):
+    if sibling and namespace is not None and injects(namespace) and not is_enrolled(pod, namespace):
         return f"its namespace injects, and the pod {sibling} there uses the node's socket"
     return ""
 
 
-def _injects(namespace: Labelled) -> bool:
+def injects(namespace: Labelled) -> bool:
     """A label of the namespace asks a revision of Istio to inject its pods, though another one may refuse it."""
     return bool(asks_for(namespace.labels, {})) or REVISION in namespace.labels
 
