@@ -51,12 +51,14 @@ class Check:
         run: Reads what it needs, and judges it.
         requirement: Id of the requirement whose judgment it runs; empty for a rule of the diagnosis alone.
         needs: What it needs beyond reading.
+        harms: False for a rule about what is so by design; of a judgment, the level of its requirement decides.
     """
 
     title: str
     run: Callable[[Case], Answer]
     requirement: str = ""
     needs: frozenset[Needs] = frozenset()
+    harms: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,19 @@ def mode_problems(proxy: ProxyIdentity) -> list[Problem]:
     return [problem(proxy, said, CAUSES_OF_MODES.get(proxy.sds_mode, ""))]
 
 
+def cause_of_no_configuration(proxy: ProxyIdentity, pod: Pod | None) -> str:
+    """Cause for which nothing in a proxy asks for an identity, where its agent's count tells it; else empty.
+
+    A proxy that has started has had its configuration, so what its agent counts is over.
+
+    Args:
+        proxy: The proxy.
+        pod: Its pod, as the API server has it; None where it has none.
+    """
+    starting = pod is not None and pod.proxy is not None and not (pod.proxy.ready or pod.proxy.started)
+    return "istiod-unreachable" if starting and proxy.sds_mode is SdsMode.UNASKED and proxy.istiod_failures else ""
+
+
 def stream_problems(proxy: ProxyIdentity) -> list[Problem]:
     """A problem if no new secret would reach a proxy, whatever it holds now."""
     streams = proxy.streams
@@ -326,7 +339,7 @@ class ObservedProxies:
 
 def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
     """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod."""
-    proxies = sidecars.fleet.proxies
+    proxies, pods = sidecars.fleet.proxies, sidecars.by_uid
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
 
     def problems(proxy: ProxyIdentity) -> list[Problem]:
@@ -336,6 +349,9 @@ def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
         if proxy.sds_mode is SdsMode.TAKEOVER and owner is not None:
             serves = f"the key is that of {owner}, whose Istio agent serves the node's socket"
             found = [replace(each, said=f"{each.said}; {serves}") for each in found]
+        if cause := cause_of_no_configuration(proxy, pods.get(proxy.pod.uid)):
+            fails = f"its Istio agent failed {proxy.istiod_failures} times to connect to istiod"
+            found = [replace(each, said=f"{each.said}; {fails}", cause=cause) for each in found]
         return found
 
     return _judged(

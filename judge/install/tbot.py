@@ -19,9 +19,9 @@ from facts.kubernetes.probes import Refused, SdsProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.joining import Joining
-from facts.teleport.resources import Bot, BotInstance
+from facts.teleport.resources import Bot, BotInstance, JoinToken
 from facts.teleport.tbot import NodeSocket, Tbot, Tbots
-from facts.teleport.tbot_config import LIFETIMES, TbotConfig
+from facts.teleport.tbot_config import BY_NAME, LIFETIMES, TbotConfig
 from facts.versions import Version
 from judge.causes import causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
@@ -264,6 +264,35 @@ def _reasons_to_refuse(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]:
     return found
 
 
+def method_problems(joining: Joining) -> list[Problem]:
+    """A problem if tbot joins by another method than its join token is for; none where the token is not known."""
+    tbot, token = joining.tbot, joining.token
+    # Without a name there may be a `join_uri`, which has the method in it.
+    if not isinstance(token, JoinToken) or not (tbot.config.token or tbot.join_secret):
+        return []
+    method = tbot.config.join_method or BY_NAME
+    if method == token.join_method:
+        return []
+    said = f"its join_method is {method}, and Teleport has its join token for {token.join_method}: Teleport refuses tbot"
+    return [Problem(_config_map(tbot), said, "token-method-wrong", readings(tbot, token))]
+
+
+def name_problems(tbot: Tbot, pods: Sequence[Pod]) -> list[Problem]:
+    """A problem if proxies look for a socket of another name in a directory in which tbot listens.
+
+    Args:
+        tbot: The tbot.
+        pods: Injected pods that it must supply.
+    """
+    paths, directories = {socket.path for socket in tbot.sockets}, {socket.directory for socket in tbot.sockets}
+    missing = {path for path in (pod.socket_on_node for pod in pods) if path.rpartition("/")[0] in directories} - paths
+    if not missing:
+        return []
+    said = f"tbot listens on {listed(paths)} of the node, injected pods look for {listed(missing)}"
+    evidence = readings(tbot, *(pod for pod in pods if pod.socket_on_node in missing))
+    return [Problem(_config_map(tbot), said, "socket-name-differs", evidence)]
+
+
 def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str]) -> Finding:
     """INST-13, second part: no setting that breaks joining or attestation; see `configuration_problems`.
 
@@ -285,7 +314,11 @@ def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[P
             for each in token_file_problems(tbot, cluster_name)
         ]
     return Claim("INST-13", expected, where, (*joining.evidence, *evidence)).judged(
-        configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
+        [
+            *configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
+            *method_problems(joining),
+            *name_problems(tbot, pods),
+        ],
         "hostPID, attestor, node name, audience, token lifetime and socket path are right",
         unclear=unclear,
         settle="supply an admin session, so that the suite can read the join token and the bot",

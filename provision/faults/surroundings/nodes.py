@@ -1,4 +1,4 @@
-"""Faults of the nodes: a firewall rule, and the mode of a directory."""
+"""Faults of the nodes: the mode of a directory."""
 
 from __future__ import annotations
 
@@ -7,22 +7,6 @@ from contextlib import contextmanager
 
 from provision.faults import reach
 from provision.faults.fault import Fault, Scene
-
-KUBELET = "10250"
-
-
-@contextmanager
-def _kubelet_closed(scene: Scene) -> Iterator[None]:
-    node = scene.nodes()[0]
-    pods = scene.installation.objects.must_get("v1", "Node", node)["spec"]["podCIDR"]
-    # Only for pods: the API server can still read logs and forward ports.
-    rule = ["INPUT", "-s", pods, "-p", "tcp", "--dport", KUBELET]
-    rule += ["-j", "REJECT", "--reject-with", "tcp-reset"]
-    scene.on_node(node, "iptables", "-I", *rule)
-    try:
-        yield
-    finally:
-        scene.on_node(node, "iptables", "-D", *rule)
 
 
 @contextmanager
@@ -48,16 +32,4 @@ DIRECTORY_FOR_ALL = Fault(
     inject=lambda scene: directory_for_all(scene, scene.nodes()[0]),
 )
 
-FAULTS = (
-    Fault(
-        name="kubelet-closed-to-pods",
-        description="A firewall rule on one node keeps pods from its kubelet, so tbot there cannot attest callers.",
-        cause="kubelet-unreachable",
-        touches="iptables of one node",
-        undo="The suite deletes the rule.",
-        breaks=frozenset({"INST-04", "INST-14"}),
-        reach=reach.NODES,
-        inject=_kubelet_closed,
-    ),
-    DIRECTORY_FOR_ALL,
-)
+FAULTS = (DIRECTORY_FOR_ALL,)

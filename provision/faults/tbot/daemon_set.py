@@ -1,8 +1,8 @@
-"""Faults of tbot: its configuration, its pods and its release."""
+"""Faults of tbot: its pods, its release, and what it issues."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from provision.disruption.machines import processes_of
 from provision.disruption.outages import NOWHERE
 from provision.disruption.supply import uses_the_socket
 from provision.faults import reach
-from provision.faults.changes import edited, edited_text, patched, patched_tbot, pod_template
+from provision.faults.changes import edited, patched, patched_tbot, pod_template
 from provision.faults.fault import Fault, Scene
 from provision.names import APP, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
@@ -25,29 +25,10 @@ FIXED_IDENTITY = "batch-jobs"
 LOOKED_FOR_SOCKET = "CA Endpoint"
 """Istio's agent logs this when it finds no socket at its start and turns to istiod."""
 
+SOCKETS = "sockets"
+"""Volume of tbot with the directory of its socket."""
+
 TAINT = {"key": "conformance.teleport-istio/reserved", "value": "batch", "effect": "NoSchedule"}
-
-
-@contextmanager
-def _edited_without_restart(scene: Scene, change: Callable[[str], str]) -> Iterator[None]:
-    """Change tbot's file while tbot runs on; on exit restore it and restart tbot, for which that is a change as well."""
-    changed = False
-    try:
-        with edited_text(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, change):
-            changed = True
-            yield
-    finally:
-        if changed:
-            scene.restart_tbot()
-
-
-def _misspelt(scene: Scene) -> AbstractContextManager[None]:
-    return _edited_without_restart(scene, lambda text: text.replace("attestors:", "attestor:"))
-
-
-def _default_written_out(scene: Scene) -> AbstractContextManager[None]:
-    """Write a setting into tbot's file with the value that it has anyway."""
-    return _edited_without_restart(scene, lambda text: f"{text}debug: false\n")
 
 
 def _affected_tbot(scene: Scene) -> AbstractContextManager[None]:
@@ -56,19 +37,6 @@ def _affected_tbot(scene: Scene) -> AbstractContextManager[None]:
         for image in (scene.installation.sources.tbot_affected_image, scene.installation.sources.tbot_image)
     )
     return patched_tbot(scene, affected, sound)
-
-
-@contextmanager
-def _audience_of_the_proxy(scene: Scene) -> Iterator[None]:
-    volumes = pods_of_tbot(scene)["volumes"]
-    (sound,) = (v["projected"]["sources"][0]["serviceAccountToken"] for v in volumes if v["name"] == "join-token")
-    broken, former = (
-        pod_template(volumes=[{"name": "join-token", "projected": {"sources": [{"serviceAccountToken": token}]}}])
-        for token in ({**sound, "audience": scene.installation.variables["PROXY_SERVER"]}, sound)
-    )
-    with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=former, then=scene.await_tbot):
-        _await_cut_off(scene)
-        yield
 
 
 @contextmanager
@@ -83,7 +51,7 @@ def _not_tolerated(scene: Scene) -> Iterator[None]:
     try:
         for pod in _pods_on(scene, node):
             objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=TBOT_NAMESPACE)
-        _await_cut_off(scene, node)
+        await_cut_off(scene, node)
         yield
     finally:
         put(former)
@@ -301,8 +269,17 @@ def _await_frozen(scene: Scene, node: str) -> None:
     eventually(f"tbot on {node} is no longer Ready", look, scene.rollout)
 
 
-def _await_cut_off(scene: Scene, node: str = "") -> None:
-    """Wait until the Envoys of a node, or of any node, have lost all their streams."""
+def await_cut_off(scene: Scene, node: str = "", *, every: bool = False) -> None:
+    """Wait until the Envoys of a node, of any node, or of every node have lost all their streams.
+
+    Args:
+        scene: The scene.
+        node: The node; empty for any.
+        every: Wait for every node.
+
+    Raises:
+        CouldNotTell: That took too long.
+    """
     with scene.looking() as cluster:
 
         def look() -> None:
@@ -311,10 +288,11 @@ def _await_cut_off(scene: Scene, node: str = "") -> None:
                 answer = read_admin(cluster, pod, [envoy.SDS_HOSTS])[envoy.SDS_HOSTS]
                 streams.setdefault(pod.node, []).append(envoy.parse_streams(answer.document).rq_active)
             off = [where for where, active in streams.items() if not any(active)]
-            if not off or (node and node not in off):
+            if not off or (node and node not in off) or (every and len(off) < len(streams)):
                 raise NotYet(f"streams by node: {streams}")
 
-        eventually(f"no Envoy on {node or 'some node'} has any of its {envoy.STREAMS} streams", look, scene.rollout)
+        which = node or ("every node" if every else "some node")
+        eventually(f"no Envoy on {which} has any of its {envoy.STREAMS} streams", look, scene.rollout)
 
 
 def tbot(scene: Scene) -> dict[str, Any]:
@@ -364,40 +342,7 @@ FROZEN = Fault(
 )
 
 FAULTS = (
-    Fault(
-        name="attestor-misspelt",
-        description="tbot's configuration has the key attestor instead of attestors, which tbot ignores from its next"
-        " restart on.",
-        cause="attestor-misspelt",
-        touches="ConfigMap teleport-system/tbot-config",
-        undo=RESTORED,
-        breaks=frozenset({"INST-13", "HYG-06"}),
-        further_causes=frozenset({"tbot-config-not-in-force"}),
-        reach=reach.TBOT,
-        inject=_misspelt,
-    ),
-    Fault(
-        name="tbot-config-changed-without-restart",
-        description="The operator changed tbot's ConfigMap and did not restart tbot.",
-        cause="tbot-config-not-in-force",
-        touches="ConfigMap teleport-system/tbot-config",
-        undo=RESTORED,
-        breaks=frozenset({"HYG-06"}),
-        reach=reach.TBOT | reach.CERTIFICATES | reach.HYGIENE,
-        inject=_default_written_out,
-    ),
     AFFECTED_TBOT,
-    Fault(
-        name="audience-of-the-proxy",
-        description="tbot's token is for the address of Teleport's proxy, not for the cluster's name, so the first"
-        " tbot pod that is replaced cannot join.",
-        cause="token-audience-wrong",
-        touches="DaemonSet teleport-system/tbot",
-        undo="The suite restores the volume and waits until every Envoy has its streams again.",
-        breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
-        reach=reach.TBOT | reach.INJECTED_PODS,
-        inject=_audience_of_the_proxy,
-    ),
     Fault(
         name="taint-that-tbot-does-not-tolerate",
         description="A node with workloads has a taint that tbot does not tolerate, so no tbot runs there.",
