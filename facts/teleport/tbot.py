@@ -342,6 +342,11 @@ class Tbots:
         """The directories of a node in which those of `on` listen for the mesh."""
         return frozenset(path for tbot in self.on(node) for path in tbot.directories_of_mesh)
 
+    def serving(self, node: str, path: str) -> tuple[Tbot, ...]:
+        """Those of a node that listen on a socket there, by its path; all of that node where none says so."""
+        there = self.on(node)
+        return tuple(t for t in there if any(socket.path == path for socket in t.sockets)) or there
+
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
         """The pods that one of them must supply: those on its nodes that look in no directory of another one there."""
         return tuple(pod for pod in pods if self._must_supply(tbot, pod))
