@@ -299,9 +299,10 @@ class Tbots:
         if len(self.each) > 1:
             raise CouldNotTell(
                 expected="one DaemonSet of tbot, which the suite can change or copy for this requirement",
-                seen=f"{len(self.each)} of them",
+                seen=f"{len(self.each)} of them, each of which serves some of the pods that it would watch",
                 where=self.where,
-                remedy="there is no way to tell this yet where several DaemonSets serve the mesh",
+                remedy="try this requirement on a cluster where one of these DaemonSets serves all nodes, or leave its"
+                " profile out (--profile); the rest of the report judges every one of them",
             )
         return self.first
 
