@@ -103,7 +103,7 @@ def needs_an_ingress_gateway(planes: ControlPlanes, gateways: Sequence[Gateway],
     """
     if not gateways:
         where = "Deployments, DaemonSets and pods of all namespaces"
-        idle = any(isinstance(g, Deployment) and g.is_at_zero for plane in planes for g in plane.gateways)
+        idle = any(isinstance(g, Deployment) and g.is_at_zero for g in planes.gateways)
         raise NotApplicable("TRF-05", IDLE_GATEWAYS if idle else NO_GATEWAY, where=where, evidence=(*planes.evidence, *pods))
 
 
