@@ -202,6 +202,15 @@ class Waived(BaseModel):
     last_day: date = Field(description="Last day, in UTC, on which the waiver has effect.")
     approver: str = Field(default="", description="Person who agreed to the decision.")
     ticket: str = Field(default="", description="Where the decision is written down, such as the id of a ticket.")
+    subjects: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        description="Subjects that it covers, as the report names them: `Pod shop/cart-*`, or `shop/cart-*` of any kind;"
+        " without any it covers the whole requirement.",
+    )
+
+
+def _one_or_several(given: Any) -> Any:
+    return given if isinstance(given, list | tuple) else (given,)
 
 
 class Settings(BaseSettings):
@@ -344,10 +353,10 @@ class Settings(BaseSettings):
     names: Names = Field(default_factory=Names, description="Names of objects.")
     mesh: Declared = Field(default_factory=Declared, description="What the owner of the mesh declares.")
     hygiene: Hygiene = Field(default_factory=Hygiene, description="What the profile `hygiene` compares with.")
-    waivers: Mapping[str, Waived] = Field(
+    waivers: Mapping[str, Annotated[tuple[Waived, ...], BeforeValidator(_one_or_several)]] = Field(
         default_factory=dict,
-        description="Accepted failures: `[waivers.ID]` with `owner`, `justification` and `last_day`; `approver` and `ticket`"
-        " may be given.",
+        description="Accepted failures: `[waivers.ID]` with `owner`, `justification` and `last_day`; `approver`, `ticket`"
+        " and `subjects` may be given. Several for one requirement are written as `[[waivers.ID]]`.",
     )
 
     @classmethod

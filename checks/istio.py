@@ -18,7 +18,8 @@ def control_planes_are_available(install: Install) -> tuple[Finding, ...]:
 
 def images_have_istiods_version(install: Install) -> tuple[Finding, ...]:
     """INST-05, second part."""
-    return judge.images_are_of_their_istiods(install.istio.pods_of_planes(), install.cluster.pods_evidence())
+    pods, evidence = install.istio.pods_of_planes(), install.cluster.pods_evidence()
+    return judge.images_are_of_their_istiods(pods, evidence, install.istio.planes().lost_gateways)
 
 
 def trust_domain_is_teleports(install: Install) -> tuple[Finding, ...]:

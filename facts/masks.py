@@ -469,6 +469,11 @@ def no_document(raw: str) -> str:
     return f"[no JSON: the suite kept none of its {len(raw)} characters]"
 
 
+def unfinished(printed: str) -> str:
+    """What evidence has instead of the output of a command that failed, where a mask should have kept parts of it."""
+    return f"[the command failed: the suite kept none of the {len(printed)} characters that it printed]"
+
+
 def json_or_text(raw: str) -> Any:
     """An answer, decoded where it is JSON; as text where it is not, or is nested too deeply to be any API's."""
     try:

@@ -108,7 +108,7 @@ def needs_an_ingress_gateway(
     """
     if not gateways:
         where = "Deployments, DaemonSets and pods of all namespaces"
-        idle = any(isinstance(g, Deployment) and g.is_at_zero for plane in planes for g in plane.gateways)
+        idle = any(isinstance(g, Deployment) and g.is_at_zero for g in planes.gateways)
         condition = IDLE_GATEWAYS if idle else NO_GATEWAY
         raise NotApplicable(requirement, condition, where=where, evidence=(*planes.evidence, *pods))
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 
 from facts.catalogue import About, Level, Requirement
-from facts.finding import Finding, Holds
+from facts.finding import Finding, Holds, told
 from facts.redaction import Own
+from judge.waivers import Waiver, not_accepted
 
 
 class Verdict(StrEnum):
@@ -118,56 +118,40 @@ class Judged:
     untried: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
-    """The owner's decision to accept for a time that a requirement does not hold.
-
-    Attributes:
-        requirement: Its id.
-        owner: The person or team that decided.
-        justification: Their reason.
-        expired: Its last day is over; an expired waiver has no effect.
-        last_day: Last day, in UTC, on which it has effect; None where it is unknown.
-        approver: The person who agreed; empty without one.
-        ticket: Where the decision is written down; empty without one.
-    """
-
-    requirement: Own[str]
-    owner: str
-    justification: str
-    expired: bool = False
-    last_day: date | None = None
-    approver: str = ""
-    ticket: str = ""
-
-
 def judge_requirement(
-    requirement: Requirement, scenarios: Sequence[ScenarioOutcome], waiver: Waiver | None = None, *, premise: bool = False
+    requirement: Requirement,
+    scenarios: Sequence[ScenarioOutcome],
+    waivers: Sequence[Waiver] = (),
+    *,
+    premise: bool = False,
 ) -> Judged:
     """Fold the scenarios that carry a requirement's tag into its verdict.
 
     Args:
         requirement: The requirement.
         scenarios: All scenarios with its tag that were collected, also those that never ran.
-        waiver: A decision to accept its failure. It covers nothing else: where a check broke or did not run, the answer is
-            open. It covers requirements about the install alone: a decision does not make the suite right.
+        waivers: Decisions to accept its failure, or that of some subjects. They cover nothing else: where a check broke or
+            did not run, the answer is open, and a subject that none of them names still fails. They cover requirements about
+            the install alone: a decision does not make the suite right.
         premise: It is a premise of this run, see `Judged`. A premise never fails: where it does not hold, the run lacks
             something, and what depends on that was not evaluated.
     """
     if not scenarios:
         lacking = ("no scenario of this run carries its tag",)
         return Judged(requirement, Verdict.NOT_EVALUATED, lacking, premise=premise, untried=True)
-    told = [each for s in scenarios for each in _told(requirement, s)]
-    reasons = tuple(reason for verdict, reason in told if verdict is not Verdict.PASS)
-    verdicts = {verdict for verdict, _ in told}
-    negative = (f for s in scenarios for f in s.findings if f.requirement == requirement.id and f.holds is Holds.NO)
+    counting = () if premise or requirement.about is not About.INSTALL else tuple(w for w in waivers if not w.expired)
+    answers = [each for s in scenarios for each in _told(requirement, s, counting)]
+    reasons = tuple(reason for verdict, reason in answers if verdict is not Verdict.PASS)
+    verdicts = {verdict for verdict, _ in answers}
+    negative = [f for s in scenarios for f in s.findings if f.requirement == requirement.id and f.holds is Holds.NO]
     causes = tuple(dict.fromkeys(cause for finding in negative for cause in finding.causes))
     if Verdict.FAIL in verdicts and premise:
         verdicts = verdicts - {Verdict.FAIL} | {Verdict.NOT_EVALUATED}
         reasons = (*reasons, NOT_MET)
-    elif Verdict.FAIL in verdicts and requirement.about is About.INSTALL and waiver is not None and not waiver.expired:
-        verdicts = verdicts - {Verdict.FAIL} | {Verdict.WAIVED}
-        reasons = (*reasons, f"waived by {waiver.owner}: {waiver.justification}")
+    for waiver in counting:
+        if waiver.covered_in(negative) or (waiver.of_whole_requirement and Verdict.WAIVED in verdicts):
+            of_what = "" if waiver.of_whole_requirement else f" for {', '.join(waiver.subjects)}"
+            reasons = (*reasons, f"waived by {waiver.owner}{of_what}: {waiver.justification}")
     worst = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
     return Judged(requirement, worst, reasons, causes, premise, untried=any(s.is_missing for s in scenarios))
 
@@ -195,19 +179,45 @@ _OF_ENDING = {
 }
 
 
-def _told(requirement: Requirement, scenario: ScenarioOutcome) -> Iterator[tuple[Verdict, str]]:
-    """What one scenario says about one requirement: each verdict with its reason, which is empty for a pass."""
+def _told(requirement: Requirement, scenario: ScenarioOutcome, waivers: Sequence[Waiver]) -> Iterator[tuple[Verdict, str]]:
+    """What one scenario says about one requirement: each verdict with its reason, which is empty for a pass.
+
+    Args:
+        requirement: The requirement.
+        scenario: The scenario.
+        waivers: The waivers that count for it.
+    """
     mine = [f for f in scenario.findings if f.requirement == requirement.id]
-    negative = next((f for f in mine if f.holds is Holds.NO), None)
+    negative = [f for f in mine if f.holds is Holds.NO]
     unclear = next((f for f in mine if f.holds is Holds.UNKNOWN), None)
     # A negative finding counts however the scenario ended: a later break must not hide what was already seen. Nor does it
     # hide the break, which is what remains where the failure is waived.
-    if negative is not None:
-        yield Verdict.FAIL, f"{scenario.name}: {negative.compared()}"
+    if negative:
+        yield from _of_failure(scenario, negative, waivers)
     if unclear is not None:
         yield Verdict.ERROR, f"{scenario.name}: {unclear.compared()}"
-    elif negative is None or scenario.ending not in (Ending.VIOLATED, Ending.COMPLETED, Ending.NOT_APPLICABLE):
-        yield _of_ending(requirement, scenario, mine)
+    elif not negative or scenario.ending not in (Ending.VIOLATED, Ending.COMPLETED, Ending.NOT_APPLICABLE):
+        verdict, reason = _of_ending(requirement, scenario, mine)
+        accepted = verdict is Verdict.FAIL and any(waiver.of_whole_requirement for waiver in waivers)
+        yield Verdict.WAIVED if accepted else verdict, reason
+
+
+def _of_failure(
+    scenario: ScenarioOutcome, negative: Sequence[Finding], waivers: Sequence[Waiver]
+) -> Iterator[tuple[Verdict, str]]:
+    """What negative findings of a scenario about one requirement say, with the waivers that count for it."""
+    failing = [(finding, not_accepted(finding.problems, waivers)) for finding in negative]
+    if left := next(((finding, problems) for finding, problems in failing if problems), None):
+        finding, problems = left
+        accepted = len(finding.problems) - len(problems)
+        seen = told((*problems, *finding.unclear), finding.where) if accepted else ""
+        yield Verdict.FAIL, f"{scenario.name}: {finding.compared(seen)}"
+        return
+    yield Verdict.WAIVED, f"{scenario.name}: {negative[0].compared()}"
+    # What a waiver does not name may fail as well: that it could not be told is no part of the decision.
+    for finding in negative:
+        if unclear := not_accepted(finding.unclear, waivers):
+            yield Verdict.ERROR, f"{scenario.name}: {finding.compared(told(unclear, finding.where))}"
 
 
 def _of_ending(requirement: Requirement, scenario: ScenarioOutcome, mine: Sequence[Finding]) -> tuple[Verdict, str]:
@@ -247,7 +257,7 @@ def _of_ending(requirement: Requirement, scenario: ScenarioOutcome, mine: Sequen
 def judge_catalogue(
     chosen: Iterable[Requirement],
     scenarios: Sequence[ScenarioOutcome],
-    waivers: Mapping[str, Waiver] | None = None,
+    waivers: Mapping[str, Sequence[Waiver]] | None = None,
     *,
     existing: bool = False,
 ) -> tuple[Judged, ...]:
@@ -265,7 +275,8 @@ def judge_catalogue(
         for requirement_id in dict.fromkeys(scenario.requirements):
             by_requirement.setdefault(requirement_id, []).append(scenario)
     return tuple(
-        judge_requirement(r, by_requirement.get(r.id, []), waivers.get(r.id), premise=existing and r.premise) for r in chosen
+        judge_requirement(r, by_requirement.get(r.id, []), waivers.get(r.id, ()), premise=existing and r.premise)
+        for r in chosen
     )
 
 

@@ -18,7 +18,7 @@ from typing import IO
 from facts.document import plain
 from facts.errors import CouldNotTell
 from facts.evidence import Evidence, ObjectRef, evidence_of
-from facts.masks import Mask
+from facts.masks import Mask, PlainText, kept_for, unfinished
 from facts.recorder import Recorder
 from facts.redaction import ending
 from observe.limits import PIECE, too_large
@@ -61,15 +61,20 @@ class CommandResult:
     ) -> Evidence:
         """The answer as evidence: standard output, then standard error under a line that says so.
 
+        What a command printed before it failed is no document, so that no mask can choose its parts: where one should, none
+        is kept.
+
         Args:
             subject: The object that the command read.
-            parser: Parser of standard output; evidence with a parser holds standard output alone.
+            parser: Parser of standard output; evidence with a parser or a mask holds standard output alone.
             shown_as: The line to show instead, for a command that goes through a wrapper (``docker exec … tctl``).
             named_secrets: Further values to hide.
             mask: What to keep of standard output, where that is not what the parser was declared with.
         """
-        body = self.stdout
-        if self.stderr.strip() and not (parser and self.exit_code == 0):
+        keeps = mask or (kept_for(parser) if parser else None)
+        chooses = keeps is not None and not isinstance(keeps, PlainText)
+        body = unfinished(self.stdout) if chooses and self.exit_code != 0 and self.stdout.strip() else self.stdout
+        if self.stderr.strip() and not (keeps and self.exit_code == 0):
             body += f"{STANDARD_ERROR}{plain(self.stderr)}"
         return evidence_of(
             shown_as or self.line,

@@ -18,7 +18,8 @@ from facts.over_time.timeline import parse_timeline
 from facts.redaction import hidden_in, redact
 from judge.causes import CAUSES
 from judge.guide_defects import tell
-from judge.verdict import Ending, Judged, Result, Waiver, judge_catalogue, uncounted
+from judge.verdict import Ending, Judged, Result, judge_catalogue, uncounted
+from judge.waivers import Waiver
 from reporting.collecting.store import Store
 from reporting.features.gherkin_files import feature_paths, read_feature
 from reporting.model import EXISTING, Report, ScenarioRecord, Scope, StoredEvidence, StoredTimeline
@@ -57,7 +58,7 @@ class RunPlan:
     command_line: tuple[str, ...]
     strict: bool = False
     allow_partial: bool = False
-    waivers: Mapping[str, Waiver] = field(default_factory=dict)
+    waivers: Mapping[str, Sequence[Waiver]] = field(default_factory=dict)
     features: Path | None = None
     revision: str = ""
     run_id: str = ""
@@ -108,7 +109,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         timelines=timelines,
         handshakes=store.handshakes,
         diagnoses=store.diagnoses,
-        waivers=tuple(plan.waivers.values()),
+        waivers=tuple(each for several in plan.waivers.values() for each in several),
         inputs=_inputs(plan),
     )
     outcomes = report.outcomes()

@@ -18,7 +18,8 @@ from judge.causes import Cause
 from judge.doctor import ToldRow
 from judge.guide_defects import ToldDefect
 from judge.mtls.told import Handshakes
-from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, Waiver, exit_code, headline, judge_run
+from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, exit_code, headline, judge_run
+from judge.waivers import Waiver
 
 SCHEMA_VERSION = 2
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from facts.catalogue import About, Catalogue
 from facts.errors import BadInput
-from judge.verdict import Waiver
+from judge.waivers import Waiver
 from settings import Waived
 
 
-def waivers(decided: Mapping[str, Waived], catalogue: Catalogue, today: date) -> dict[str, Waiver]:
+def waivers(decided: Mapping[str, Sequence[Waived]], catalogue: Catalogue, today: date) -> dict[str, tuple[Waiver, ...]]:
     """The waivers of a run, by requirement.
 
     Args:
@@ -39,14 +39,18 @@ def waivers(decided: Mapping[str, Waived], catalogue: Catalogue, today: date) ->
             remedy="leave it out: where such a proof fails, nothing else that the run says can be relied on",
         )
     return {
-        requirement: Waiver(
-            requirement,
-            each.owner,
-            each.justification,
-            expired=each.last_day < today,
-            last_day=each.last_day,
-            approver=each.approver,
-            ticket=each.ticket,
+        requirement: tuple(
+            Waiver(
+                requirement,
+                each.owner,
+                each.justification,
+                expired=each.last_day < today,
+                last_day=each.last_day,
+                approver=each.approver,
+                ticket=each.ticket,
+                subjects=each.subjects,
+            )
+            for each in several
         )
-        for requirement, each in decided.items()
+        for requirement, several in decided.items()
     }

@@ -154,7 +154,7 @@ def behind_the_meshs_gateway(install: Install, ingress_setup: IngressSetup, conc
 
 @given("beta behind a gateway that istiod deploys with the node's socket", target_fixture="access")
 def behind_a_new_gateway(gateway_class: GatewayClass, install: Install, ingress_setup: IngressSetup) -> IngressAccess:
-    return ingress_setup.build(gateway_class.name, install.istio.mesh().revision, install.tbot.socket_directory())
+    return ingress_setup.build(gateway_class.name, install.istio.mesh().revision, install.tbot.socket_directories())
 
 
 @when(parsers.parse("plain sends {count:d} requests through the gateway to beta"), target_fixture="through_gateway")

@@ -17,6 +17,7 @@ from facts.istio.mesh import DEFAULT_REVISION, Mesh
 from facts.kubernetes.label_selector import LabelSelector, labels_that_fit
 from facts.kubernetes.objects import Labelled, Pod, named, object_with
 from facts.kubernetes.pod_spec import INJECT, INJECTED_BY, REVISION, Labels, injected_by, revision_in
+from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.masks import keeps
 
 INJECTION = "istio-injection"
@@ -109,12 +110,14 @@ class ControlPlanes:
         tags: Revision by tag.
         evidence: Ids of all readings.
         unread: Further control planes, whose configuration could not be read.
+        lost_gateways: Gateways that name a revision or tag of which there is no control plane.
     """
 
     planes: tuple[Mesh, ...]
     tags: Mapping[str, str]
     evidence: tuple[str, ...]
     unread: tuple[UnreadPlane, ...] = ()
+    lost_gateways: tuple[Deployment | DaemonSet, ...] = ()
 
     def __iter__(self) -> Iterator[Mesh]:
         return iter(self.planes)
@@ -214,11 +217,38 @@ class ControlPlanes:
             " as matchLabels {istio-discovery: enabled}; or run without --allow, which makes no namespaces",
         )
 
+    @property
+    def gateways(self) -> tuple[Deployment | DaemonSet, ...]:
+        """The gateways of all control planes, and those that belong to none."""
+        return (*(gateway for plane in self.planes for gateway in plane.gateways), *self.lost_gateways)
+
+    def with_gateways(self, gateways: Iterable[Deployment | DaemonSet]) -> ControlPlanes:
+        """The same with these gateways, each at the control plane that it names; one that names none follows the first.
+
+        One whose control plane could not be read is at none.
+        """
+        named = [(gateway, named_by(gateway)) for gateway in gateways]
+        owned = [(g, self.called(name) if name else self.planes[0], name) for g, name in named]
+        return replace(
+            self,
+            planes=tuple(replace(p, gateways=tuple(g for g, of, _ in owned if of is p)) for p in self.planes),
+            lost_gateways=tuple(g for g, of, name in owned if of is None and self.unread_called(name) is None),
+        )
+
     def with_gateways_outside(self, namespaces: Iterable[str]) -> ControlPlanes:
         """The same without the gateways in some namespaces."""
         left = frozenset(namespaces)
-        planes = (replace(p, gateways=tuple(g for g in p.gateways if g.namespace not in left)) for p in self.planes)
-        return replace(self, planes=tuple(planes))
+
+        def outside(gateways: Iterable[Deployment | DaemonSet]) -> tuple[Deployment | DaemonSet, ...]:
+            return tuple(g for g in gateways if g.namespace not in left)
+
+        planes = tuple(replace(p, gateways=outside(p.gateways)) for p in self.planes)
+        return replace(self, planes=planes, lost_gateways=outside(self.lost_gateways))
+
+
+def named_by(gateway: Deployment | DaemonSet) -> str:
+    """Revision or tag that a gateway names for its pods; empty where it names none."""
+    return gateway.template.labels.get(REVISION) or gateway.template.annotations.get(REVISION, "")
 
 
 def _fitting_one_of(selectors: Collection[LabelSelector], labels: Mapping[str, str]) -> Mapping[str, str] | None:

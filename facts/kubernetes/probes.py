@@ -85,6 +85,7 @@ class SdsProbe:
         read_at: UTC.
         evidence: Ids of the readings.
         intermediates: Certificates that the socket gave it beside the leaf.
+        socket: Path of the socket on the node; empty where it is not known.
     """
 
     node: str
@@ -95,6 +96,7 @@ class SdsProbe:
     read_at: datetime
     evidence: tuple[str, ...]
     intermediates: tuple[Certificate, ...] = ()
+    socket: str = ""
 
 
 def _mode(text: str) -> int:

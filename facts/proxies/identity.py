@@ -114,6 +114,15 @@ class ProxyIdentity:
         """All URI SANs of the leaf; empty without a leaf."""
         return self.chain[0].uri_sans if self.chain else ()
 
+    def socket_on_node(self, pod: Pod) -> str:
+        """Path on the node of the socket that it dials; empty where its pod mounts no directory of the node there.
+
+        Args:
+            pod: Its pod, whose volume tells the directory.
+        """
+        directory = pod.socket_on_node.rpartition("/")[0]
+        return f"{directory}/{self.socket_path.rpartition('/')[2]}" if directory else ""
+
     @property
     def started_at(self) -> datetime:
         """UTC time at which Envoy started, to about 5 s."""

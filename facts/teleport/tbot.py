@@ -299,9 +299,10 @@ class Tbots:
         if len(self.each) > 1:
             raise CouldNotTell(
                 expected="one DaemonSet of tbot, which the suite can change or copy for this requirement",
-                seen=f"{len(self.each)} of them",
+                seen=f"{len(self.each)} of them, each of which serves some of the pods that it would watch",
                 where=self.where,
-                remedy="there is no way to tell this yet where several DaemonSets serve the mesh",
+                remedy="try this requirement on a cluster where one of these DaemonSets serves all nodes, or leave its"
+                " profile out (--profile); the rest of the report judges every one of them",
             )
         return self.first
 
@@ -341,6 +342,11 @@ class Tbots:
     def directories_on(self, node: str) -> frozenset[str]:
         """The directories of a node in which those of `on` listen for the mesh."""
         return frozenset(path for tbot in self.on(node) for path in tbot.directories_of_mesh)
+
+    def serving(self, node: str, path: str) -> tuple[Tbot, ...]:
+        """Those of a node that listen on a socket there, by its path; all of that node where none says so."""
+        there = self.on(node)
+        return tuple(t for t in there if any(socket.path == path for socket in t.sockets)) or there
 
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
         """The pods that one of them must supply: those on its nodes that look in no directory of another one there."""

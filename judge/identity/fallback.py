@@ -5,14 +5,15 @@ Without the socket, Istio's agent falls back to istiod where the socket's name i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from facts.evidence import readings
 from facts.finding import Finding, Holds, Problem
 from facts.guide import GuideAnswer
 from facts.istio.istio_ca import IstioAuthorities
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
-from facts.proxies.identity import Fleet
+from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.tbot import Tbot, Tbots
@@ -128,16 +129,19 @@ def _not_own_volume(candidate: Candidate) -> list[Problem]:
 # --- NEG-07 ----------------------------------------------------------------------------------------------------------
 
 
-def install_fails_closed(tbots: Tbots, proxies: Fleet) -> Finding:
-    """NEG-07: tbot and every proxy that uses its socket have one name for it, which is not the name with a fallback.
+def install_fails_closed(tbots: Tbots, proxies: Fleet, pods: Iterable[Pod]) -> Finding:
+    """NEG-07: every proxy dials a socket on which tbot listens, and whose name is not the one with a fallback.
 
     Args:
         tbots: Every tbot that serves the mesh.
         proxies: The proxies that mount tbot's socket directory.
+        pods: Their pods, whose volumes tell which directory of the node that is; a CSI volume does not tell it, so that
+            the names alone are compared.
     """
+    by_uid = {pod.uid: pod for pod in pods}
     claim = Claim(
         "NEG-07",
-        expected=f"tbot and every proxy to use one socket name other than `{FAIL_OPEN_NAME}`",
+        expected=f"every proxy to dial a socket of tbot, under another name than `{FAIL_OPEN_NAME}`",
         where=f"{tbots.where} and {len(proxies.proxies)} proxies on its sockets",
         evidence=readings(tbots, proxies),
         guide_says=f"the guide calls it `{FAIL_OPEN_NAME}`",
@@ -151,10 +155,10 @@ def install_fails_closed(tbots: Tbots, proxies: Fleet) -> Finding:
             said = f"its socket is called `{FAIL_OPEN_NAME}`: {falls_back}"
             problems.append(Problem(tbot.daemon_set.ref, said, "socket-name-default", tbot.evidence))
     for proxy in proxies.proxies:
-        names = {name for tbot in tbots.on(proxy.pod.node) or tbots.each for name in _names(tbot)}
-        own = proxy.socket_path.rpartition("/")[2]
-        if names and FAIL_OPEN_NAME not in names and own not in names:
-            problems.append(problem(proxy, f"it looks for `{own}`, tbot's socket is called `{listed(names)}`"))
+        there = tbots.on(proxy.pod.node) or tbots.each
+        # Where tbot's own name is wrong, that is the one thing to say.
+        if not any(FAIL_OPEN_NAME in _names(tbot) for tbot in there):
+            problems += _dials_none(proxy, by_uid.get(proxy.pod.uid), there)
     unclear = not_read(proxies.unread)
     if not (proxies.proxies or proxies.unread):
         unclear.append(claim.problem("no proxy mounts tbot's socket directory"))
@@ -166,6 +170,18 @@ def install_fails_closed(tbots: Tbots, proxies: Fleet) -> Finding:
         settle=how_to_read(proxies.unread, LOOK_FIRST),
         left_out=went_away(proxies.left_out),
     )
+
+
+def _dials_none(proxy: ProxyIdentity, pod: Pod | None, there: Sequence[Tbot]) -> list[Problem]:
+    """A problem unless a proxy dials a socket of one of the tbots of its node."""
+    paths = {socket.path for tbot in there for socket in tbot.sockets_of_mesh}
+    names = {name for tbot in there for name in _names(tbot)}
+    path, name = proxy.socket_on_node(pod) if pod else "", proxy.socket_path.rpartition("/")[2]
+    if path and paths and path not in paths:
+        return [problem(proxy, f"it looks for `{path}` on its node, tbot's socket there is `{listed(paths)}`")]
+    if not path and names and name not in names:
+        return [problem(proxy, f"it looks for `{name}`, tbot's socket is called `{listed(names)}`")]
+    return []
 
 
 def _names(tbot: Tbot) -> list[str]:

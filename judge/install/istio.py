@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from facts.evidence import readings
 from facts.finding import Finding, Holds, Problem, Remark
-from facts.istio.control_planes import ControlPlanes, PodsOfPlanes
+from facts.istio.control_planes import ControlPlanes, PodsOfPlanes, named_by
 from facts.istio.injection import DryRun
 from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Condition, Pod
@@ -158,15 +158,18 @@ def control_plane_is_available(mesh: Mesh, silent: Sequence[Pod] = ()) -> Findin
     )
 
 
-def images_are_of_their_istiods(pods: PodsOfPlanes, evidence: Sequence[str]) -> tuple[Finding, ...]:
-    """INST-05, second part, for every control plane; and a third part for proxies that have none.
+def images_are_of_their_istiods(
+    pods: PodsOfPlanes, evidence: Sequence[str], lost_gateways: Sequence[Deployment | DaemonSet] = ()
+) -> tuple[Finding, ...]:
+    """INST-05, second part, for every control plane; and a third part for proxies and gateways that have none.
 
     Args:
         pods: Injected pods, gateways among them, by their control planes.
         evidence: The list of pods.
+        lost_gateways: Gateways of a revision of which there is no control plane.
     """
     of_each = [images_are_of_istiods_version(mesh, its) for mesh, its in pods.of_each]
-    lost = [proxies_have_a_control_plane(pods, evidence)] if pods.orphans else []
+    lost = [proxies_have_a_control_plane(pods, evidence, lost_gateways)] if pods.orphans or lost_gateways else []
     return (*of_each, *lost)
 
 
@@ -230,12 +233,15 @@ def release(tag: str) -> str:
     return _VARIANT.sub("", tag)
 
 
-def proxies_have_a_control_plane(pods: PodsOfPlanes, evidence: Sequence[str]) -> Finding:
-    """INST-05, third part: the control plane that injected a pod is there.
+def proxies_have_a_control_plane(
+    pods: PodsOfPlanes, evidence: Sequence[str], lost_gateways: Sequence[Deployment | DaemonSet] = ()
+) -> Finding:
+    """INST-05, third part: the control plane that injected a pod, or that a gateway names, is there.
 
     Args:
         pods: Injected pods by their control planes.
         evidence: The list of pods.
+        lost_gateways: Gateways of a revision of which there is no control plane; one that is scaled to 0 is left out.
     """
     there = [mesh for mesh, _its in pods.of_each]
     revisions, proxies = listed(mesh.revision for mesh in there), sum(len(its) for _mesh, its in pods.of_each)
@@ -243,14 +249,28 @@ def proxies_have_a_control_plane(pods: PodsOfPlanes, evidence: Sequence[str]) ->
         "INST-05",
         expected="every proxy to belong to a control plane of the cluster",
         where=f"{proxies + len(pods.orphans)} proxies; istiod of {revisions}",
-        evidence=(*evidence, *readings(*there, *(orphan.pod for orphan in pods.orphans))),
+        evidence=(*evidence, *readings(*there, *(orphan.pod for orphan in pods.orphans), *lost_gateways)),
     )
     gone = f"and there is istiod only of {revisions}: nothing configures its proxy until it is started again"
     untold = f"neither it nor its namespace tells which of the revisions {revisions} it belongs to"
     unread = "the suite could not read the configuration of its revision"
     lost = [o for o in pods.orphans if o.revision and not o.is_there]
+    at_zero = [g for g in lost_gateways if isinstance(g, Deployment) and g.is_at_zero]
+    of_none = f"and there is istiod only of {revisions}: nothing injects and configures its pods"
     return claim.judged(
-        [problem(o.pod, f"it belongs to the revision {o.revision}, {gone}") for o in lost],
+        [
+            *(problem(o.pod, f"it belongs to the revision {o.revision}, {gone}") for o in lost),
+            *(
+                problem(gateway, f"it is a gateway of the revision {named_by(gateway)}, {of_none}")
+                for gateway in lost_gateways
+                if gateway not in at_zero
+            ),
+        ],
+        confirmed=f"each of {proxies} proxies has one",
+        left_out=[
+            Remark(gateway.ref, f"it is scaled to 0; there is no control plane of its revision {named_by(gateway)}")
+            for gateway in at_zero
+        ],
         unclear=[problem(o.pod, unread if o.is_there else untold) for o in pods.orphans if o not in lost],
         settle="start pods that do not tell their revision again, so that the injector writes it into them",
     )

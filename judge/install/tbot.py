@@ -325,16 +325,31 @@ def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[P
     )
 
 
-def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: TrustBundle) -> Finding:
-    """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority."""
+def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: TrustBundle, tbots: Tbots) -> Finding:
+    """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority.
+
+    Args:
+        probes: The probes, one for each socket of the mesh on each node.
+        bundle: Teleport's authorities.
+        tbots: Every tbot that serves the mesh; a problem names the one whose socket it is.
+    """
     expected = "tbot to give the probe pod on each node its own identity from Teleport"
     claim = Claim("INST-14", expected, f"sockets of {listed(p.node for p in probes)}", readings(*probes, bundle))
     answered = [probe for probe in probes if isinstance(probe, SdsProbe)]
-    problems = [each for probe in answered for each in probe_problems(probe, bundle)]
+    problems = [
+        replace(each, said=f"{_socket_of(probe, tbots)}: {each.said}")
+        for probe in answered
+        for each in probe_problems(probe, bundle)
+    ]
     held = [held_on(probe, listed(probe.leaf.uri_sans)) for probe in answered if probe.leaf]
     if not probes:
         problems.append(claim.problem("no node hosts an injected pod, so that the suite asked no socket"))
     return of_probes(claim, probes, problems, held=held)
+
+
+def _socket_of(probe: SdsProbe, tbots: Tbots) -> str:
+    serving = listed((str(tbot.daemon_set.ref) for tbot in tbots.serving(probe.node, probe.socket)), "no tbot of that node")
+    return f"the socket {probe.socket or 'of the mesh'} of {serving}"
 
 
 def probe_problems(probe: SdsProbe, bundle: TrustBundle) -> list[Problem]:

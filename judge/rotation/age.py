@@ -94,7 +94,7 @@ class Supply:
         if len(services) == 1:
             return services[0]
         pod = self.pods.get(proxy.pod.uid)
-        path = f"{pod.socket_on_node.rpartition('/')[0]}/{proxy.socket_path.rpartition('/')[2]}" if pod else ""
+        path = proxy.socket_on_node(pod) if pod else ""
         return next((socket.service for tbot in there for socket in tbot.sockets if socket.path == path), None)
 
     def pace_of(self, proxy: ProxyIdentity, leaf: Certificate) -> RenewalPace:

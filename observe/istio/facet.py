@@ -172,8 +172,7 @@ class IstioFacet:
 
         One that is scaled to 0 takes no traffic, and is none until it is scaled up.
         """
-        workloads = [workload for plane in self.planes() for workload in plane.gateways]
-        running = [w for w in workloads if not (isinstance(w, Deployment) and w.is_at_zero)]
+        running = [w for w in self.planes().gateways if not (isinstance(w, Deployment) and w.is_at_zero)]
         return tuple(g for g in gateways_of(running, self.proxies.pods()) if g.is_ingress)
 
     def ingress(self) -> Ingress | None:

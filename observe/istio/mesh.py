@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from facts.document import Absent
 from facts.errors import CouldNotTell
@@ -54,8 +53,8 @@ def read_control_planes(cluster: Cluster, names: Names) -> ControlPlanes:
     unread = tuple(plane for plane in read if isinstance(plane, UnreadPlane))
     if not meshes:
         raise unread[0].why
-    planes = ControlPlanes(meshes, tags_of(webhooks), readings(*workloads, *webhooks), unread)
-    return _with_gateways(planes, tuple(w for w in workloads if w.template.is_gateway))
+    planes = ControlPlanes(meshes, tags_of(webhooks), readings(*workloads, *webhooks, *meshes), unread)
+    return planes.with_gateways(workload for workload in workloads if workload.template.is_gateway)
 
 
 def _read_plane(
@@ -72,21 +71,6 @@ def _read_plane(
     except CouldNotTell as error:
         return UnreadPlane(namespace, revision, error)
     return Mesh(namespace, revision, config, injector, istiod, (), readings(*workloads, config, injector))
-
-
-def _with_gateways(planes: ControlPlanes, gateways: tuple[Deployment | DaemonSet, ...]) -> ControlPlanes:
-    """The control planes with the gateways of each; a gateway that names none follows the first."""
-
-    def plane_of(gateway: Deployment | DaemonSet) -> Mesh | None:
-        named = gateway.template.labels.get(REVISION) or gateway.template.annotations.get(REVISION, "")
-        return planes.called(named) or (planes.planes[0] if planes.unread_called(named) is None else None)
-
-    owned = [(gateway, plane_of(gateway)) for gateway in gateways]
-    return replace(
-        planes,
-        planes=tuple(replace(p, gateways=tuple(g for g, of in owned if of is p)) for p in planes),
-        evidence=readings(planes, *planes),
-    )
 
 
 def _must_be_told_apart(found: Mapping[tuple[str, str], object], named: str) -> None:

@@ -91,10 +91,6 @@ class TbotFacet:
         except CouldNotTell:  # the requirements on tbot say so; a node can be fit for a tbot that is still to come
             return KubeletAddress()
 
-    def socket_directory(self) -> str:
-        """A directory on the node in which tbot listens, for what takes a single one."""
-        return self.all().first.socket_on_node.rpartition("/")[0] or self.cluster.names.socket_directory
-
     def socket_directories(self) -> SocketDirectories:
         """Directories of the nodes in which tbot listens for the mesh; the one in the settings where it listens in none."""
         found = self.all().directories

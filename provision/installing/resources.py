@@ -21,6 +21,7 @@ from facts.document import decoded, maybe
 from facts.errors import ProvisioningFailed
 from facts.evidence import ObjectRef
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
+from facts.masks import OPEN, Mask, OneOrMany, at, merged, only
 from facts.recorder import Recorder
 from facts.redaction import beginning
 from facts.teleport.tctl import remedy_for, says_not_created
@@ -33,6 +34,8 @@ from provision.render import MANIFESTS
 
 TOKEN_TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
 TOKEN_FILE = "istio-tbot-token.yaml"
+LABELS = OneOrMany(merged(only("kind"), at("metadata", only("name")), at("metadata.labels", OPEN)))
+"""What evidence keeps of a resource that another may have made: whose it is."""
 
 
 class Resources:
@@ -163,7 +166,7 @@ class Resources:
 
     def _labels(self, name: str) -> dict[str, str] | None:
         """Return the labels of a resource; None if it does not exist."""
-        answer = self._ask(["get", name, "--format=json"], name)
+        answer = self._ask(["get", name, "--format=json"], name, mask=LABELS)
         if _is_gone(answer, name):
             return None
         if answer.exit_code:
@@ -185,10 +188,10 @@ class Resources:
             remedy=remedy_for(answer.stderr, remedy),
         )
 
-    def _ask(self, argv: list[str], name: str, stdin: str = "") -> CommandResult:
+    def _ask(self, argv: list[str], name: str, stdin: str = "", mask: Mask | None = None) -> CommandResult:
         answer = self._teleport.tctl(argv, stdin)
         subject = ObjectRef("Teleport", f"{self._teleport.cluster_name} {name}")
-        self._recorder.record(answer.as_evidence(subject, shown_as=f"tctl {' '.join(argv)}"))
+        self._recorder.record(answer.as_evidence(subject, shown_as=f"tctl {' '.join(argv)}", mask=mask))
         return answer
 
 

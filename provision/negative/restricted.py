@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from facts.errors import ConformanceError, CouldNotTell
 from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbot
@@ -11,6 +9,7 @@ from facts.traffic.attempts import Candidate, NotRun
 from observe.proxies.envoy import read_proxy
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import LEFT_OUT, Rules
+from provision.pods.running import only_on
 
 REFUSED, ALLOWED = "refused", "allowed"
 
@@ -48,7 +47,7 @@ class RestrictedPods:
             made = self._namespaces.documents("sidecar.yaml", NAME=name, ACCOUNT=account, TEMPLATE=template)
             for document in made:
                 if node and document["kind"] == "Pod":
-                    document["spec"]["affinity"] = _only_on(node)
+                    document["spec"]["affinity"] = only_on(node)
             self._namespaces.make(made)
 
     def _node(self) -> str:
@@ -118,9 +117,3 @@ def _selectors(tbot: Tbot) -> list[object]:
         if selector not in found:
             found.append(selector)
     return found
-
-
-def _only_on(node: str) -> dict[str, Any]:
-    """Affinity of a pod to one node, by its name; the scheduler still looks for room and taints."""
-    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
-    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}

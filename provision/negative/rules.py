@@ -16,6 +16,7 @@ import yaml
 
 from facts.errors import NotGiven, ProvisioningFailed
 from facts.evidence import ObjectRef
+from facts.masks import WHOLE, Mask
 from facts.recorder import Recorder
 from facts.teleport.resources import WorkloadIdentity, parse_status, parse_workload_identity
 from facts.teleport.tctl import remedy_for
@@ -159,7 +160,7 @@ class Rules:
             )
 
     def _read(self) -> tuple[dict[str, Any], str]:
-        answer, evidence = self._ask(["get", self._resource, "--format=json"])
+        answer, evidence = self._ask(["get", self._resource, "--format=json"], mask=WHOLE)
         return self._parsed(answer), evidence
 
     def _parsed(self, answer: CommandResult) -> dict[str, Any]:
@@ -175,11 +176,11 @@ class Rules:
     def _write(self, document: dict[str, Any]) -> None:
         self._ask(["create", "--force"], yaml.safe_dump(document, sort_keys=False))
 
-    def _ask(self, words: Sequence[str], stdin: str = "") -> tuple[CommandResult, str]:
-        answer, evidence = self._answer(words, stdin)
+    def _ask(self, words: Sequence[str], stdin: str = "", mask: Mask | None = None) -> tuple[CommandResult, str]:
+        answer, evidence = self._answer(words, stdin, mask)
         return self._accepted(words, answer), evidence
 
-    def _answer(self, words: Sequence[str], stdin: str = "") -> tuple[CommandResult, str]:
+    def _answer(self, words: Sequence[str], stdin: str = "", mask: Mask | None = None) -> tuple[CommandResult, str]:
         if self._tctl is None:
             raise NotGiven(
                 expected="an admin tctl, to narrow the rules of the workload identity for a while",
@@ -189,7 +190,7 @@ class Rules:
             )
         answer = self._tctl(words, stdin)
         subject = ObjectRef("Teleport", self._resource)
-        evidence = self._recorder.record(answer.as_evidence(subject, shown_as=f"tctl {' '.join(words)}"))
+        evidence = self._recorder.record(answer.as_evidence(subject, shown_as=f"tctl {' '.join(words)}", mask=mask))
         return answer, evidence
 
     def _accepted(self, words: Sequence[str], answer: CommandResult) -> CommandResult:

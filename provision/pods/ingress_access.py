@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
+
 from facts.istio.gateways import GATEWAY_NAME
 from facts.istio.mesh import DEFAULT_REVISION
 from facts.istio.services import Ingress
@@ -18,12 +20,14 @@ from facts.kubernetes.objects import Pod
 from facts.proxies import policies
 from facts.proxies.envoy_traffic import HOSTS, ROUTES, hosts_of, parse_domains
 from facts.svid import workload_id
+from facts.teleport.tbot import SocketDirectories
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
 from provision.names import HTTP
 from provision.objects import Objects
 from provision.pods.clients_and_servers import CONTAINER
+from provision.pods.running import only_on
 from provision.render import MANIFESTS, documents
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()"
@@ -99,13 +103,15 @@ class IngressSetup:
         self._await(access)
         return access
 
-    def build(self, gateway_class: str, revision: str, socket_directory: str) -> IngressAccess:
+    def build(self, gateway_class: str, revision: str, directories: SocketDirectories) -> IngressAccess:
         """Make a Gateway for which istiod deploys a gateway of the suite's own, on the node's socket.
+
+        Where nodes differ in the directory of their socket, the gateway runs on beta's node, with the directory of that.
 
         Args:
             gateway_class: Class of gateways that istiod deploys.
             revision: Revision of Istio; ``default`` where it has none.
-            socket_directory: Directory of tbot's socket on the node.
+            directories: Directories of the nodes in which tbot listens.
 
         Raises:
             ProvisioningFailed: The API server refuses an object.
@@ -116,7 +122,12 @@ class IngressSetup:
         deployed = f"ingress-{gateway_class}"
         identity = workload_id(self.trust_domain, namespace, deployed)
         access = IngressAccess(f"http://{deployed}.{namespace}:80/", f"ingress.{namespace}.invalid", identity, ())
-        made = self._documents(GATEWAY_API, access, SOCKET_DIRECTORY=socket_directory, GATEWAY_CLASS=gateway_class)
+        directory = min(directories.on(self.server.node))
+        made = self._documents(GATEWAY_API, access, SOCKET_DIRECTORY=directory, GATEWAY_CLASS=gateway_class)
+        if len(directories.everywhere) > 1:
+            overlay = yaml.safe_load(made[0]["data"]["deployment"])
+            overlay["spec"]["template"]["spec"]["affinity"] = only_on(self.server.node)
+            made[0]["data"]["deployment"] = yaml.safe_dump(overlay, sort_keys=False)
         if revision != DEFAULT_REVISION:
             made[1]["metadata"]["labels"] = {"istio.io/rev": revision}
         self.objects.apply_all(made)

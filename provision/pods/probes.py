@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -131,7 +132,8 @@ class Probes:
             node, path = socket
             directory, _slash, name = path.rpartition("/")
             variables = {"IMAGE": image, "SOCKET_DIRECTORY": directory, "CONFIG": configs[name]}
-            return self._sds_probe(node, self._pod("sds.yaml", node, variables))
+            answered = self._sds_probe(node, self._pod("sds.yaml", node, variables))
+            return replace(answered, socket=path) if isinstance(answered, SdsProbe) else answered
 
         return self._each(sockets, probe)
 

@@ -122,6 +122,12 @@ class Pods:
             return _ended(last, reason, readings(*warnings))
 
 
+def only_on(node: str) -> dict[str, Any]:
+    """Affinity of a pod to one node, by its name; the scheduler still looks for room and taints."""
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+
+
 def last_words(pod: Pod, cluster: Cluster) -> Reading:
     """Return the log of the last run of an Istio agent that exits again and again.
 

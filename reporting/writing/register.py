@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from judge.verdict import Verdict, Waiver
+from facts.catalogue import About
+from judge.verdict import Verdict
+from judge.waivers import Waiver
 from reporting.model import Report
 
 USED, UNUSED, EXPIRED = "in use", "unused", "expired, so without effect"
@@ -19,12 +21,14 @@ class Entry:
         waiver: The waiver.
         state: `USED`, `UNUSED` or `EXPIRED`.
         covers: The subjects whose problems it accepts in this run; empty where it is not in use.
+        idle: Patterns of subjects of which it accepts no problem in this run; empty where it has expired.
         days_left: Days from the end of the run to the end of its last day; None where its last day is unknown.
     """
 
     waiver: Waiver
     state: str
     covers: tuple[str, ...]
+    idle: tuple[str, ...]
     days_left: int | None
 
     @property
@@ -39,9 +43,17 @@ class Entry:
     @property
     def covered(self) -> str:
         """What it covers, for people."""
-        if self.state != USED:
-            return "nothing in this run"
-        return ", ".join(self.covers) or "the whole requirement"
+        return f"{', '.join(self.covers) or self.without_subjects}{self.matches_nothing}"
+
+    @property
+    def without_subjects(self) -> str:
+        """What it covers where it covers no subject by name."""
+        return "the whole requirement" if self.state == USED else "nothing in this run"
+
+    @property
+    def matches_nothing(self) -> str:
+        """Its patterns that cover nothing, for people; empty where there is none."""
+        return f" (nothing fails in this run that is called {' or '.join(self.idle)})" if self.idle else ""
 
 
 def _days(number: int) -> str:
@@ -50,16 +62,18 @@ def _days(number: int) -> str:
 
 def register(report: Report) -> tuple[Entry, ...]:
     """Every waiver of a run, in the order of the settings."""
-    waived = {j.requirement.id for j in report.judged if j.verdict is Verdict.WAIVED}
-    return tuple(_entry(report, waiver, waived) for waiver in report.waivers)
+    return tuple(_entry(report, waiver) for waiver in report.waivers)
 
 
-def _entry(report: Report, waiver: Waiver, waived: set[str]) -> Entry:
-    state = EXPIRED if waiver.expired else USED if waiver.requirement in waived else UNUSED
-    problems = (p for f in report.findings_of(waiver.requirement) for p in f.problems)
-    covers = tuple(dict.fromkeys(str(p.subject) for p in problems)) if state == USED else ()
+def _entry(report: Report, waiver: Waiver) -> Entry:
+    judged = next((j for j in report.judged if j.requirement.id == waiver.requirement), None)
+    may_count = judged is not None and judged.requirement.about is About.INSTALL and not judged.premise
+    findings = report.findings_of(waiver.requirement) if may_count and not waiver.expired else ()
+    covers = waiver.covered_in(findings)
+    is_used = bool(covers) or (waiver.of_whole_requirement and judged is not None and judged.verdict is Verdict.WAIVED)
+    state = EXPIRED if waiver.expired else USED if is_used else UNUSED
     left = (waiver.last_day - report.ended.date()).days if waiver.last_day else None
-    return Entry(waiver, state, covers, left)
+    return Entry(waiver, state, covers, () if waiver.expired else waiver.idle_in(findings), left)
 
 
 def lines_of(entries: Sequence[Entry], named: int) -> tuple[tuple[str, str], ...]:
@@ -87,5 +101,5 @@ def _line(entry: Entry, named: int) -> str:
         )
         if part
     )
-    covered = f"{', '.join(covers[:named])}{more}" or entry.covered
+    covered = f"{', '.join(covers[:named]) or entry.without_subjects}{more}{entry.matches_nothing}"
     return f"{waiver.requirement:<8}{entry.state}, until {entry.until}; {by}; covers {covered}: {waiver.justification}"

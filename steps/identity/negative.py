@@ -220,4 +220,6 @@ def cannot_join(join_attempt: JoinAttempt | NotRun, install: Install, conclude: 
 
 @then("tbot and the proxies on its socket must use a socket name for which Istio has no fallback")
 def install_fails_closed(install: Install, conclude: Conclude) -> None:
-    conclude(fallback_judge.install_fails_closed(install.tbot.all(), install.proxies.fleet_on_sockets()))
+    fleet = install.proxies.fleet_on_sockets()  # before the pods: it knows which of them are gone
+    pods = (*install.proxies.surveyed_pods(), *install.proxies.pods_on_sockets())
+    conclude(fallback_judge.install_fails_closed(install.tbot.all(), fleet, pods))

@@ -49,7 +49,7 @@ def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ..
 
 @then("every probe must have received the identity of its own service account from Teleport")
 def probes_got_their_own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
-    conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle()))
+    conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle(), install.tbot.all()))
 
 
 @given("tbot's version, as its bot instances report it", target_fixture="bot_instances")

@@ -36,7 +36,7 @@ CONFTEST = """
 from pathlib import Path
 import pytest, yaml
 from facts.catalogue import parse_catalogue
-from judge.verdict import Waiver
+from judge.waivers import Waiver
 from facts.errors import BadInput
 from reporting.assemble import RunPlan
 from reporting.collecting.collector import Collector
@@ -70,7 +70,7 @@ def collector(option, arguments):
         reports_dir=Path(option("--reports")),
         suite_version="0.0.1",
         scope=Scope(cluster="existing" if option("--existing") else "kind"),
-        waivers={r: Waiver(r, "owner", "known") for r in option("--waive").split(",") if r},
+        waivers={r: (Waiver(r, "owner", "known"),) for r in option("--waive").split(",") if r},
         command_line=("pytest", *arguments),
         strict=option("--strict-findings"),
         allow_partial=option("--allow-partial"),

@@ -142,11 +142,19 @@ def test_every_setting_has_a_sentence() -> None:
 
 def test_a_waiver_says_who_why_and_until_when() -> None:
     in_file('[waivers.INST-16]\nowner = "platform team"\njustification = "soon"\nlast_day = 2026-12-31\n')
-    assert load().waivers == {"INST-16": Waived(owner="platform team", justification="soon", last_day=date(2026, 12, 31))}
-    in_file('[waivers.INST-16]\nowner = "platform team"\njustification = ""\n')
+    decided = Waived(owner="platform team", justification="soon", last_day=date(2026, 12, 31))
+    assert load().waivers == {"INST-16": (decided,)}
+    several = "".join(
+        f'[[waivers.INST-16]]\nowner = "a"\njustification = "soon"\nlast_day = 2026-12-31\nsubjects = ["{each}"]\n'
+        for each in ("Pod shop/*", "Node a")
+    )
+    in_file(several)
+    assert [each.subjects for each in load().waivers["INST-16"]] == [("Pod shop/*",), ("Node a",)]
+    in_file('[waivers.INST-16]\nowner = "platform team"\njustification = ""\nsubjects = [""]\n')
     said = refused()
-    assert "waivers.INST-16.justification" in said
-    assert "waivers.INST-16.last_day" in said
+    assert "waivers.INST-16.0.justification" in said
+    assert "waivers.INST-16.0.last_day" in said
+    assert "waivers.INST-16.0.subjects.0" in said
 
 
 # The cache.

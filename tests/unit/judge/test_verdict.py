@@ -19,7 +19,6 @@ from judge.verdict import (
     Result,
     ScenarioOutcome,
     Verdict,
-    Waiver,
     exit_code,
     headline,
     judge_catalogue,
@@ -27,6 +26,7 @@ from judge.verdict import (
     judge_run,
     uncounted,
 )
+from judge.waivers import Waiver
 
 CONDITION = "no injected pod runs in the mesh"
 
@@ -163,9 +163,9 @@ def test_a_waiver_covers_a_failure_until_it_expires_and_nothing_else() -> None:
     failed = [scenario(Ending.VIOLATED, finding(Holds.NO))]
     valid = Waiver("CHK-9", "owner", "known")
     expired = Waiver("CHK-9", "owner", "known", expired=True)
-    assert judge_requirement(requirement(), failed, valid).verdict is Verdict.WAIVED
-    assert judge_requirement(requirement(), failed, expired).verdict is Verdict.FAIL
-    assert judge_requirement(requirement(), [scenario(Ending.BROKE)], valid).verdict is Verdict.ERROR
+    assert judge_requirement(requirement(), failed, [valid]).verdict is Verdict.WAIVED
+    assert judge_requirement(requirement(), failed, [expired]).verdict is Verdict.FAIL
+    assert judge_requirement(requirement(), [scenario(Ending.BROKE)], [valid]).verdict is Verdict.ERROR
 
 
 def test_a_claim_without_evidence_cannot_be_made() -> None:
@@ -182,7 +182,7 @@ def test_a_failure_says_what_was_seen_and_has_the_causes_of_its_negative_finding
     judged = judge_requirement(requirement(), outcomes)
     assert judged.causes == ("a", "b")
     assert judged.reasons[0] == "a scenario: expected e; saw Pod p: is wrong (looked at w)"
-    assert judge_requirement(requirement(), outcomes, Waiver("CHK-9", "owner", "known")).causes == ("a", "b")
+    assert judge_requirement(requirement(), outcomes, [Waiver("CHK-9", "owner", "known")]).causes == ("a", "b")
     assert judge_requirement(requirement(), [scenario(Ending.COMPLETED, finding(Holds.YES))]).causes == ()
     assert judge_requirement(requirement(), [scenario(Ending.BROKE, finding(Holds.UNKNOWN, cause="a"))]).causes == ()
 
@@ -279,7 +279,7 @@ def test_a_premise_that_does_not_hold_is_not_evaluated_and_names_its_cause() -> 
     assert (told.verdict, told.premise) == (Verdict.NOT_EVALUATED, True)
     assert told.causes == ("tool-version-unsupported",)
     assert told.reasons == ("a scenario: expected e; saw Pod p: is wrong (looked at w)", NOT_MET)
-    waived = judge_catalogue([premise], failed, {"CHK-9": Waiver("CHK-9", "owner", "known")}, existing=True)
+    waived = judge_catalogue([premise], failed, {"CHK-9": (Waiver("CHK-9", "owner", "known"),)}, existing=True)
     assert waived == (told,)
     (ours,) = judge_catalogue([premise], failed, existing=False)
     assert (ours.verdict, ours.premise) == (Verdict.FAIL, False)
@@ -302,23 +302,81 @@ def test_a_premise_that_does_not_hold_is_not_evaluated_and_names_its_cause() -> 
 )
 def test_a_waiver_covers_the_failure_alone_and_not_what_broke_beside_it(beside: ScenarioOutcome, verdict: Verdict) -> None:
     failed, waiver = scenario(Ending.VIOLATED, finding(Holds.NO)), Waiver("CHK-9", "owner", "known")
-    assert judge_requirement(requirement(), [failed, beside], waiver).verdict is verdict
+    assert judge_requirement(requirement(), [failed, beside], [waiver]).verdict is verdict
     assert judge_requirement(requirement(), [failed, beside]).verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("ending", [Ending.BROKE, Ending.SKIPPED_BY_TEST, Ending.NOT_RUN])
 def test_a_check_that_broke_after_its_failure_is_not_waived(ending: Ending) -> None:
     broke, waiver = scenario(ending, finding(Holds.NO)), Waiver("CHK-9", "owner", "known")
-    told = judge_requirement(requirement(), [broke], waiver)
+    told = judge_requirement(requirement(), [broke], [waiver])
     assert told.verdict in (Verdict.ERROR, Verdict.NOT_EVALUATED)
     assert any(reason == "a scenario: because" for reason in told.reasons)
     assert judge_run([judged(Verdict.PASS), told]) is Result.INCONCLUSIVE
 
 
+def failing(*names: str, unclear: tuple[str, ...] = ()) -> ScenarioOutcome:
+    """A scenario that found something wrong about these pods, and could not tell about others."""
+    pods, others = (
+        [Problem(ObjectRef("Pod", n, "shop"), said) for n in of] for of, said in ((names, "is wrong"), (unclear, "?"))
+    )
+    found = Finding("CHK-9", Holds.NO, "e", "w", problems=tuple(pods), unclear=tuple(others), evidence=("ev-1",))
+    return scenario(Ending.VIOLATED, found)
+
+
+def accepting(*subjects: str, owner: str = "owner") -> Waiver:
+    return Waiver("CHK-9", owner, "known", subjects=subjects)
+
+
+def test_a_waiver_by_subject_covers_these_subjects_alone() -> None:
+    one = accepting("Pod shop/cart-*")
+    assert judge_requirement(requirement(), [failing("cart-1", "cart-2")], [one]).verdict is Verdict.WAIVED
+    told = judge_requirement(requirement(), [failing("cart-1", "bank-1")], [one])
+    assert told.verdict is Verdict.FAIL
+    assert told.reasons == (
+        "a scenario: expected e; saw Pod shop/bank-1: is wrong (looked at w)",
+        "waived by owner for Pod shop/cart-*: known",
+    )
+    elsewhere = judge_requirement(requirement(), [failing("bank-1")], [one])
+    assert elsewhere.verdict is Verdict.FAIL
+    assert not any("waived" in reason for reason in elsewhere.reasons), "one that matches nothing covers nothing"
+
+
+def test_several_waivers_cover_the_subjects_of_all_of_them() -> None:
+    several = [accepting("Pod shop/cart-1", owner="a"), accepting("shop/bank-*", "Node *", owner="b")]
+    told = judge_requirement(requirement(), [failing("cart-1"), failing("bank-1")], several)
+    assert told.verdict is Verdict.WAIVED
+    assert told.reasons[2:] == ("waived by a for Pod shop/cart-1: known", "waived by b for shop/bank-*, Node *: known")
+    assert judge_requirement(requirement(), [failing("cart-1"), failing("bank-1")], several[:1]).verdict is Verdict.FAIL
+    assert judge_requirement(requirement(), [failing("cart-1", "x")], several).verdict is Verdict.FAIL
+    expired = [several[0], replace(several[1], expired=True)]
+    assert judge_requirement(requirement(), [failing("cart-1"), failing("bank-1")], expired).verdict is Verdict.FAIL
+
+
+def test_the_second_negative_finding_of_a_scenario_counts_as_well() -> None:
+    both = replace(failing("cart-1"), findings=(*failing("cart-1").findings, *failing("bank-1").findings))
+    assert judge_requirement(requirement(), [both], [accepting("Pod shop/cart-1")]).verdict is Verdict.FAIL
+
+
+def test_what_could_not_be_told_of_a_subject_that_no_waiver_names_stays_open() -> None:
+    outcomes = [failing("cart-1", unclear=("bank-1",))]
+    told = judge_requirement(requirement(), outcomes, [accepting("Pod shop/cart-1")])
+    assert told.verdict is Verdict.ERROR
+    assert any("saw Pod shop/bank-1: ?" in reason for reason in told.reasons)
+    assert judge_requirement(requirement(), outcomes, [accepting("shop/*")]).verdict is Verdict.WAIVED
+    assert judge_requirement(requirement(), outcomes, [accepting()]).verdict is Verdict.WAIVED
+
+
+def test_a_failure_that_names_no_subject_is_covered_by_a_waiver_of_the_whole_requirement_alone() -> None:
+    violated = [scenario(Ending.VIOLATED)]
+    assert judge_requirement(requirement(), violated, [accepting()]).verdict is Verdict.WAIVED
+    assert judge_requirement(requirement(), violated, [accepting("*")]).verdict is Verdict.FAIL
+
+
 @pytest.mark.parametrize("about", [About.SUITE, About.ISTIO])
 def test_a_waiver_does_not_cover_a_self_test(about: About) -> None:
     failed, waiver = scenario(Ending.VIOLATED, finding(Holds.NO)), Waiver("CHK-9", "owner", "known")
-    told = judge_requirement(requirement(about=about), [failed], waiver)
+    told = judge_requirement(requirement(about=about), [failed], [waiver])
     assert told.verdict is Verdict.FAIL
     assert judge_run([judged(Verdict.PASS), told]) is Result.INCONCLUSIVE
 
@@ -437,7 +495,7 @@ tagged = st.lists(
     ),
     max_size=4,
 )
-waivers = st.sampled_from([{}, {"CHK-9": Waiver("CHK-9", "owner", "known")}])
+waivers = st.sampled_from([{}, {"CHK-9": (Waiver("CHK-9", "owner", "known"),)}])
 chosen = st.lists(
     st.builds(requirement, st.sampled_from(["CHK-9", "CHK-8"]), st.sampled_from(Level), st.sampled_from(About)),
     max_size=2,
@@ -448,7 +506,7 @@ chosen = st.lists(
 @settings(deadline=None)
 @given(chosen, tagged, waivers)
 def test_a_violation_is_never_exit_0_unless_it_is_of_a_should_alone(
-    chosen: list[Requirement], outcomes: list[ScenarioOutcome], waivers: dict[str, Waiver]
+    chosen: list[Requirement], outcomes: list[ScenarioOutcome], waivers: dict[str, tuple[Waiver, ...]]
 ) -> None:
     run = judge_run(judge_catalogue(chosen, outcomes, waivers), run_errors=uncounted(chosen, outcomes))
     shoulds = {r.id for r in chosen if r.level is Level.SHOULD and r.about is About.INSTALL}
@@ -463,7 +521,7 @@ def test_a_violation_is_never_exit_0_unless_it_is_of_a_should_alone(
 @settings(deadline=None)
 @given(chosen, tagged, waivers, st.booleans())
 def test_the_first_of_fail_inconclusive_partial_and_pass_that_applies_is_the_result(
-    chosen: list[Requirement], outcomes: list[ScenarioOutcome], waivers: dict[str, Waiver], strict: bool
+    chosen: list[Requirement], outcomes: list[ScenarioOutcome], waivers: dict[str, tuple[Waiver, ...]], strict: bool
 ) -> None:
     told = judge_catalogue(chosen, outcomes, waivers)
     counted = [
@@ -492,7 +550,7 @@ def test_the_first_of_fail_inconclusive_partial_and_pass_that_applies_is_the_res
 @given(scenarios)
 def test_waived_is_only_what_failed_and_was_whole_otherwise(outcomes: list[ScenarioOutcome]) -> None:
     waiver = Waiver("CHK-9", "owner", "known")
-    told = judge_requirement(requirement(), outcomes, waiver).verdict
+    told = judge_requirement(requirement(), outcomes, [waiver]).verdict
     if told is Verdict.WAIVED:
         assert judge_requirement(requirement(), outcomes).verdict is Verdict.FAIL
         assert {o.ending for o in outcomes} <= {Ending.COMPLETED, Ending.VIOLATED, Ending.NOT_APPLICABLE}

@@ -15,7 +15,9 @@ import pytest
 from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef
 from facts.kubernetes.jwks import parse_jwks
+from facts.masks import WHOLE, only
 from facts.recorder import KeptInMemory
+from facts.versions import parse_tctl_version
 from observe.command import CommandResult, EndedBySignal, must_run, run
 
 SUBJECT = ObjectRef("Host", "here")
@@ -133,7 +135,24 @@ def test_a_parser_gets_what_was_recorded(recorder: KeptInMemory) -> None:
     (kept,) = recorder.evidence.values()
     assert done.stdout == kept.body == '{"keys":[{"kty":"EC","kid":"a"}]}'
     assert done.evidence == (kept.id,)
-    assert answered(1, "x", "y").recorded(recorder, SUBJECT, parser=parse_jwks).stdout == "x"
+
+
+def test_nothing_is_kept_of_what_a_command_printed_before_it_failed_where_a_mask_should_choose(
+    recorder: KeptInMemory,
+) -> None:
+    printed = json.dumps({"keys": [], "metadata": {"note": "of another team"}})
+    for how in ({"parser": parse_jwks}, {"mask": WHOLE}):
+        failed = answered(1, printed, "refused").recorded(recorder, SUBJECT, **how)
+        assert failed.stdout == f"[the command failed: the suite kept none of the {len(printed)} characters that it printed]"
+        assert failed.stderr == "refused"
+        assert failed.tail() == "refused"
+        assert "of another team" not in repr(recorder.evidence)
+    assert answered(1, "out", "err").recorded(recorder, SUBJECT, parser=parse_tctl_version).stdout == "out"
+
+
+def test_a_mask_alone_keeps_its_parts_of_standard_output(recorder: KeptInMemory) -> None:
+    done = answered(0, '{"a": 1, "b": 2}', "a warning").recorded(recorder, SUBJECT, mask=only("a"))
+    assert (done.stdout, done.stderr) == ('{"a":1}', "")
 
 
 def test_evidence_is_redacted_and_may_be_shown_as_another_line() -> None:

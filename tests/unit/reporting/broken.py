@@ -19,7 +19,8 @@ from facts.proxies.envoy import parse_secrets
 from facts.proxies.sds_mode import SdsMode
 from judge.causes import CAUSES
 from judge.guide_defects import tell
-from judge.verdict import Authority, Ending, Waiver, judge_catalogue
+from judge.verdict import Authority, Ending, judge_catalogue
+from judge.waivers import Waiver
 from reporting.assemble import stored
 from reporting.collecting.policy import SAFETY_CLASSES
 from reporting.model import Report, RunFacts, ScenarioRecord, Scope, StepRecord, StepState, StoredTimeline
@@ -169,7 +170,7 @@ def _proven(requirement: str) -> ScenarioRecord:
 
 def report() -> Report:
     """A failed certification of an existing mesh that allows everything; every kind of verdict but *skipped* is in it."""
-    waivers = {"ID-12": Waiver("ID-12", "platform-team", "until release 12")}
+    waivers = {"ID-12": (Waiver("ID-12", "platform-team", "until release 12"),)}
     evidence: tuple[Evidence, ...] = (*READINGS.values(), DRAWN)
     made = replace(
         sample.report(),
@@ -182,7 +183,7 @@ def report() -> Report:
         facts=RunFacts(authority=Authority.TELEPORT, authority_detail="Teleport cluster teleport.example.com"),
         causes=tuple(CAUSES[c] for c in dict.fromkeys(p.cause for f in FOUND for p in (*f.problems, *f.notes)) if c),
         command_line=("pytest", "features/", "--cluster", "existing", "--context", "staging", "--allow", "disruptive"),
-        waivers=tuple(waivers.values()),
+        waivers=waivers["ID-12"],
         ended=sample.NOW + timedelta(minutes=4, seconds=12),
     )
     judged = judge_catalogue(CHOSEN, made.outcomes(), waivers)

@@ -11,7 +11,8 @@ from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.proxies.mounts import parse_mountinfo
 from judge.causes import CAUSES
-from judge.verdict import Authority, Ending, Result, Waiver, judge_catalogue
+from judge.verdict import Authority, Ending, Result, judge_catalogue
+from judge.waivers import Waiver
 from reporting.assemble import stored
 from reporting.model import Image, Phase, Report, RunFacts, ScenarioRecord, Scope, StepRecord, StepState
 
@@ -157,4 +158,4 @@ def report(**changes: object) -> Report:
         inputs={"features/a.feature": "ab" * 32},
     )
     unjudged = replace(unjudged, **changes)  # type: ignore[arg-type]
-    return replace(unjudged, judged=judge_catalogue(chosen, unjudged.outcomes(), {"B-2": waiver})).decided()
+    return replace(unjudged, judged=judge_catalogue(chosen, unjudged.outcomes(), {"B-2": (waiver,)})).decided()

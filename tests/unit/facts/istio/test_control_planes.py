@@ -13,6 +13,7 @@ from facts.istio.control_planes import UnreadPlane, asks_for, parse_webhook, tag
 from facts.istio.mesh import Mesh
 from facts.kubernetes.label_selector import LabelSelector
 from facts.kubernetes.objects import Labelled, Pod
+from facts.kubernetes.workloads import Deployment
 from tests.unit.judge import builders as make
 
 DEFAULT, CANARY = make.mesh(), make.canary()
@@ -312,4 +313,29 @@ def test_a_revision_whose_name_is_a_tag_of_another_has_no_label() -> None:
 def test_gateways_in_namespaces_of_the_suite_are_left_out() -> None:
     own, others = make.gateway(namespace="own"), make.gateway()
     planes = make.planes(make.mesh(gateways=(own, others)), make.canary(gateways=(own,)))
-    assert [plane.gateways for plane in planes.with_gateways_outside(["own"])] == [(others,), ()]
+    lost = replace(planes, lost_gateways=(own, others))
+    outside = lost.with_gateways_outside(["own"])
+    assert [plane.gateways for plane in outside] == [(others,), ()]
+    assert outside.lost_gateways == (others,)
+    assert outside.gateways == (others, others)
+
+
+def of_revision(name: str, *, annotated: bool = False) -> Deployment:
+    """A gateway whose template names a revision."""
+    made, named = make.gateway(), {"istio.io/rev": name} if name else {}
+    labels, annotations = ({}, named) if annotated else (named, {})
+    return replace(made, template=replace(made.template, labels=labels, annotations=annotations))
+
+
+def test_a_gateway_is_at_the_control_plane_that_it_names_and_at_no_other() -> None:
+    untold, tagged, removed = of_revision(""), of_revision("prod"), of_revision("1-29")
+    annotated = of_revision("canary", annotated=True)
+    planes = make.planes(DEFAULT, CANARY, prod="canary").with_gateways([untold, tagged, removed, annotated])
+    assert [plane.gateways for plane in planes] == [(untold,), (tagged, annotated)]
+    assert planes.lost_gateways == (removed,)
+
+
+def test_a_gateway_whose_control_plane_could_not_be_read_is_not_lost() -> None:
+    why = CouldNotTell(expected="x", seen="y", where="z", remedy="")
+    planes = replace(make.planes(DEFAULT), unread=(UnreadPlane("istio-system", "new", why),))
+    assert planes.with_gateways([of_revision("new")]).gateways == ()

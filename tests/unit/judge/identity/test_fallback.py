@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from facts.finding import Finding
+from facts.finding import Finding, Holds
 from facts.guide import GuideAnswer
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
+from facts.teleport.tbot import Tbots
 from facts.traffic.refusal import AttemptEnd
 from facts.traffic.refusal import AttemptOutcome as Ending
 from judge.causes import CAUSES
@@ -191,8 +193,13 @@ def proxies_on(*names: str) -> Fleet:
     )
 
 
+def closed(tbots: Tbots, fleet: Fleet, *pods: Pod) -> Finding:
+    """The judgment, on pods whose volumes tell no directory unless they are given."""
+    return install_fails_closed(tbots, fleet, pods)
+
+
 def test_a_socket_of_another_name_fails_closed() -> None:
-    finding = install_fails_closed(make.tbots(agent_on(OTHER)), proxies_on(OTHER, OTHER))
+    finding = closed(make.tbots(agent_on(OTHER)), proxies_on(OTHER, OTHER))
     holds(finding, "NEG-07", "ev-agent", "ev-proxy-app-0", "ev-proxy-app-1")
     assert finding.guide_says
 
@@ -203,7 +210,7 @@ def test_a_socket_of_another_name_fails_closed() -> None:
     ids=["the guide's", "no proxy", "two names"],
 )
 def test_the_name_that_fails_open(proxies: Fleet) -> None:
-    finding = install_fails_closed(make.tbots(agent_on("socket")), proxies)
+    finding = closed(make.tbots(agent_on("socket")), proxies)
     violated(finding, "NEG-07", causes=(DEFAULT,))
     (shown,) = finding.showing(DEFAULT)
     assert str(shown.subject) == "DaemonSet teleport-system/tbot"
@@ -215,7 +222,7 @@ def test_the_name_that_fails_open(proxies: Fleet) -> None:
 
 
 def test_a_proxy_that_looks_for_another_name_does_not_show_the_default_one() -> None:
-    finding = install_fails_closed(make.tbots(agent_on(OTHER)), proxies_on(OTHER, "socket"))
+    finding = closed(make.tbots(agent_on(OTHER)), proxies_on(OTHER, "socket"))
     violated(finding, "NEG-07", causes=())
     assert finding.seen == f"Pod test-app/app-1: it looks for `socket`, tbot's socket is called `{OTHER}`"
     assert finding.showing(DEFAULT) == ()
@@ -223,7 +230,7 @@ def test_a_proxy_that_looks_for_another_name_does_not_show_the_default_one() -> 
 
 def test_a_tbot_that_listens_on_no_socket_of_the_node() -> None:
     elsewhere = replace(agent_on(OTHER), container=make.tbot_container(mounts=()))
-    finding = install_fails_closed(make.tbots(elsewhere), proxies_on(OTHER))
+    finding = closed(make.tbots(elsewhere), proxies_on(OTHER))
     violated(finding, "NEG-07", causes=())
     assert finding.seen == "DaemonSet teleport-system/tbot: tbot listens on no socket of the node"
 
@@ -231,40 +238,61 @@ def test_a_tbot_that_listens_on_no_socket_of_the_node() -> None:
 def test_proxies_that_cannot_be_read_leave_it_open() -> None:
     partly = make.fleet(make.proxy(socket_path=f".{make.SOCKET_MOUNT}/{OTHER}"), make.unread())
     for proxies in (partly, make.fleet(make.unread())):
-        finding = install_fails_closed(make.tbots(agent_on(OTHER)), proxies)
+        finding = closed(make.tbots(agent_on(OTHER)), proxies)
         unknown(finding, "NEG-07")
         assert finding.seen == "Pod test-app/app: the suite could not read it: forbidden"
         assert finding.settle == "grant the right"
-    nothing = install_fails_closed(make.tbots(agent_on(OTHER)), make.fleet())
+    nothing = closed(make.tbots(agent_on(OTHER)), make.fleet())
     unknown(nothing, "NEG-07")
     assert nothing.seen == "no proxy mounts tbot's socket directory"
 
 
 def test_a_proxy_that_went_away_shows_no_name() -> None:
     read = make.proxy(socket_path=f".{make.SOCKET_MOUNT}/{OTHER}")
-    finding = install_fails_closed(make.tbots(agent_on(OTHER)), make.fleet(read, make.left_out()))
+    finding = closed(make.tbots(agent_on(OTHER)), make.fleet(read, make.left_out()))
     holds(finding, "NEG-07", "ev-gone-gone")
     assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/gone"]
-    unknown(install_fails_closed(make.tbots(agent_on(OTHER)), make.fleet(make.left_out())), "NEG-07")
+    unknown(closed(make.tbots(agent_on(OTHER)), make.fleet(make.left_out())), "NEG-07")
 
 
 def test_each_proxy_is_held_against_the_tbot_of_its_node() -> None:
     pool = replace(agent_on("pool.sock"), pods={"node-2": make.tbot_pod(node="node-2")})
     tbots = make.tbots(agent_on(OTHER), pool)
     right = make.proxy(make.pod("b", node="node-2"), socket_path=f".{make.SOCKET_MOUNT}/pool.sock")
-    holds(install_fails_closed(tbots, make.fleet(*proxies_on(OTHER).proxies, right)), "NEG-07")
+    holds(closed(tbots, make.fleet(*proxies_on(OTHER).proxies, right)), "NEG-07")
     wrong = make.proxy(make.pod("b", node="node-2"), socket_path=f".{make.SOCKET_MOUNT}/{OTHER}")
-    finding = install_fails_closed(tbots, make.fleet(wrong))
+    finding = closed(tbots, make.fleet(wrong))
     violated(finding, "NEG-07", f"it looks for `{OTHER}`, tbot's socket is called `pool.sock`", causes=())
     # On a node without tbot any of their names will do, and no other.
     apart = make.pod("c", node="node-3")
     named = [make.proxy(apart, socket_path=f".{make.SOCKET_MOUNT}/{name}") for name in ("pool.sock", "third.sock")]
-    holds(install_fails_closed(tbots, make.fleet(named[0])), "NEG-07")
-    violated(install_fails_closed(tbots, make.fleet(named[1])), "NEG-07", "socket is called `pool.sock, ")
+    holds(closed(tbots, make.fleet(named[0])), "NEG-07")
+    violated(closed(tbots, make.fleet(named[1])), "NEG-07", "socket is called `pool.sock, ")
 
 
 def test_several_sockets_that_proxies_look_for() -> None:
     paths = {name: f"{make.SOCKETS}/{name}" for name in (OTHER, "second.sock")}
     services = tuple(make.workload_api(listen=f"unix://{path}") for path in paths.values())
     both = replace(make.tbot(config=make.tbot_config(services=services)), looked_for=frozenset(paths.values()))
-    holds(install_fails_closed(make.tbots(both), proxies_on(*paths)), "NEG-07")
+    holds(closed(make.tbots(both), proxies_on(*paths)), "NEG-07")
+
+
+def test_a_proxy_in_the_directory_of_another_pool_dials_no_socket_of_its_node() -> None:
+    pool = replace(agent_on(OTHER), pods={"node-2": make.tbot_pod(node="node-2")})
+    token, sockets = make.tbot_volumes()
+    config = make.tbot_config(services=(make.workload_api(listen=f"unix://{make.SOCKETS}/{OTHER}"),))
+    first = make.tbot(config=config, volumes=(token, replace(sockets, path=make.OTHER_SOCKETS)))
+    pods = [make.pod("a", socket=make.OTHER_NODES_SOCKET), make.pod("b", node="node-2", socket=make.OTHER_NODES_SOCKET)]
+    fleet = make.fleet(*(make.proxy(pod, socket_path=f".{make.SOCKET_MOUNT}/{OTHER}") for pod in pods))
+    finding = closed(make.tbots(first, pool), fleet, *pods)
+    violated(finding, "NEG-07", causes=())
+    said = f"it looks for `{make.OTHER_SOCKETS}/{OTHER}` on its node, tbot's socket there is `{make.SOCKETS}/{OTHER}`"
+    assert finding.seen == f"Pod test-app/b: {said}"
+
+
+def test_a_csi_volume_tells_no_directory_so_that_the_names_are_compared() -> None:
+    pods = [make.pod("a", socket=Volume("workload-socket", "csi", driver="csi.example.com"))]
+    for name, answers in ((OTHER, True), ("third.sock", False)):
+        fleet = make.fleet(make.proxy(pods[0], socket_path=f".{make.SOCKET_MOUNT}/{name}"))
+        finding = closed(make.tbots(agent_on(OTHER)), fleet, *pods)
+        assert (finding.holds is Holds.YES) is answers

@@ -12,6 +12,7 @@ from facts.finding import Finding
 from facts.istio.control_planes import ControlPlanes, UnreadPlane
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Condition, Pod
+from facts.kubernetes.workloads import Deployment
 from facts.proxies.envoy import HttpNormalization
 from facts.proxies.identity import LeftOut, Normalization, Unread
 from judge.checklist import istio_installed
@@ -100,6 +101,30 @@ def test_a_pod_whose_control_plane_is_gone() -> None:
     )
     assert orphans.expected == "every proxy to belong to a control plane of the cluster"
     assert orphans.where == "2 proxies; istiod of canary, default"
+
+
+def lost_gateway(**changes: Any) -> Deployment:
+    """A gateway of a revision that was removed."""
+    made = make.gateway(**changes)
+    return replace(made, template=replace(made.template, labels={"istio.io/rev": "1-29"}))
+
+
+def test_a_gateway_whose_control_plane_is_gone() -> None:
+    pods = PLANES.sorted_out([OLD], [make.namespace(labels={})])
+    *_planes, lost = images_are_of_their_istiods(pods, LIST, [lost_gateway()])
+    violated(lost, "INST-05", evidence=("ev-pods", "ev-istio-ingressgateway"), causes=())
+    assert lost.seen == (
+        "Deployment istio-system/istio-ingressgateway: it is a gateway of the revision 1-29, and there is istiod only of"
+        " canary, default: nothing injects and configures its pods"
+    )
+
+
+def test_a_gateway_of_a_removed_revision_that_is_scaled_to_0_is_left_out() -> None:
+    pods = PLANES.sorted_out([OLD], [make.namespace(labels={})])
+    *_planes, lost = images_are_of_their_istiods(pods, LIST, [lost_gateway(desired=0, updated=0, available=0)])
+    holds(lost, "INST-05")
+    (left_out,) = lost.left_out
+    assert left_out.said == "it is scaled to 0; there is no control plane of its revision 1-29"
 
 
 def test_a_pod_of_which_nothing_tells_the_control_plane() -> None:

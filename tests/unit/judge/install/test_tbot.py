@@ -574,7 +574,9 @@ def test_a_join_in_cluster_takes_the_pods_usual_token() -> None:
 
 
 def test_each_probe_got_its_own_identity_from_teleport() -> None:
-    finding = probes_got_their_own_identity([make.sds_probe("node-1"), make.sds_probe("node-2")], make.bundle())
+    finding = probes_got_their_own_identity(
+        [make.sds_probe("node-1"), make.sds_probe("node-2")], make.bundle(), make.tbots()
+    )
     holds(finding, "INST-14", "ev-sds-node-1", "ev-sds-node-2", "ev-bundle")
     own = f"spiffe://{TRUST_DOMAIN}/ns/conformance-1/sa/probe"
     assert finding.seen == f"Node node-1, Node node-2: {own}"
@@ -583,8 +585,8 @@ def test_each_probe_got_its_own_identity_from_teleport() -> None:
 def test_a_probes_identity_may_come_over_an_intermediate() -> None:
     leaf = svid("conformance-1", "probe", issuer="between")
     given = make.sds_probe(leaf=leaf, intermediates=(intermediate("between"),))
-    holds(probes_got_their_own_identity([given], make.bundle()), "INST-14")
-    alone = probes_got_their_own_identity([make.sds_probe(leaf=leaf)], make.bundle())
+    holds(probes_got_their_own_identity([given], make.bundle(), make.tbots()), "INST-14")
+    alone = probes_got_their_own_identity([make.sds_probe(leaf=leaf)], make.bundle(), make.tbots())
     violated(alone, "INST-14", "its issuer is CN=between")
 
 
@@ -612,7 +614,7 @@ def test_a_probes_identity_may_come_over_an_intermediate() -> None:
     ids=["refused by tbot", "istiod's certificate", "another pod's identity", "without /sa/", "expired"],
 )
 def test_a_probe_that_got_something_else(probe: SdsProbe, words: str) -> None:
-    finding = probes_got_their_own_identity([make.sds_probe("node-1"), probe], make.bundle())
+    finding = probes_got_their_own_identity([make.sds_probe("node-1"), probe], make.bundle(), make.tbots())
     violated(finding, "INST-14", words, evidence=("ev-sds-node-2", "ev-bundle"), causes=())
     assert finding.seen.startswith("Node node-2: ")
     assert {str(found.subject) for found in finding.problems} == {"Node node-2"}
@@ -621,33 +623,52 @@ def test_a_probe_that_got_something_else(probe: SdsProbe, words: str) -> None:
 
 def test_a_probe_that_never_ran_proves_nothing() -> None:
     probes: list[SdsProbe | Refused] = [make.sds_probe("node-1"), make.refused("node-2")]
-    finding = probes_got_their_own_identity(probes, make.bundle())
+    finding = probes_got_their_own_identity(probes, make.bundle(), make.tbots())
     violated(finding, "INST-14", evidence=("ev-refused-node-2",), causes=())
     assert finding.seen == "Node node-2: the probe pod did not run: violates PodSecurity: hostPath volumes"
 
 
 def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> None:
     probes: list[SdsProbe | Refused] = [make.sds_probe("node-1"), make.kept_out("node-2")]
-    finding = probes_got_their_own_identity(probes, make.bundle())
+    finding = probes_got_their_own_identity(probes, make.bundle(), make.tbots())
     unknown(finding, "INST-14", evidence=("ev-kept-out-node-2",))
     assert finding.seen == "Node node-2: the probe pod did not run: ImagePullBackOff: Back-off pulling image"
     wrong = make.sds_probe("node-1", leaf=None, reason="denied")
-    both = probes_got_their_own_identity([wrong, make.kept_out("node-2")], make.bundle())
+    both = probes_got_their_own_identity([wrong, make.kept_out("node-2")], make.bundle(), make.tbots())
     violated(
         both,
         "INST-14",
-        "Node node-1: the probe pod got no identity: denied",
+        "the probe pod got no identity: denied",
         "Node node-2: the probe pod did not run: ImagePullBackOff",
     )
 
 
 def test_without_a_probe_no_socket_was_asked() -> None:
-    violated(probes_got_their_own_identity([], make.bundle()), "INST-14", "the suite asked no socket")
+    violated(probes_got_their_own_identity([], make.bundle(), make.tbots()), "INST-14", "the suite asked no socket")
 
 
 def test_an_identity_of_an_authority_that_teleport_has_given_up() -> None:
     rotated = make.bundle(authorities=(authority("new"),))
-    violated(probes_got_their_own_identity([make.sds_probe()], rotated), "INST-14", "none of the 1 authorities signed it")
+    violated(
+        probes_got_their_own_identity([make.sds_probe()], rotated, make.tbots()),
+        "INST-14",
+        "none of the 1 authorities signed it",
+    )
+
+
+def test_a_problem_names_the_node_the_tbot_and_the_socket() -> None:
+    token, sockets = make.tbot_volumes()
+    second = make.tbot(volumes=(token, replace(sockets, path=make.OTHER_SOCKETS)))
+    second = replace(second, daemon_set=replace(second.daemon_set, name="tbot-b"))
+    tbots = make.tbots(make.tbot(), second)
+    for path, name in ((f"{make.SOCKETS}/socket", "tbot"), (f"{make.OTHER_SOCKETS}/socket", "tbot-b")):
+        probe = make.sds_probe("node-1", leaf=None, reason="denied", socket=path)
+        finding = probes_got_their_own_identity([probe], make.bundle(), tbots)
+        said = f"the socket {path} of DaemonSet teleport-system/{name}: the probe pod got no identity: denied"
+        assert finding.seen == f"Node node-1: {said}"
+    both = "DaemonSet teleport-system/tbot, DaemonSet teleport-system/tbot-b"
+    unknown_path = probes_got_their_own_identity([make.sds_probe(leaf=None, reason="x")], make.bundle(), tbots)
+    assert unknown_path.seen.startswith(f"Node node-1: the socket of the mesh of {both}: ")
 
 
 OPEN = ("socket-without-attestor",)

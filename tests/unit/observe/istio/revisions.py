@@ -14,11 +14,17 @@ from tests.unit.observe.captured import APPS
 SYSTEM = "istio-system"
 
 
-def istiods(server: ApiServer, *of: tuple[str, str], **mesh: Any) -> None:
-    """Serves an istiod of each revision, in its namespace, with ConfigMaps of its own; `mesh` changes the configuration."""
+def istiods(server: ApiServer, *of: tuple[str, str], gateway: str = "default", **mesh: Any) -> None:
+    """Serves an istiod of each revision, in its namespace, with ConfigMaps of its own; `mesh` changes the configuration.
+
+    The gateway names the revision `gateway`.
+    """
     deployments = document("cluster/deployments.json")
     istiod = next(d for d in deployments["items"] if d["metadata"]["name"] == "istiod")
-    others = [d for d in deployments["items"] if d is not istiod]
+    others = [copy.deepcopy(d) for d in deployments["items"] if d is not istiod]
+    for each in others:
+        labels = each["spec"]["template"]["metadata"].get("labels", {})
+        labels |= {"istio.io/rev": gateway} if "istio.io/rev" in labels else {}
     made = []
     for namespace, revision in of:
         one = copy.deepcopy(istiod)

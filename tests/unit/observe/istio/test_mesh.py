@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facts.errors import CouldNotTell
+from facts.istio.control_planes import named_by
 from facts.istio.mesh import Mesh
 from facts.recorder import KeptInMemory
 from observe.istio.mesh import read_control_planes
@@ -74,10 +75,11 @@ def test_two_revisions_behind_tags(cluster: Cluster, healthy: ApiServer, recorde
     assert "webhooks" not in kept.body
 
 
-def test_a_gateway_of_no_known_revision_follows_the_first(cluster: Cluster, healthy: ApiServer) -> None:
+def test_a_gateway_of_a_removed_revision_belongs_to_none(cluster: Cluster, healthy: ApiServer) -> None:
     istiods(healthy, (SYSTEM, "b"), (SYSTEM, "a"))
     planes = read_control_planes(cluster, Names())
-    assert [(plane.revision, len(plane.gateways)) for plane in planes] == [("a", 1), ("b", 0)]
+    assert [(plane.revision, len(plane.gateways)) for plane in planes] == [("a", 0), ("b", 0)]
+    assert [(gateway.name, named_by(gateway)) for gateway in planes.lost_gateways] == [("istio-ingressgateway", "default")]
 
 
 def test_a_revision_without_its_config_map(cluster: Cluster, healthy: ApiServer) -> None:
@@ -96,7 +98,7 @@ def test_a_revision_that_cannot_be_read_hides_no_other(cluster: Cluster, healthy
     assert [(plane.namespace, plane.revision) for plane in planes.unread] == [(SYSTEM, "default")]
     assert "ConfigMap istio-system/istio-sidecar-injector" in planes.unread[0].why.where
     # The gateway is of the default revision, and is not taken for one of the other.
-    assert planes.planes[0].gateways == ()
+    assert planes.gateways == ()
 
 
 def test_without_istiod_the_settings_say_where_to_look(cluster: Cluster, healthy: ApiServer) -> None:

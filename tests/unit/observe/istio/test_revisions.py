@@ -126,7 +126,7 @@ def test_a_right_canary_pod_with_another_normalization(install: Install, healthy
 
 
 def test_two_revisions_behind_tags(install: Install, healthy: ApiServer) -> None:
-    istiods(healthy, (SYSTEM, "a"), (SYSTEM, "b"))
+    istiods(healthy, (SYSTEM, "a"), (SYSTEM, "b"), gateway="a")
     healthy.answer(f"GET {WEBHOOKS}", {"items": [webhook("t", tag="prod", rev="b")]})
     namespaces(healthy, test_app={"istio.io/rev": "prod"})
     pods = copy.deepcopy(document("cluster/pods.json"))

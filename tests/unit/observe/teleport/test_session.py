@@ -407,6 +407,20 @@ def test_a_failing_list_of_tokens_leaves_what_was_said_of_the_failure_alone(reco
     assert not [n for n in ("other-token", "a-secret-name") if n in kept.body + str(caught.value)]
 
 
+@pytest.mark.parametrize("kind", ["bot", "role", "token", "workload_identity", "bot_instance"])
+def test_a_failing_get_of_any_kind_leaves_nothing_of_what_it_printed(recorder: KeptInMemory, kind: str) -> None:
+    printed = json.dumps([{"kind": kind, "metadata": {"name": "of-another-team", "labels": {"note": "private"}}}])
+    session = _with(recorder, **{kind: (1, printed, "ERROR: connection problem")})
+    every = {"workload_identity": session.workload_identities, "bot_instance": session.bot_instances}
+    read = every.get(kind) or (lambda: getattr(session, kind)("x"))
+    with pytest.raises(CouldNotTell) as caught:
+        read()
+    said = repr(recorder.evidence) + str(caught.value)
+    assert "connection problem" in said
+    assert "of-another-team" not in said
+    assert "private" not in said
+
+
 def test_without_the_right_to_list_tokens_nothing_is_told(recorder: KeptInMemory) -> None:
     denied = (1, "", '\x1b[31mERROR: \x1b[0maccess denied to perform action "list" on "token"\n')
     with pytest.raises(NotGiven) as caught:

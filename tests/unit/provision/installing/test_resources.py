@@ -187,6 +187,17 @@ def test_what_another_user_made_is_named_and_neither_overwritten_nor_removed(
     assert teleport.there == {name: theirs}
 
 
+def test_of_what_another_user_made_evidence_keeps_the_name_and_the_labels() -> None:
+    teleport, recorder = Teleport(), KeptInMemory()
+    metadata = {"name": "a", "labels": {"team": "another"}, "description": "private"}
+    teleport.there["role/a"] = {"kind": "role", "metadata": metadata, "spec": {"allow": "private"}}
+    mine = resources.Resources(teleport, "run-1", recorder)
+    with pytest.raises(ProvisioningFailed):
+        mine.create({"kind": "role", "version": "v7", "metadata": {"name": "a"}, "spec": {}})
+    (kept,) = recorder.evidence.values()
+    assert json.loads(kept.body) == [{"kind": "role", "metadata": {"name": "a", "labels": {"team": "another"}}}]
+
+
 def test_what_was_made_is_removed_last_first(tmp_path: Path) -> None:
     teleport = Teleport()
     mine = everything(teleport, tmp_path)

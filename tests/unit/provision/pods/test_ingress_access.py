@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from facts.document import Reading, decoded
 from facts.errors import CouldNotTell
@@ -16,11 +17,13 @@ from facts.istio.services import Ingress, Service
 from facts.kubernetes.objects import Pod
 from facts.proxies import policies
 from facts.proxies.envoy_traffic import HOSTS, ROUTES
+from facts.teleport.tbot import SocketDirectories
 from observe.command import CommandResult
 from observe.proxies.envoy import PARSERS
 from observe.wait import Pace
 from provision.pods import ingress_access as ingress
 from provision.pods.ingress_access import IngressSetup
+from provision.pods.running import only_on
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 
@@ -138,7 +141,7 @@ def test_the_meshs_gateway_is_opened_for_its_own_pods_port_and_identity(
 def test_a_gateway_of_the_runs_own_is_on_the_nodes_socket(
     ingress_setup: IngressSetup, objects: FakeObjects, proxies: dict[str, Any], revision: str
 ) -> None:
-    access = ingress_setup.build("mine", revision, "/run/other")
+    access = ingress_setup.build("mine", revision, SocketDirectories(frozenset({"/run/other"})))
     assert access.identity == "spiffe://teleport.test/ns/run/sa/ingress-mine"
     assert [pod.name for pod in access.pods] == ["ingress"]
     assert objects.applied["Gateway"]["spec"]["gatewayClassName"] == "mine"
@@ -146,6 +149,18 @@ def test_a_gateway_of_the_runs_own_is_on_the_nodes_socket(
     assert "path: /run/other\n" in objects.applied["ConfigMap"]["data"]["deployment"]
     labels = objects.applied["Gateway"]["metadata"].get("labels")
     assert labels == (None if revision == "default" else {"istio.io/rev": "canary"})
+
+
+def test_where_nodes_have_directories_of_their_own_the_gateway_runs_on_a_node_of_its_directory(
+    ingress_setup: IngressSetup, objects: FakeObjects, proxies: dict[str, Any]
+) -> None:
+    ingress_setup.build("mine", "default", make.OF_POOLS)
+    template = yaml.safe_load(objects.applied["ConfigMap"]["data"]["deployment"])["spec"]["template"]["spec"]
+    assert SERVER.node == "node-1"
+    assert template["affinity"] == only_on("node-1")
+    (volume,) = template["volumes"]
+    assert volume["hostPath"]["path"] == make.SOCKETS
+    assert (volume["name"], volume["emptyDir"]) == ("workload-socket", None)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
@@ -16,6 +17,7 @@ from facts.traffic.refusal import AttemptOutcome, of_sds
 from observe.wait import NotYet, Pace, eventually
 from provision.objects import NotThere, Objects
 from provision.pods.probes import REFUSALS, Probes, refused_for_good
+from tests.unit.judge import builders as make
 
 
 def test_an_interruption_does_not_wait_for_pods_that_never_come() -> None:
@@ -55,6 +57,16 @@ def test_each_socket_is_asked_at_its_own_path(monkeypatch: pytest.MonkeyPatch) -
         pipes = [f"{directory['hostPath']['path']}/{name}" for name in ("socket", "b.sock") if f"uds/{name}" in envoy]
         seen.append((node, *pipes))
     assert seen == [("a", "/run/a/socket"), ("b", "/run/b/b.sock"), ("b", "/run/a/socket")]
+
+
+def test_the_answer_of_a_socket_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = SimpleNamespace(apply=lambda _document: None, run_id="Run")
+    probes = Probes(cast("Any", nothing), cast("Any", None), image="", patience=60)
+    answers: dict[str, Any] = {"a": make.sds_probe("a"), "b": make.refused("b")}
+    monkeypatch.setattr(probes, "_sds_probe", lambda node, _pod: answers[node])
+    answered, refused = probes.of_sockets([("a", "/run/a/socket"), ("b", "/run/b/socket")], "proxy")
+    assert answered == replace(answers["a"], socket="/run/a/socket")
+    assert refused == answers["b"]
 
 
 def test_a_namespace_is_removed_although_its_making_was_interrupted() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from judge.verdict import Verdict, Waiver
+from judge.verdict import Verdict
+from judge.waivers import Waiver
 from reporting.model import Report
 from reporting.writing.document import from_json, to_json
 from reporting.writing.html import to_html
@@ -69,6 +70,32 @@ def test_a_waiver_that_is_not_in_use_covers_nothing(waiver: Waiver, state: str, 
         assert state in said
         assert until in said
         assert "nothing in this run" in said
+
+
+def test_a_waiver_by_subject_shows_what_it_covers_and_which_pattern_matches_nothing() -> None:
+    report = with_waivers(replace(NEEDED, subjects=("ConfigMap x/*", "Pod shop/cart-*")))
+    (entry,) = register(report)
+    assert (entry.state, entry.covers, entry.idle) == (USED, ("ConfigMap x/y",), ("Pod shop/cart-*",))
+    for said in (on_the_terminal(report)[0], on_the_page(report)):
+        assert "ConfigMap x/y (nothing fails in this run that is called Pod shop/cart-*)" in said
+
+
+@pytest.mark.parametrize("waiver", [NEEDED, replace(NEEDED, requirement="Z-9")])
+def test_a_waiver_by_subject_that_matches_nothing_is_told(waiver: Waiver) -> None:
+    report = with_waivers(replace(waiver, subjects=("Pod shop/cart-*",)))
+    (entry,) = register(report)
+    assert (entry.state, entry.covers, entry.idle) == (UNUSED, (), ("Pod shop/cart-*",))
+    for said in (on_the_terminal(report)[0], on_the_page(report)):
+        assert "unused" in said
+        assert "nothing in this run (nothing fails in this run that is called Pod shop/cart-*)" in said
+
+
+def test_a_waiver_that_covers_only_some_of_what_fails_is_in_use() -> None:
+    report = sample.report()
+    (judged,) = (j for j in report.judged if j.requirement.id == "B-2")
+    failing = tuple(replace(j, verdict=Verdict.FAIL) if j is judged else j for j in report.judged)
+    (entry,) = register(replace(report, judged=failing, waivers=(replace(NEEDED, subjects=("x/y",)),)))
+    assert (entry.state, entry.covers) == (USED, ("ConfigMap x/y",))
 
 
 def test_a_line_of_the_terminal_names_three_subjects_and_the_page_all() -> None:
