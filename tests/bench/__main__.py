@@ -1,7 +1,8 @@
 """Redaction, surveys, provisioning against a bare script, checks, sidecars against a loop: ``python -m tests.bench``.
 
 What is compared takes turns, so that whatever else the machine does burdens both. The exit code says whether everything
-could be timed, and whether redaction and surveys are linear: 1 where they are not.
+could be timed, whether redaction and surveys are linear, and whether the profile `mtls` adds little to a survey: 1 where
+not.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from settings import Settings, load
 from tests.bench.figures import Figure, ratio, table
 from tests.bench.fleet import read_fleets
 from tests.bench.redaction import redacted_texts
-from tests.bench.survey import STEEP, Surveyed, growth, surveyed_fleets
+from tests.bench.survey import ADDED, STEEP, Surveyed, growth, surveyed_fleets
 from tests.bench.timed import ROOT, checks_run, script_installs, suite_installs
 
 OURS, BARE = "bench", "bench-bare"
@@ -45,7 +46,7 @@ def bench(
     if redaction_alone:
         sys.exit(1 if slow else 0)
     surveys = list(surveyed_fleets(rounds))
-    steep = _is_steep(surveys)
+    steep = any([_is_steep(surveys), _adds_much(surveys)])
     if survey_alone:
         sys.exit(1 if steep else 0)
     ours = load(kind_name=fleet_on or OURS)
@@ -84,6 +85,14 @@ def _is_steep(surveys: list[Surveyed]) -> bool:
     grown = growth(surveys)
     print(f"a pod of the larger fleet costs {grown:.2f} times as much{'' if grown <= STEEP else ': TOO STEEP'}", flush=True)
     return grown > STEEP
+
+
+def _adds_much(surveys: list[Surveyed]) -> bool:
+    """Prints what the profile mtls adds to the survey of the largest fleet; tells whether that is more than it may."""
+    added = surveys[-1].added
+    verdict = "" if added <= ADDED else f": MORE THAN {ADDED:.0f} s"
+    print(f"mtls adds {added:.2f} s of the processor to a survey of {surveys[-1].size} pods{verdict}", flush=True)
+    return added > ADDED
 
 
 def _redact(rounds: int) -> list[str]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from facts.evidence import ObjectRef
-from facts.traffic.handshakes import OF_THE_GATEWAY, Ended, ended_of, seen_at_gateway, seen_behind_gateway
+from facts.traffic.handshakes import Ended, ended_of, seen_at_gateway, seen_behind_gateway
 from facts.traffic.ledger import End, Ledger, Outcome, Peer, Request, Word
 
 PEER = Peer(("spiffe://a/b",), ("spiffe://a/c",), "")
@@ -56,7 +56,7 @@ def ledger(one: Request) -> Ledger:
 @pytest.mark.parametrize(
     ("outcome", "status", "ended"),
     [
-        (Outcome.OTHER_ANSWER, OF_THE_GATEWAY, Ended.LET_IN),
+        (Outcome.OTHER_ANSWER, 418, Ended.LET_IN),
         (Outcome.OTHER_ANSWER, 404, Ended.UNTOLD),
         (Outcome.ANSWERED, 200, Ended.UNTOLD),
         (Outcome.DENIED, 403, Ended.LET_IN),

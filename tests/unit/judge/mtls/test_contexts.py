@@ -10,7 +10,7 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Remark
 from judge.install.istio import NO_WORKLOAD
-from judge.mtls.contexts import TrustDomains, secrets_are_the_providers
+from judge.mtls.contexts import TrustDomains, secrets_are_the_providers, stranger_of
 from judge.mtls.table import Meant
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
@@ -150,6 +150,10 @@ def test_a_client_that_expects_some_of_the_trust_domains_workloads(cluster: dict
     holds(judged(replace(A, clusters={"b": cluster}), B), "MTL-01")
 
 
+def test_a_stranger_has_names_that_kubernetes_allows_nobody() -> None:
+    assert stranger_of("a.example") == "spiffe://a.example/ns/-/sa/-"
+
+
 def test_a_service_without_endpoints_in_the_mesh_has_no_names_to_expect() -> None:
     # Istio takes the names from the service's endpoints, so that one with none, such as one scaled to 0, has none either.
     empty = built.auto_mutual("idle.shop.svc.cluster.local", 80, [])
@@ -210,8 +214,9 @@ def test_a_gateways_certificates_for_its_clients_are_not_judged() -> None:
     own = built.downstream(
         common_tls_context=built.common([], certificate="kubernetes://shop", validation="kubernetes://ca")
     )
+    of_a_server = built.downstream(common_tls_context=built.common([], certificate="shop-sds", validation="shop-ca"))
     mesh = built.downstream(require_client_certificate=False)
-    for socket, contexts in ((own, 1), (mesh, 2)):
+    for socket, contexts in ((own, 1), (of_a_server, 1), (mesh, 2)):
         inbound = built.dump(
             built.listener("0.0.0.0_8443", 8443, [built.chain("a", server_names=["a.example"], socket=socket)])
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from judge.mtls.table import NOTHING_DECLARED, Meant, counted
+import pytest
+
+from judge.mtls.prediction import Unpredictable
+from judge.mtls.table import NOTHING_DECLARED, Meant, Table, counted
 
 NAMESPACES = {"a", "b", "c", "d"}
 
@@ -32,3 +35,9 @@ def test_nothing_is_declared_by_default() -> None:
 
 def test_a_number_of_ways() -> None:
     assert [counted(number) for number in (0, 1, 2)] == ["0 ways", "1 way", "2 ways"]
+
+
+@pytest.mark.parametrize("kind", Unpredictable)
+def test_ways_that_end_at_no_proxy_of_the_mesh_leave_nothing_undecided(kind: Unpredictable) -> None:
+    no_server = {"PASSTHROUGH", "NO_POD", "NO_PROXY", "NO_LISTENER", "OTHER_TLS"}
+    assert Table((), (), {kind: 2}).undecided == (0 if kind.name in no_server else 2)
