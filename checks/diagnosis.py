@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from facts.finding import Problem
-from judge.diagnosis import placing, starting
+from judge.diagnosis import placing, starting, supply
 from judge.identity.sweep import injects
 from observe.install import Install
 
@@ -26,6 +26,17 @@ def without_istiod(install: Install) -> list[Problem]:
     """Proxies that have no configuration, because their agent does not reach istiod."""
     fleet = install.proxies.fleet()  # before the pods: it knows which of them are gone
     return starting.without_istiod(fleet.proxies, install.proxies.pods())
+
+
+def cut_off(install: Install) -> list[Problem]:
+    """Proxies that hold a socket directory which is gone."""
+    fleet = install.proxies.fleet()  # before the pods, as above
+    return supply.cut_off(fleet.proxies, install.proxies.pods(), install.tbot.all())
+
+
+def refused_by_rules(install: Install) -> list[Problem]:
+    """Proxies that wait for a certificate, and whose service account no workload identity lets in."""
+    return supply.refused_by_rules(install.proxies.fleet().proxies, install.teleport.identities())
 
 
 def without_tbot(install: Install) -> list[Problem]:

@@ -26,6 +26,7 @@ from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbots
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import ASK_ALL, each_of, not_asked, of_proxies
+from judge.identity.streams import lost_directory
 from judge.install.istio import NO_SIDECAR
 
 SKEW = timedelta(seconds=30)
@@ -326,8 +327,13 @@ class ObservedProxies:
         )
 
 
-def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
-    """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod."""
+def secrets_come_from_the_socket(sidecars: ObservedProxies, tbots: Tbots | None = None) -> Finding:
+    """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod.
+
+    Args:
+        sidecars: The sidecars.
+        tbots: Every tbot that serves the mesh, which may tell why a stream is dead.
+    """
     proxies, pods = sidecars.fleet.proxies, sidecars.by_uid
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
 
@@ -341,7 +347,8 @@ def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
         if cause := cause_of_no_configuration(proxy, pods.get(proxy.pod.uid)):
             fails = f"its Istio agent failed {proxy.istiod_failures} times to connect to istiod"
             found = [replace(each, said=f"{each.said}; {fails}", cause=cause) for each in found]
-        return found
+        lost = lost_directory(proxy, pods, tbots) if tbots is not None else None
+        return found if lost is None else [*found, lost]
 
     return _judged(
         "ID-01",

@@ -12,10 +12,12 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
+from facts.teleport.resources import AllowRule, RuleCondition
 from facts.teleport.tbot import KubeletAddress, OtherTbot, Tbot
 from facts.teleport.tbot_config import TbotConfig
 from judge.causes import CAUSES
 from judge.install.tbot import (
+    Beside,
     configuration_is_sound,
     istio_components,
     no_known_defect,
@@ -630,6 +632,60 @@ def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> Non
         "Node node-1: the probe pod got no identity: denied",
         "Node node-2: the probe pod did not run: ImagePullBackOff",
     )
+
+
+UNANSWERED = make.sds_probe(leaf=None, reason="no answer")
+OF_OTHERS = AllowRule("", (RuleCondition("workload.kubernetes.namespace", "payments", "", (), ()),))
+
+
+@pytest.mark.parametrize(
+    ("beside", "words", "causes"),
+    [
+        (
+            Beside([make.socket_directory_probe(directory=make.seen_file(mode=0o700), entries=None)], ["socket"]),
+            "uid 1337 may not enter the directory (mode 0700, owner 0:0); no answer",
+            ("socket-directory-closed",),
+        ),
+        (
+            Beside([make.socket_directory_probe(entries=(make.seen_file("socket", 0o600, is_socket=True),))], ["socket"]),
+            "uid 1337 may not connect to socket (mode 0600, owner 0:0); no answer",
+            ("socket-closed",),
+        ),
+        (
+            Beside(identities=[make.identity(rules=(OF_OTHERS,))]),
+            "the rules of workload_identity istio-workloads refuse the service account probe of conformance-1; no answer",
+            ("identity-rules-refuse",),
+        ),
+        (Beside([make.socket_directory_probe()], ["socket"], [make.identity()]), "got no identity: no answer", ()),
+        (Beside([make.socket_directory_probe(entries=None)], ["socket"]), "got no identity: no answer", ()),
+        (
+            Beside([make.socket_directory_probe(entries=(make.seen_file("socket", 0o600),))], ["socket"]),
+            "got no identity: no answer",
+            (),
+        ),
+        (
+            Beside([make.socket_directory_probe(entries=(make.seen_file("old", 0o600, is_socket=True),))], ["socket"]),
+            "got no identity: no answer",
+            (),
+        ),
+        (
+            Beside([make.socket_directory_probe("node-2", directory=make.seen_file(mode=0o700))], ["socket"]),
+            "got no identity: no answer",
+            (),
+        ),
+        (Beside([make.refused()], ["socket"], [make.absent("workload_identity/x")]), "got no identity: no answer", ()),
+    ],
+    ids=["directory", "socket", "rules", "all well", "unlisted", "a file", "another socket", "another node", "unknown"],
+)
+def test_what_is_read_beside_a_socket_that_gave_nothing(beside: Beside, words: str, causes: tuple[str, ...]) -> None:
+    finding = probes_got_their_own_identity([UNANSWERED], make.bundle(), beside)
+    violated(finding, "INST-14", words, causes=causes)
+
+
+def test_what_a_group_may_do_counts_for_its_members() -> None:
+    own_group = make.seen_file("socket", 0o660, gid=1337, is_socket=True)
+    beside = Beside([make.socket_directory_probe(entries=(own_group,))], ["socket"])
+    violated(probes_got_their_own_identity([UNANSWERED], make.bundle(), beside), "INST-14", causes=())
 
 
 def test_without_a_probe_no_socket_was_asked() -> None:
