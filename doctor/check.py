@@ -51,12 +51,14 @@ class Check:
         run: Reads what it needs, and judges it.
         requirement: Id of the requirement whose judgment it runs; empty for a rule of the diagnosis alone.
         needs: What it needs beyond reading.
+        of_effects: See `judge.diagnosis.diagnosis.Checked`.
     """
 
     title: str
     run: Callable[[Case], Answer]
     requirement: str = ""
     needs: frozenset[Needs] = frozenset()
+    of_effects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
