@@ -171,9 +171,11 @@ def _last(diagnosis: Diagnosis) -> str:
     if ids:
         first, *others = ids
         more = f", then {', '.join(others)}" if others else ""
-        harms = bool(diagnosis.classes) or any(each.harms for each in diagnosis.causes)
-        begin = f"begin with {first}" if harms else f"nothing is broken; at risk by {first}"
-        return f"{LOOKS['fail' if harms else 'finding'][0]} {begin}{more}; what to do stands above{rest} · {code}"
+        if diagnosis.is_explained:
+            return f"{LOOKS['fail'][0]} begin with {first}{more}; what to do stands above{rest} · {code}"
+        if not diagnosis.undetermined:
+            return f"{LOOKS['finding'][0]} nothing is broken; at risk by {first}{more}; what to do stands above · {code}"
+        return f"{LOOKS['error'][0]} no cause is known, only risks: {first}{more}{rest} · {code}"
     if diagnosis.undetermined:
         return f"{LOOKS['error'][0]} no cause is known{rest} · {code}"
     return f"{LOOKS['pass'][0]} nothing found · {code}"

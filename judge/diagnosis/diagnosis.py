@@ -174,10 +174,18 @@ class Diagnosis:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the command: 0 nothing found, 1 a cause was named, 6 not determined or not all read."""
-        if self.causes or self.classes:
+        """Exit code of the command: 0 nothing found, 1 a cause was named, 6 not determined or not all read.
+
+        A risk explains nothing that is broken, so it does not hide what was not determined.
+        """
+        if self.is_explained:
             return 1
-        return 6 if self.undetermined else 0
+        return 6 if self.undetermined else 1 if self.causes else 0
+
+    @property
+    def is_explained(self) -> bool:
+        """True where a cause was named that breaks something."""
+        return bool(self.classes) or any(found.harms for found in self.causes)
 
 
 def diagnosed(

@@ -14,15 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from facts.proxies.tls import questions
-from facts.proxies.tls.inbound import OF_SIDECAR
-from observe.proxies.envoy import _quoted
 from tests.bench.timed import ROOT
-from tests.data import document
-from tests.unit.facts import tls_dumps as built
-from tests.unit.observe.api_server import CONTEXT, Canned
-from tests.unit.observe.captured import serve_components
-from tests.unit.observe.simulated_fleet import NAMESPACE, SimulatedFleet, simulated
+from tests.unit.observe.api_server import CONTEXT
+from tests.unit.observe.simulated_fleet import NAMESPACE, simulated
 
 SIZE = 500
 SERVICES = 50
@@ -71,28 +65,10 @@ def examined_fleet(size: int = SIZE) -> Examined:
         RuntimeError: The doctor did not read every proxy, or its answer is no document.
     """
     with simulated(size) as fleet, tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        _configure(fleet)
+        fleet.has_a_mesh(SERVICES)
         kubeconfig = fleet.server.kubeconfig(Path(directory))
         words = [sys.executable, "-m", "cli", "doctor", "--context", CONTEXT, "--kubeconfig", str(kubeconfig), "--json"]
         return _run(words, size, Path(directory) / "diagnosis.json")
-
-
-def _configure(fleet: SimulatedFleet) -> None:
-    serve_components(fleet.server)
-    fleet.server.answer("GET /version", document("cluster/version.json"))
-    fleet.server.answer("GET /apis/batch/v1/cronjobs", {"items": []})
-    hosts = [f"service-{number}.{NAMESPACE}.svc.cluster.local" for number in range(SERVICES)]
-    account = f"spiffe://teleport.example.com/ns/{NAMESPACE}/sa/{NAMESPACE}"
-    answers = {
-        OF_SIDECAR: built.virtual_inbound(built.strict(), built.strict(8080)),
-        questions.COUNT: built.count(SERVICES),
-        questions.WHOLE.clusters: built.dump(*(built.auto_mutual(host, 80, [account]) for host in hosts)),
-        questions.WHOLE.endpoints: built.dump(
-            *(built.endpoints(host, 80, built.endpoint(f"10.1.0.{at}", 8080, tls=True)) for at, host in enumerate(hosts))
-        ),
-    }
-    for pod in fleet.pods.values():
-        pod.answers |= {_quoted(question): Canned(answer) for question, answer in answers.items()}
 
 
 def _run(words: list[str], size: int, file: Path) -> Examined:

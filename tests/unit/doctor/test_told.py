@@ -88,6 +88,13 @@ def test_nothing_found_and_only_a_risk() -> None:
     assert mark_of(Outcome.PROBLEM, harms=False) == "▲"
 
 
+def test_a_risk_does_not_hide_what_was_not_determined() -> None:
+    risk = check(Problem(PODS[0], "plain", "plain-text-accepted"), harms=False)
+    made = diagnosed([risk, check(Problem(PODS[1], "odd"))], {})
+    last = said(made).splitlines()[-1]
+    assert last == "! no cause is known, only risks: plain-text-accepted; 1 could not be determined · exit 6"
+
+
 def test_whoever_feels_a_defect_is_told_apart() -> None:
     has, feels = (
         check(Problem(PODS[0], "it has none", DOMAIN)),
