@@ -52,6 +52,7 @@ class Check:
         requirement: Id of the requirement whose judgment it runs; empty for a rule of the diagnosis alone.
         needs: What it needs beyond reading.
         of_effects: See `judge.diagnosis.diagnosis.Checked`.
+        harms: False for a rule about what is so by design; of a judgment, the level of its requirement decides.
     """
 
     title: str
@@ -59,6 +60,7 @@ class Check:
     requirement: str = ""
     needs: frozenset[Needs] = frozenset()
     of_effects: bool = False
+    harms: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def _checked(
     section: str, check: Check, case: Case, given: Collection[Needs], requirements: Mapping[str, Requirement]
 ) -> Checked:
     requirement = requirements.get(check.requirement)
-    harms = requirement is None or requirement.level is Level.MUST
+    harms = check.harms if requirement is None else requirement.level is Level.MUST
     blank = Checked(section, check.title, check.requirement, Outcome.NOT_RUN, "", harms=harms, of_effects=check.of_effects)
     if missing := [need for need in Needs if need in check.needs and need not in given]:
         return replace(blank, said=f"it needs {' and '.join(missing)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks import rotation
+from checks import diagnosis, rotation
 from doctor.check import Answer, Case, Check, Needs, Section, probes_of
 from judge.install import prerequisites
 
@@ -26,6 +26,7 @@ SECTION = Section(
     (
         Check("this identity may read what the suite reads", _rights, "INST-02"),
         Check("every node admits tbot, and its kubelet answers there", _nodes, "INST-04", frozenset({Needs.PROBES})),
+        Check("the API server refuses no pod of the mesh", lambda case: diagnosis.refused_pods(case.install)),
         Check(
             "no CronJob restarts workloads of the mesh",
             lambda case: [rotation.no_cron_job_restarts_workloads(case.install)],

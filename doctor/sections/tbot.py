@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks import tbot
+from checks import diagnosis, tbot
 from doctor.check import Check, Section
 
 SECTION = Section(
@@ -13,6 +13,7 @@ SECTION = Section(
             lambda case: [tbot.is_ready_on_every_node(case.install)],
             "INST-13",
         ),
+        Check("nothing keeps tbot off such a node", lambda case: diagnosis.without_tbot(case.install)),
         Check(
             "no setting of tbot breaks joining or attestation",
             lambda case: tbot.configurations_are_sound(case.install),

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from checks.mtls import Sweeps
 from doctor.check import Case
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.identity import Fleet
 from facts.teleport.join_tokens import JoinTokens
 from observe.install import Install
@@ -33,7 +35,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
         change: What is wrong with it.
     """
     made = mesh(*(workloads or SHOP))
-    pods = tuple(made.pods)
+    pods = tuple(_told(SOCKET, pod) for pod in made.pods)
     injected = tuple(pod for pod in pods if pod.is_injected)
     identities = _looking_for(SOCKET, made.identities)
     plane = make.mesh()
@@ -46,6 +48,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
         cluster=SimpleNamespace(
             where="context staging",
             cron_jobs=tuple,
+            deployments=tuple,
             pods=lambda: pods,
             living_pods=lambda: pods,
             pods_evidence=lambda: ("ev-pods",),
@@ -114,6 +117,13 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
     )
     change(facets)
     return cast("Install", facets)
+
+
+def _told(name: str, pod: Pod) -> Pod:
+    """The same pod, whose proxy is told that file name of the socket."""
+    env = {SOCKET_FILE: name}
+    containers = tuple(replace(c, env=env) if c.name == "istio-proxy" else c for c in pod.containers)
+    return replace(pod, spec=replace(pod.spec, containers=containers))
 
 
 def _looking_for(name: str, fleet: Fleet) -> Fleet:
