@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
+from facts.errors import ConformanceError
 from facts.finding import Finding
+from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
+from facts.teleport.tbot import Tbots
 from judge.identity import proxies as judge
 from judge.identity import socket, sweep
 from judge.identity.proxies import Lifetime, ObservedProxies
 from judge.identity.sweep import Expectation, Outside
+from judge.install import tbot
+from judge.install.tbot import Beside
 from observe.install import Install
 
 
@@ -42,10 +50,63 @@ def outside_of_teleport(install: Install) -> Outside:
     return sweep.outside_of_teleport(pods, namespaces, planes, named, directories)
 
 
+def secrets_come_from_the_socket(install: Install) -> Finding:
+    """ID-01."""
+    observed = sidecars(install)
+    return judge.secrets_come_from_the_socket(observed, tbots_if_known(install))
+
+
+def tbots_if_known(install: Install) -> Tbots | None:
+    """Every tbot that serves the mesh; None where the suite cannot read it, as the requirements on tbot then say."""
+    try:
+        return install.tbot.all()
+    except ConformanceError:
+        return None
+
+
 def sockets_of_nodes(install: Install) -> list[tuple[str, str]]:
     """Name of the node and path there of every socket that injected pods should use: what INST-14 asks."""
     nodes = sorted(install.proxies.pods_by_node())
     return [(node, path) for node in nodes for path in install.tbot.sockets_on(node)]
+
+
+class SocketProbes(Protocol):
+    """Makes probe pods that look at the sockets of nodes."""
+
+    def of_sockets(self, sockets: Sequence[tuple[str, str]], image: str) -> tuple[SdsProbe | Refused, ...]:
+        """Ask sockets, each by node and path, for the probe's own identity, with a proxy image."""
+
+    def of_socket_directories(
+        self, nodes: Sequence[str], socket_directory: str
+    ) -> tuple[SocketDirectoryProbe | Refused, ...]:
+        """Report what a workload on each node can do to a directory."""
+
+
+def own_identities_of_probes(install: Install, probes: SocketProbes) -> Finding:
+    """INST-14; where a socket gives a probe nothing, more probes look at its directory."""
+    asked = sockets_of_nodes(install)
+    found = probes.of_sockets(asked, install.istio.proxy_image())
+    return tbot.probes_got_their_own_identity(
+        found, install.teleport.bundle(), install.tbot.all(), beside(install, probes, found)
+    )
+
+
+def beside(install: Install, probes: SocketProbes, found: Sequence[SdsProbe | Refused]) -> Beside:
+    """What is read beside the sockets that gave probes nothing.
+
+    Args:
+        install: The install.
+        probes: Makes probe pods.
+        found: What the sockets gave.
+    """
+    silent = {probe.node for probe in found if isinstance(probe, SdsProbe) and probe.leaf is None}
+    if not silent:
+        return Beside()
+    nodes = {directory: sorted(silent & {*there}) for directory, there in nodes_by_directory(install).items()}
+    directories = [each for path, there in nodes.items() if there for each in probes.of_socket_directories(there, path)]
+    names = {path.rpartition("/")[2] for _node, path in sockets_of_nodes(install)}
+    issuing = install.teleport.issuing() if install.teleport.session().has_admin else ()
+    return Beside(directories, names, [identity for each in issuing for identity in each.identities or ()])
 
 
 def nodes_by_directory(install: Install) -> dict[str, tuple[str, ...]]:

@@ -39,11 +39,17 @@ def _expiry(case: Case) -> Answer:
     return [age.nothing_expires_soon(rotation.proxies_on_sockets(install), install.tbot.all(), *thresholds)]
 
 
+SESSION = frozenset({Needs.SESSION})
+
 SECTION = Section(
     "proxies",
     (
         Check("nothing keeps a proxy from starting", lambda case: diagnosis.held_up(case.install)),
         Check("every proxy has its configuration from istiod", lambda case: diagnosis.without_istiod(case.install)),
+        Check("one authority certifies all proxies", lambda case: diagnosis.of_two_authorities(case.install)),
+        Check("no certificate has ended", lambda case: diagnosis.past_their_end(case.install)),
+        Check("no proxy holds a socket directory that is gone", lambda case: diagnosis.cut_off(case.install)),
+        Check("the identity's rules refuse no proxy", lambda case: diagnosis.refused_by_rules(case.install), needs=SESSION),
         Check(
             "no workload is in ambient mode, where istiod certifies it",
             lambda case: diagnosis.in_ambient_mode(case.install),
@@ -51,7 +57,7 @@ SECTION = Section(
         ),
         Check(
             "secrets come from the external SDS socket",
-            lambda case: [judge.secrets_come_from_the_socket(identity.sidecars(case.install))],
+            lambda case: [identity.secrets_come_from_the_socket(case.install)],
             "ID-01",
         ),
         Check(

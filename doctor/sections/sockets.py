@@ -5,15 +5,12 @@ from __future__ import annotations
 from checks import identity
 from doctor.check import Answer, Case, Check, Needs, Section, probes_of
 from judge.identity import fallback, socket
-from judge.install import tbot
 
 PROBES = frozenset({Needs.PROBES})
 
 
 def _answers(case: Case) -> Answer:
-    install = case.install
-    probes = probes_of(case).of_sockets(identity.sockets_of_nodes(install), install.istio.proxy_image())
-    return [tbot.probes_got_their_own_identity(probes, install.teleport.bundle())]
+    return [identity.own_identities_of_probes(case.install, probes_of(case))]
 
 
 def _directories(case: Case) -> Answer:

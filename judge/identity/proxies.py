@@ -26,6 +26,7 @@ from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbots
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import ASK_ALL, each_of, not_asked, of_proxies
+from judge.identity.streams import lost_directory
 from judge.install.istio import NO_SIDECAR
 
 SKEW = timedelta(seconds=30)
@@ -187,7 +188,10 @@ def authority_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Proble
         return [problem(proxy, f"it validates its peers with a plain trusted_ca ({names}), not with the SPIFFE validator")]
     found = []
     if foreign := set(proxy.root_authorities) - {bundle.trust_domain}:
-        found.append(problem(proxy, f"it trusts the trust domains {listed(foreign)} as well"))
+        # Without Teleport's own domain among them, it is not Teleport's tbot that answers on the socket.
+        is_others = bundle.trust_domain not in proxy.root_authorities and proxy.sds_mode in FROM_TELEPORT
+        said = f"it trusts the trust domains {listed(foreign)} {'instead' if is_others else 'as well'}"
+        found.append(problem(proxy, said, "other-provider-on-socket" if is_others else ""))
     held = {a.sha256: a for a in proxy.root_authorities.get(bundle.trust_domain, ())}
     if more := [a for sha256, a in held.items() if sha256 not in bundle.fingerprints]:
         found.append(problem(proxy, f"it trusts {_named(more)}, which Teleport does not publish"))
@@ -337,8 +341,13 @@ class ObservedProxies:
         )
 
 
-def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
-    """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod."""
+def secrets_come_from_the_socket(sidecars: ObservedProxies, tbots: Tbots | None = None) -> Finding:
+    """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod.
+
+    Args:
+        sidecars: The sidecars.
+        tbots: Every tbot that serves the mesh, which may tell why a stream is dead.
+    """
     proxies, pods = sidecars.fleet.proxies, sidecars.by_uid
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
 
@@ -352,7 +361,8 @@ def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
         if cause := cause_of_no_configuration(proxy, pods.get(proxy.pod.uid)):
             fails = f"its Istio agent failed {proxy.istiod_failures} times to connect to istiod"
             found = [replace(each, said=f"{each.said}; {fails}", cause=cause) for each in found]
-        return found
+        lost = lost_directory(proxy, pods, tbots) if tbots is not None else None
+        return found if lost is None else [*found, lost]
 
     return _judged(
         "ID-01",

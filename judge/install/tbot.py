@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -15,16 +15,17 @@ from facts.istio.control_planes import ControlPlanes
 from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
-from facts.kubernetes.probes import Refused, SdsProbe
+from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.joining import Joining
-from facts.teleport.resources import Bot, BotInstance, JoinToken
+from facts.teleport.resources import Bot, BotInstance, JoinToken, WorkloadIdentity
 from facts.teleport.tbot import NodeSocket, Tbot, Tbots
 from facts.teleport.tbot_config import BY_NAME, LIFETIMES, TbotConfig
 from facts.versions import Version
-from judge.causes import causes_of_release
+from judge.causes import Affected, causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
+from judge.identity.socket import why_unreachable
 from judge.install.application import SETTLED
 from judge.install.probes import held_on, of_probes, on_node
 
@@ -36,6 +37,15 @@ CONFIG_VERSION = "v2"
 
 OWN_NODE = ("fieldRef:spec.nodeName", "fieldRef:status.hostIP")
 """Fields that hold the name or the address of the node that a pod runs on."""
+
+PORTS_OF_PROXIES = ("443", "3080")
+"""Ports on which Teleport's proxies listen; an Auth Service listens on 3025."""
+
+TAKE_PROXIES = (
+    Affected(since=Version(1, 0, 0), fixed=Version(17, 5, 3)),
+    Affected(since=Version(18, 0, 0), fixed=Version(18, 0, 1)),
+)
+"""Releases of tbot that take a proxy under ``auth_server``. Source: Teleport's changelog, 17.5.3 and 18.0.1."""
 
 NOT_ON_NODE = "tbot-not-on-node"
 """Cause of a node that hosts injected pods and no tbot."""
@@ -157,6 +167,7 @@ def configuration_problems(
         for key in config.unknown_keys
     ]
     found += [setting(said, "tbot-config-refused") for said in _refusals(config)]
+    found += [setting(said, "proxy-under-auth-server") for said in _proxies_under_auth_server(tbot)]
     if bot is not None and not isinstance(bot, Absent) and config.scoped != bool(bot.scope):
         belongs = f"belongs to the scope {bot.scope}" if bot.scope else "belongs to no scope"
         said = f"scoped is {str(config.scoped).lower()}, and the bot {bot.name} {belongs}: tbot exits"
@@ -226,6 +237,17 @@ def _refusals(config: TbotConfig) -> list[str]:
     return found
 
 
+def _proxies_under_auth_server(tbot: Tbot) -> list[str]:
+    """A statement where ``auth_server`` has the port of a proxy, which releases of tbot since mid-2025 refuse."""
+    address, version = tbot.config.auth_server, _exact(tbot.image)
+    takes_it = version is not None and any(version in releases for releases in TAKE_PROXIES)
+    if takes_it or address.rpartition(":")[2] not in PORTS_OF_PROXIES:
+        return []
+    return [
+        f"auth_server is {address}, which has the port of a proxy: tbot refuses a proxy there, it belongs in proxy_server"
+    ]
+
+
 def _config_map(tbot: Tbot) -> ObjectRef:
     return ObjectRef("ConfigMap", tbot.config_map, tbot.daemon_set.namespace)
 
@@ -251,8 +273,8 @@ def token_file_problems(tbot: Tbot, cluster_name: str) -> list[Problem]:
 def _reasons_to_refuse(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]:
     token = tbot.join_token_file
     if token is None:
-        said = "tbot does not join with a projected service-account token, and Teleport refuses unbound tokens"
-        return [(said, "token-lifetime-too-long")]
+        said = "tbot does not join with a service-account token that is projected for Teleport, and Teleport refuses others"
+        return [(said, "token-not-projected")]
     found = []
     if token.audience != cluster_name:
         audience = token.audience or "the default"
@@ -325,21 +347,41 @@ def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[P
     )
 
 
-def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: TrustBundle, tbots: Tbots) -> Finding:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is read beside a socket that gave a probe pod nothing.
+
+    Attributes:
+        directories: What a workload may do to the directories of these sockets.
+        names: File names of the sockets.
+        identities: The workload identities that tbot issues to the mesh; none where the suite could not ask Teleport.
+    """
+
+    directories: Sequence[SocketDirectoryProbe | Refused] = ()
+    names: Collection[str] = ()
+    identities: Sequence[WorkloadIdentity | Absent] = ()
+
+
+def probes_got_their_own_identity(
+    probes: Sequence[SdsProbe | Refused], bundle: TrustBundle, tbots: Tbots, beside: Beside | None = None
+) -> Finding:
     """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority.
 
     Args:
         probes: The probes, one for each socket of the mesh on each node.
         bundle: Teleport's authorities.
         tbots: Every tbot that serves the mesh; a problem names the one whose socket it is.
+        beside: What was read where a probe got nothing.
     """
+    beside = beside or Beside()
     expected = "tbot to give the probe pod on each node its own identity from Teleport"
-    claim = Claim("INST-14", expected, f"sockets of {listed(p.node for p in probes)}", readings(*probes, bundle))
+    evidence = readings(*probes, bundle, *beside.directories, *beside.identities)
+    claim = Claim("INST-14", expected, f"sockets of {listed(p.node for p in probes)}", evidence)
     answered = [probe for probe in probes if isinstance(probe, SdsProbe)]
     problems = [
         replace(each, said=f"{_socket_of(probe, tbots)}: {each.said}")
         for probe in answered
-        for each in probe_problems(probe, bundle)
+        for each in probe_problems(probe, bundle, beside)
     ]
     held = [held_on(probe, listed(probe.leaf.uri_sans)) for probe in answered if probe.leaf]
     if not probes:
@@ -352,10 +394,12 @@ def _socket_of(probe: SdsProbe, tbots: Tbots) -> str:
     return f"the socket {probe.socket or 'of the mesh'} of {serving}"
 
 
-def probe_problems(probe: SdsProbe, bundle: TrustBundle) -> list[Problem]:
-    """Problems unless tbot gave a probe pod its own identity from Teleport."""
+def probe_problems(probe: SdsProbe, bundle: TrustBundle, beside: Beside | None = None) -> list[Problem]:
+    """Problems unless tbot gave a probe pod its own identity from Teleport; `beside` as in the requirement's judgment."""
     if probe.leaf is None:
-        return [on_node(probe, f"the probe pod got no identity: {probe.reason}")]
+        said, cause, evidence = _why_nothing(probe, beside or Beside())
+        nothing = on_node(probe, f"the probe pod got no identity: {'; '.join(filter(None, (said, probe.reason)))}", cause)
+        return [replace(nothing, evidence=(*evidence, *nothing.evidence))]
     own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
     chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at, probe.intermediates)
     statements = {
@@ -363,6 +407,22 @@ def probe_problems(probe: SdsProbe, bundle: TrustBundle) -> list[Problem]:
         f"the certificate of the probe pod does not come from Teleport: {chain.reason}": not chain.ok,
     }
     return [on_node(probe, said) for said in true_ones(statements)]
+
+
+def _why_nothing(probe: SdsProbe, beside: Beside) -> tuple[str, str, tuple[str, ...]]:
+    """The reason for which a probe got nothing, in words, its cause and the readings; empty where nothing tells it."""
+    for directory in beside.directories:
+        if isinstance(directory, SocketDirectoryProbe) and directory.node == probe.node:
+            for name in beside.names:
+                said, cause = why_unreachable(directory, name)
+                if cause:
+                    return said, cause, directory.evidence
+    known = [identity for identity in beside.identities if isinstance(identity, WorkloadIdentity)]
+    if known and all(identity.refuses(probe.namespace, probe.service_account) for identity in known):
+        whom = f"the service account {probe.service_account} of {probe.namespace}"
+        said = f"the rules of workload_identity {listed(identity.name for identity in known)} refuse {whom}"
+        return said, "identity-rules-refuse", readings(*known)
+    return "", "", ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pytest_bdd import given, then
 
 from checks import tbot as checks
-from checks.identity import sockets_of_nodes
+from checks.identity import beside, sockets_of_nodes
 from facts.kubernetes.access import Right
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
@@ -48,8 +48,11 @@ def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ..
 
 
 @then("every probe must have received the identity of its own service account from Teleport")
-def probes_got_their_own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
-    conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle(), install.tbot.all()))
+def probes_got_their_own_identity(
+    sds_probes: tuple[SdsProbe | Refused, ...], install: Install, probes: Probes, conclude: Conclude
+) -> None:
+    known = beside(install, probes, sds_probes)
+    conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle(), install.tbot.all(), known))
 
 
 @given("tbot's version, as its bot instances report it", target_fixture="bot_instances")

@@ -49,7 +49,7 @@ def _not_tolerated(scene: Scene) -> Iterator[None]:
 
     put([*former, TAINT])
     try:
-        for pod in _pods_on(scene, node):
+        for pod in pods_on(scene, node):
             objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=TBOT_NAMESPACE)
         await_cut_off(scene, node)
         yield
@@ -61,7 +61,7 @@ def _not_tolerated(scene: Scene) -> Iterator[None]:
 @contextmanager
 def _stopped(scene: Scene, node: str) -> Iterator[None]:
     """Stop all processes of tbot on a node; on exit let them continue."""
-    (pod,) = _pods_on(scene, node)
+    (pod,) = pods_on(scene, node)
     (container,) = (c["containerID"] for c in pod["status"]["containerStatuses"] if c["name"] == TBOT)
     processes = processes_of(scene.on_node, node, container)
     scene.on_node(node, "kill", "-STOP", *processes)
@@ -255,14 +255,15 @@ def _pods(scene: Scene) -> list[dict[str, Any]]:
     return scene.installation.objects.all_of("v1", "Pod", namespace=TBOT_NAMESPACE, label_selector=f"app={TBOT}")
 
 
-def _pods_on(scene: Scene, node: str) -> list[dict[str, Any]]:
+def pods_on(scene: Scene, node: str) -> list[dict[str, Any]]:
+    """Return the pods of tbot on a node that are not terminating."""
     there = (p for p in _pods(scene) if p["spec"].get("nodeName") == node)
     return [p for p in there if "deletionTimestamp" not in p["metadata"]]
 
 
 def _await_frozen(scene: Scene, node: str) -> None:
     def look() -> None:
-        (pod,) = _pods_on(scene, node)
+        (pod,) = pods_on(scene, node)
         if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"]):
             raise NotYet("its readiness probe has not failed often enough")
 

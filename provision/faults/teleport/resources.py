@@ -16,6 +16,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
+from facts.teleport.resources import NAMESPACE_OF_CALLER
 from provision.faults import reach
 from provision.faults.changes import Document
 from provision.faults.fault import Fault, Operator, Scene
@@ -111,6 +112,8 @@ WITH_SLASH = f"/ns/{NAMESPACE}/sa/{ACCOUNT}/"
 KEPT_ON = frozenset({"identity-change-not-in-force"})
 """Proxies that were not restarted, gateways among them, keep their SPIFFE ID until the next renewal."""
 
+OF_ANOTHER_NAMESPACE = {"attribute": NAMESPACE_OF_CALLER, "eq": {"value": "payments"}}
+
 _identity_fault = partial(Fault, touches="Teleport workload_identity/istio-workloads", undo=CREATED_AGAIN)
 _token_fault = partial(
     Fault,
@@ -181,6 +184,15 @@ FAULTS = (
         further_causes=KEPT_ON,
         reach=reach.TELEPORT,
         inject=of_manifest(IDENTITY, with_field("spiffe.id", "/ns/shared/sa/shared")),
+    ),
+    _identity_fault(
+        name="identity-for-another-namespace",
+        description="The workload identity's only rule lets in the namespace payments: other workloads get no new"
+        " certificate.",
+        cause="identity-rules-refuse",
+        breaks=frozenset({"INST-14"}),
+        reach=reach.TELEPORT | reach.TBOT,
+        inject=of_manifest(IDENTITY, with_field("rules", {"allow": [{"conditions": [OF_ANOTHER_NAMESPACE]}]})),
     ),
     _identity_fault(
         name="maximum-ttl-lowered",

@@ -14,10 +14,12 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
+from facts.teleport.resources import AllowRule, RuleCondition
 from facts.teleport.tbot import KubeletAddress, OtherTbot, Tbot
 from facts.teleport.tbot_config import TbotConfig
 from judge.causes import CAUSES
 from judge.install.tbot import (
+    Beside,
     configuration_is_sound,
     istio_components,
     no_known_defect,
@@ -233,6 +235,25 @@ def test_the_guides_configuration_with_the_nodes_name_is_sound() -> None:
 def test_a_tbot_that_joins_by_another_method_than_its_token(config: dict[str, str], method: str, says: str) -> None:
     finding = sound(make.tbot(config=make.tbot_config(**config)), token=make.token(join_method=method))
     violated(finding, "INST-13", f"{CONFIG}: {says}: Teleport refuses tbot", causes=("token-method-wrong",))
+
+
+@pytest.mark.parametrize("version", ["18.6.4", "17.5.3", "18.0.1", "18"])
+@pytest.mark.parametrize("address", ["teleport.test:443", "teleport.test:3080"])
+def test_a_proxy_under_auth_server(address: str, version: str) -> None:
+    config = make.tbot_config(auth_server=address, proxy_server="")
+    finding = judged(make.tbot(runs=make.tbot_container(image=f"r/tbot:{version}"), config=config))
+    violated(
+        finding, "INST-13", f"auth_server is {address}, which has the port of a proxy", causes=("proxy-under-auth-server",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "version"),
+    [("auth.test:3025", "18.6.4"), ("", "18.6.4"), ("p.test:443", "17.5.2"), ("p.test:443", "18.0.0")],
+)
+def test_an_auth_server_that_tbot_takes(address: str, version: str) -> None:
+    config = make.tbot_config(auth_server=address, proxy_server="")
+    holds(judged(make.tbot(runs=make.tbot_container(image=f"r/tbot:{version}"), config=config)), "INST-13")
 
 
 def test_methods_that_agree_or_cannot_be_compared() -> None:
@@ -533,8 +554,9 @@ def test_a_token_of_exactly_half_an_hour_is_taken() -> None:
 def test_a_token_that_is_not_projected_for_teleport(path: str) -> None:
     env = {"KUBERNETES_TOKEN_PATH": path, "TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}
     finding = judged(make.tbot(runs=make.tbot_container(env=env)))
-    violated(finding, "INST-13", "does not join with a projected service-account token", causes=("token-lifetime-too-long",))
-    assert "KUBERNETES_TOKEN_PATH to its path" in CAUSES["token-lifetime-too-long"].remedy[0]
+    words = "does not join with a service-account token that is projected for Teleport"
+    violated(finding, "INST-13", words, causes=("token-not-projected",))
+    assert "KUBERNETES_TOKEN_PATH to its path" in CAUSES["token-not-projected"].remedy[0]
 
 
 def test_the_configurations_own_token_path_comes_first() -> None:
@@ -565,9 +587,9 @@ def test_a_join_in_cluster_takes_the_pods_usual_token() -> None:
     usual = make.tbot(runs=make.tbot_container(env={"TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}))
     holds(sound(usual, token=make.token(kubernetes_type="in_cluster")), "INST-13", "ev-token", "ev-pods")
     oidc = sound(usual, token=make.token(kubernetes_type="oidc"))
-    violated(oidc, "INST-13", "not join with a projected", evidence=("ev-token",))
+    violated(oidc, "INST-13", "is projected for Teleport", evidence=("ev-token",))
     # INST-10 reports that the token is missing; the guide's would be of type static_jwks.
-    violated(sound(usual, token=make.absent("token/x")), "INST-13", "not join with a projected")
+    violated(sound(usual, token=make.absent("token/x")), "INST-13", "is projected for Teleport")
 
 
 # INST-14
@@ -641,6 +663,60 @@ def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> Non
         "the probe pod got no identity: denied",
         "Node node-2: the probe pod did not run: ImagePullBackOff",
     )
+
+
+UNANSWERED = make.sds_probe(leaf=None, reason="no answer")
+OF_OTHERS = AllowRule("", (RuleCondition("workload.kubernetes.namespace", "payments", "", (), ()),))
+
+
+@pytest.mark.parametrize(
+    ("beside", "words", "causes"),
+    [
+        (
+            Beside([make.socket_directory_probe(directory=make.seen_file(mode=0o700), entries=None)], ["socket"]),
+            "uid 1337 may not enter the directory (mode 0700, owner 0:0); no answer",
+            ("socket-directory-closed",),
+        ),
+        (
+            Beside([make.socket_directory_probe(entries=(make.seen_file("socket", 0o600, is_socket=True),))], ["socket"]),
+            "uid 1337 may not connect to socket (mode 0600, owner 0:0); no answer",
+            ("socket-closed",),
+        ),
+        (
+            Beside(identities=[make.identity(rules=(OF_OTHERS,))]),
+            "the rules of workload_identity istio-workloads refuse the service account probe of conformance-1; no answer",
+            ("identity-rules-refuse",),
+        ),
+        (Beside([make.socket_directory_probe()], ["socket"], [make.identity()]), "got no identity: no answer", ()),
+        (Beside([make.socket_directory_probe(entries=None)], ["socket"]), "got no identity: no answer", ()),
+        (
+            Beside([make.socket_directory_probe(entries=(make.seen_file("socket", 0o600),))], ["socket"]),
+            "got no identity: no answer",
+            (),
+        ),
+        (
+            Beside([make.socket_directory_probe(entries=(make.seen_file("old", 0o600, is_socket=True),))], ["socket"]),
+            "got no identity: no answer",
+            (),
+        ),
+        (
+            Beside([make.socket_directory_probe("node-2", directory=make.seen_file(mode=0o700))], ["socket"]),
+            "got no identity: no answer",
+            (),
+        ),
+        (Beside([make.refused()], ["socket"], [make.absent("workload_identity/x")]), "got no identity: no answer", ()),
+    ],
+    ids=["directory", "socket", "rules", "all well", "unlisted", "a file", "another socket", "another node", "unknown"],
+)
+def test_what_is_read_beside_a_socket_that_gave_nothing(beside: Beside, words: str, causes: tuple[str, ...]) -> None:
+    finding = probes_got_their_own_identity([UNANSWERED], make.bundle(), make.tbots(), beside)
+    violated(finding, "INST-14", words, causes=causes)
+
+
+def test_what_a_group_may_do_counts_for_its_members() -> None:
+    own_group = make.seen_file("socket", 0o660, gid=1337, is_socket=True)
+    beside = Beside([make.socket_directory_probe(entries=(own_group,))], ["socket"])
+    violated(probes_got_their_own_identity([UNANSWERED], make.bundle(), make.tbots(), beside), "INST-14", causes=())
 
 
 def test_without_a_probe_no_socket_was_asked() -> None:
