@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tomllib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -281,6 +281,12 @@ def _take_last_looks(config: pytest.Config, target: Target, recorder: Store) -> 
             recorder.conclude_later(bookmark, partial(look, opened))
     finally:
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def outputs(pytestconfig: pytest.Config) -> Callable[[], Mapping[str, str]]:
+    """Every output of this run, by name, as the suite would write it now."""
+    return pytestconfig.stash[COLLECTOR].outputs
 
 
 @pytest.fixture(scope="session")
