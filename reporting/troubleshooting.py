@@ -50,9 +50,10 @@ def chapters() -> tuple[Chapter, ...]:
 _HEAD = """\
 # The guide's troubleshooting, chapter by chapter
 
-The guide's troubleshooting has six chapters. Each has a symptom and one remedy. Behind each symptom stand several causes,
-and the remedy fits one of them at best. This page says for each chapter what the guide says, what is so, and for each cause that
-the suite knows how to tell it and what to do. The seventh chapter is what readers of the guide meet next.
+The guide's troubleshooting has six chapters. Each has a symptom and one remedy. Behind each symptom stand several
+causes, and the remedy fits one of them at best. This page says for each chapter what the guide says, what is so, and
+for each cause that the suite knows how to tell it and what to do. The seventh chapter is what readers of the guide
+meet next.
 
 The suite names these causes by itself: each requirement that does not hold shows its cause with the remedy
 ([broken-mesh.md](broken-mesh.md)). [faults.md](faults.md) has the fault by which each cause was proved.
