@@ -41,12 +41,14 @@ lint: venv ## ruff, mypy --strict, the import contract, features and faults agai
 	$(BIN)/python -m provision.faults lint
 	$(BIN)/python -m provision.certifier lint
 	$(BIN)/python -m tests.traceability lint
+	$(BIN)/python -m reporting.troubleshooting lint
 
 .PHONY: docs
-docs: venv ## Write docs/faults.md, docs/requirements.md, and the certifier's roles with the table of its rights, from the sources
+docs: venv ## Write docs/faults.md, docs/requirements.md, docs/troubleshooting.md, and the certifier's roles with the table of its rights, from the sources
 	$(BIN)/python -m provision.faults page
 	$(BIN)/python -m provision.certifier page
 	$(BIN)/python -m tests.traceability page
+	$(BIN)/python -m reporting.troubleshooting page
 
 .PHONY: test
 test: venv ## The suite's own tests: no cluster, no root

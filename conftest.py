@@ -312,6 +312,12 @@ def _take_last_looks(config: pytest.Config, target: Target, recorder: Store) -> 
 
 
 @pytest.fixture(scope="session")
+def outputs(pytestconfig: pytest.Config) -> Callable[[], Mapping[str, str]]:
+    """Every output of this run, by name, as the suite would write it now."""
+    return pytestconfig.stash[COLLECTOR].outputs
+
+
+@pytest.fixture(scope="session")
 def at_the_end(pytestconfig: pytest.Config, recorder: Store) -> Callable[[LastLook], None]:
     """Takes a look for the step that asks, when the run has cleaned up; see `provision.target.LastLook`."""
 

@@ -14,7 +14,7 @@ import binascii
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MARK = "[redacted]"
 """Stands for a secret."""
@@ -23,6 +23,26 @@ MARK_IN_PROSE = "[redacted words]"
 
 Span = tuple[int, int]
 """Begin and end of a secret in a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A secret that was made to be searched for.
+
+    Attributes:
+        form: Name of the form that it has.
+        text: The secret as it stands in a text.
+        parts: Pieces of it; no output may have any.
+    """
+
+    form: str
+    text: str = field(repr=False)
+    parts: tuple[str, ...] = field(repr=False)
+
+    def left_in(self, text: str) -> tuple[str, ...]:
+        """Parts of it that a text has."""
+        return tuple(part for part in self.parts if part in text)
+
 
 # --- material --------------------------------------------------------------------------------------------------------
 

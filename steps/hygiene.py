@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 
-from pytest_bdd import given, then
+from pytest_bdd import given, then, when
 
 from facts.errors import NotGiven
 from facts.finding import Finding
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.rbac import Rbac
 from facts.recorder import Recorder
+from facts.secret_forms import Canary
 from facts.teleport.tbot import Tbots
 from facts.teleport.token_repository import TokenRepository
-from judge.hygiene import in_force, remains, rights
+from judge.hygiene import canaries, in_force, remains, rights
 from judge.hygiene import repository as repository_judge
 from judge.identity.proxies import ObservedProxies
 from observe.install import Install
@@ -21,6 +25,7 @@ from observe.kubernetes.remains import read_remains
 from observe.teleport.repository import read_token_repository
 from observe.teleport.session import is_not_there
 from observe.wait import Pace
+from provision.pods.planted import planted as planted_canaries
 from provision.target import LastLook, Target
 from settings import Settings
 from steps.shared import Conclude
@@ -90,6 +95,38 @@ def repository(settings: Settings, recorder: Recorder) -> TokenRepository:
 @then("git must ignore the filled-in file, no commit must have one, and the template must hold no key")
 def filled_in_token_is_kept_out(repository: TokenRepository, conclude: Conclude) -> None:
     conclude(repository_judge.filled_in_token_is_kept_out(repository))
+
+
+# The suite's outputs: HYG-04.
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """Canaries, and the namespace that they were planted in."""
+
+    namespace: str
+    canaries: tuple[Canary, ...]
+
+
+@given(
+    "a pod of the suite with a canary of every form in its annotations, environment and arguments", target_fixture="planted"
+)
+def canaries_are_planted(target: Target, install: Install, cleanup: ExitStack) -> Planted:
+    assert install.cluster  # so that the cluster is there
+    return Planted(*cleanup.enter_context(planted_canaries(target.objects, target.sources.workload_image)))
+
+
+@when("the suite reads all pods and namespaces of the cluster", target_fixture="pods_with_canaries")
+def pods_are_read(planted: Planted, install: Install) -> tuple[Pod, ...]:
+    install.cluster.reader.namespaces()
+    return tuple(pod for pod in install.cluster.reader.pods() if pod.namespace == planted.namespace)
+
+
+@then("no part of a canary must be in the report, the evidence, the JUnit file or what the run prints")
+def no_canary_in_outputs(
+    planted: Planted, pods_with_canaries: tuple[Pod, ...], outputs: Callable[[], Mapping[str, str]], conclude: Conclude
+) -> None:
+    conclude(canaries.no_canary_in_outputs(planted.canaries, pods_with_canaries, outputs()))
 
 
 # What the run leaves: HYG-05.

@@ -20,7 +20,7 @@ fault all requirements must have them again.
 
 Under a fault the suite judges the requirements that the fault breaks, the requirements that are verified by reading the
 same things (its reach), and the same sample every time: {sample}. Without options, `make test-faults` runs the faults of
-the profiles install, checklist, identity, mtls and traffic, which take seconds to judge;
+the profiles install, checklist, identity, mtls, traffic and hygiene, which take seconds to judge;
 `make test-faults PROFILES=rotation` runs those of rotation, and so on. A fault belongs to the last profile of the
 requirements that it breaks. Requirements that take minutes are judged under the faults that name them, and once at the end.
 "Could not be determined" means that a reading fails while the fault lasts: the report says so, and the requirement neither

@@ -56,6 +56,7 @@ SUITE_PODS = (
     SuitePod(PROBES / "sidecar.yaml", ("NEG-03",), "two"),
     SuitePod(PROBES / "fail_closed.yaml", ("NEG-04",), "one"),
     SuitePod(PROBES / "stranger.yaml", ("NEG-01", "NEG-04", "NEG-05"), "one"),
+    SuitePod(PROBES / "canaries.yaml", ("HYG-04",), "one, which no node runs"),
     SuitePod(TRAFFIC / "workload.yaml", _OF_TRAFFIC, "eight test pods, and up to six for each feature with loads"),
 )
 """Every manifest of a pod. Where istiod injects a sidecar, that sidecar mounts what any workload's sidecar mounts. NEG-06

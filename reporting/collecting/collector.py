@@ -34,7 +34,7 @@ from reporting.collecting.policy import SAFETY_CLASSES, SkippedByPolicy, forbidd
 from reporting.collecting.so_far import SoFar
 from reporting.collecting.store import Store
 from reporting.model import EXISTING, Report, ScenarioRecord, StepState
-from reporting.writing.publish import begin, must_take_a_report, no_place, publish
+from reporting.writing.publish import begin, files_of, must_take_a_report, no_place, publish
 from reporting.writing.terminal import Line, summary, wrapped
 from reporting.writing.words import FINDING, LOOKS
 
@@ -81,6 +81,7 @@ class Collector:
         self._shared_error: BaseException | None = None
         self._softened: dict[str, str] = {}
         """The word for each scenario that found something, none of which fails the run, by node id."""
+        self._printed: list[str] = []
 
     @property
     def run_id(self) -> str:
@@ -371,6 +372,7 @@ class Collector:
         elif report.longrepr is not None and (told := self.recorder.told(report.longreprtext)) != report.longreprtext:
             report.longrepr = told
         report.sections = [(title, self.recorder.told(text)) for title, text in report.sections]
+        self._printed += [report.longreprtext, *(text for _title, text in report.sections)]
 
     def _end_step(self, error: BaseException) -> tuple[Ending, str]:
         ending, reason = self._ending(error)
@@ -430,6 +432,14 @@ class Collector:
                 raise
             why = f"expected no error after the report; saw a defect in the suite: {told(error)}"
             sys.stderr.write(f"{self.recorder.told(why)}\n")
+
+    def outputs(self) -> Mapping[str, str]:
+        """Every file of the report as it would be written now, and what the run prints, by name."""
+        report = assemble(self._plan, self.recorder)
+        bodies = {e.id: e.body for e in self.recorder.evidence}
+        _report, files = files_of(report, bodies, self.recorder.hidden)
+        lines = [line for line, _markup in summary(report, self._plan.reports_dir)]
+        return {**files, "terminal": "\n".join([*self._printed, *lines])}
 
     def _tell(self, session: pytest.Session) -> None:
         ended = session.exitstatus

@@ -93,7 +93,7 @@ def publish_so_far(report: Report, bodies: Mapping[str, str], directory: Path, n
     Raises:
         OSError: See `publish`; or the run has ended.
     """
-    _report, files = _files(report, bodies, named_secrets)
+    _report, files = files_of(report, bodies, named_secrets)
     mark = (directory / report.run_id / UNFINISHED).read_text(encoding="utf-8")
     with _replacing(directory, report.run_id) as partial:
         for name, text in (*files.items(), (UNFINISHED, mark)):
@@ -119,7 +119,7 @@ def publish(
     Raises:
         OSError: The disk is full or the directory cannot be written; only what the run left unfinished is there then.
     """
-    report, files = _files(report, bodies, named_secrets)
+    report, files = files_of(report, bodies, named_secrets)
     with _replacing(directory, report.run_id) as partial:
         # Flushing waits for the disk, which flushes many files at once as fast as one.
         with ThreadPoolExecutor(max_workers=16) as pool:
@@ -130,7 +130,7 @@ def publish(
     return report, directory / report.run_id
 
 
-def _files(report: Report, bodies: Mapping[str, str], named_secrets: Collection[str]) -> tuple[Report, dict[str, str]]:
+def files_of(report: Report, bodies: Mapping[str, str], named_secrets: Collection[str]) -> tuple[Report, dict[str, str]]:
     """The report as it is written, and the text of each file by its name."""
     report, bodies = last_look(report, bodies, named_secrets)
     files = {e.file: bodies[e.id] for e in report.evidence}

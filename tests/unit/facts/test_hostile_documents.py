@@ -21,10 +21,11 @@ from facts.istio.mesh import KEPT_OF_INJECTOR, KEPT_OF_MESH, parse_injector, par
 from facts.kubernetes.jwks import parse_jwks
 from facts.kubernetes.objects import ConfigMap, config_map_with, parse_config_map
 from facts.masks import Fields, yaml_document
+from facts.secret_forms import Canary
 from facts.teleport.tbot_config import KEPT, join_secrets, parse_tbot_config, public_join_names
 from facts.traffic.attempts import parse_relay, parse_tls_client
 from tests.data import document
-from tests.unit.facts.canaries import CANARIES, Canary, left_in
+from tests.unit.facts.canaries import CANARIES, left_in
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 MAPS = {name: document(f"cluster/config_map_{name}.json")["data"] for name in ("istio", "injector", "tbot")}

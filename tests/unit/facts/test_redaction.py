@@ -32,8 +32,8 @@ from facts.redaction import (
     redact,
     without_named,
 )
-from facts.secret_forms import MARK, RULES, looks_random, values
-from tests.unit.facts.canaries import CANARIES, Canary, left_in
+from facts.secret_forms import MARK, RULES, Canary, looks_random, values
+from tests.unit.facts.canaries import CANARIES, left_in
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

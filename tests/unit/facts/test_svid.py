@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facts.errors import CouldNotTell
+from facts.secret_forms import Canary
 from facts.svid import (
     MAX_ID_BYTES,
     SpiffeId,
@@ -24,7 +25,7 @@ from facts.svid import (
     workload_id,
 )
 from tests.unit.facts.authorities import NOW, Authority
-from tests.unit.facts.canaries import CANARIES, Canary, left_in
+from tests.unit.facts.canaries import CANARIES, left_in
 
 ID = "spiffe://example.org/ns/a/sa/b"
 SAN = ExtensionOID.SUBJECT_ALTERNATIVE_NAME

@@ -18,8 +18,9 @@ from facts.istio.gateways import Gateway
 from facts.istio.services import Service, ingress_of, parse_service
 from facts.kubernetes.objects import Event, list_of, parse_event
 from facts.masks import kept_for
+from facts.secret_forms import Canary
 from facts.traffic.refusal import of_agents_log, of_tbots_log, parse_ended_streams
-from tests.unit.facts.canaries import CANARIES, Canary, left_in
+from tests.unit.facts.canaries import CANARIES, left_in
 from tests.unit.observe.hostile import HOSTILE_TEXTS, MARKERS, WORST, outputs, quoting
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -26,13 +26,14 @@ from facts.masks import kept_for
 from facts.proxies.identity import Fleet
 from facts.proxies.tls.proxy import TlsOfFleet
 from facts.recorder import KeptInMemory
+from facts.secret_forms import Canary
 from judge.identity.socket import only_tbot_writes_there
 from judge.identity.sweep import outside_of_teleport
 from judge.install import application
 from judge.mtls.ends import Ends, MeshTls
 from observe.kubernetes.cluster import Cluster
 from tests.data import document
-from tests.unit.facts.canaries import CANARIES, Canary, left_in
+from tests.unit.facts.canaries import CANARIES, left_in
 from tests.unit.judge import builders
 from tests.unit.observe.api_server import ApiServer
 from tests.unit.observe.hostile import HOSTILE_TEXTS, MARKERS, WORST, outputs

@@ -6,9 +6,10 @@ import pytest
 
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding
+from facts.secret_forms import Canary
 from judge.findings import Claim
 from judge.identity.proxies import name_problems, own_identity_problems
-from tests.unit.facts.canaries import CANARIES, Canary, left_in
+from tests.unit.facts.canaries import CANARIES, left_in
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, svid
 from tests.unit.observe.hostile import outputs, quoting

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from facts.recorder import KeptInMemory
+from facts.secret_forms import Canary
 from facts.teleport.audit import AuditTrail, IssuedSvid, parse_issued
 from observe.teleport.audit import read_trail
-from tests.unit.facts.canaries import CANARIES, Canary, left_in
+from tests.unit.facts.canaries import CANARIES, left_in
 from tests.unit.observe.hostile import HOSTILE_TEXTS, MARKERS, WORST, outputs, quoting
 from tests.unit.observe.teleport.test_audit import line
 
