@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -151,12 +151,12 @@ class Target:
 
 def injecting(said: list[str], name: str) -> Callable[[Any], AbstractContextManager[None]]:
     """An injection that tells when it comes and goes."""
-    stack = ExitStack()
 
-    def inject(_scene: Any) -> AbstractContextManager[None]:
+    @contextmanager
+    def inject(_scene: Any) -> Iterator[None]:
         said.append(f"{name} comes")
-        stack.callback(said.append, f"{name} goes")
-        return cast("Any", stack)
+        yield
+        said.append(f"{name} goes")
 
     return inject
 
