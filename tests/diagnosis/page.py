@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from judge.doctor import AT_MOST, Grade, Kind, ToldLook, ToldRow
+from steps.diagnosis import STANDING
 from tests.diagnosis.results import Results, day
 from tests.diagnosis.rows import Chapter, Row
 
@@ -18,7 +19,8 @@ without and with an admin session at Teleport (`--tctl`), and with `--allow name
 
 An answer is right (✓) if it names the cause of the fault first and no cause that is not so. A way that only reads may
 leave open what nothing shows it. It may also narrow the cause down to a class (†) of causes that look alike from outside;
-with probe pods the doctor must split the class. Of a red herring and of a sound install it must name nothing. A doctor
+with probe pods the doctor must split the class. Of a red herring and of a sound install it must name nothing. Some
+risks are in the lab from the beginning, because the guide asks for them ({{standing}}); the doctor may name them last. One
 that only reads has {AT_MOST:g} s.
 
 DX-1 to DX-9 certify the doctor by these rows, in [features/{{folder}}](../features/{{folder}}).
@@ -58,7 +60,8 @@ def page(chapters: Sequence[Chapter], results: Results | None, causes: Mapping[s
     """
     seen = {chapter: [_seen(chapter, row, results, causes) for row in chapter.rows] for chapter in chapters}
     every = [row for rows in seen.values() for row in rows]
-    lines = [_HEAD.format(folder=folder), "## Result", "", *_summary(every, results)]
+    risks = ", ".join(sorted(STANDING))
+    lines = [_HEAD.format(folder=folder, standing=risks), "## Result", "", *_summary(every, results)]
     for chapter, rows in seen.items():
         lines += [f"## {chapter.requirement}: {chapter.title}", "", chapter.prose, "", _TITLES, _RULE]
         lines += [line for row in rows for line in _lines(row)]

@@ -44,7 +44,7 @@ class Doctor:
 def test_what_a_fault_demands_comes_from_the_registry() -> None:
     state = state_of(Kind.FAULT, (FAULTS["takeover"],), SHOWN)
     assert (state.name, state.causes) == ("takeover", ("socket-taken-over",))
-    assert state.further == {"socket-directory-writable", "mount-writable"}
+    assert state.further == {"socket-directory-writable", "mount-writable", "path-normalization-off", "socket-name-default"}
     assert state.must_be_named(Way.READER) == {"socket-taken-over"}, "the sweep of certificates needs no session"
 
 
