@@ -42,13 +42,15 @@ lint: venv ## ruff, mypy --strict, the import contract, features and faults agai
 	$(BIN)/python -m provision.certifier lint
 	$(BIN)/python -m tests.traceability lint
 	$(BIN)/python -m reporting.troubleshooting lint
+	$(BIN)/python -m tests.diagnosis lint
 
 .PHONY: docs
-docs: venv ## Write docs/faults.md, docs/requirements.md, docs/troubleshooting.md, and the certifier's roles with the table of its rights, from the sources
+docs: venv ## Write docs/{faults,requirements,troubleshooting,diagnosis}.md, and the certifier's roles with the table of its rights, from the sources
 	$(BIN)/python -m provision.faults page
 	$(BIN)/python -m provision.certifier page
 	$(BIN)/python -m tests.traceability page
 	$(BIN)/python -m reporting.troubleshooting page
+	$(BIN)/python -m tests.diagnosis page
 
 .PHONY: test
 test: venv ## The suite's own tests: no cluster, no root
@@ -109,6 +111,10 @@ installs: sources ## Lays the lab out as others lay theirs out, and compares wha
 .PHONY: examples
 examples: sources ## Write docs/examples: the reports of a healthy lab, and of one whose Istio kept its default trust domain
 	$(call on_the_lab,$(BIN)/python -m tests.lab.examples)
+
+.PHONY: test-diagnosis
+test-diagnosis: sources ## The doctor against every row of docs/diagnosis.md on a kept cluster; PART chooses a feature, such as 6_not_rotating
+	$(call on_the_lab,$(BIN)/pytest features/8_diagnosis$(if $(PART),/$(PART).feature) --profile diagnosis --repair strict-mtls --reuse)
 
 .PHONY: test-faults
 test-faults: sources ## Faults of PROFILES on one kept lab: healthy, broken exactly as predicted, healthy again

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from facts.doctor.answer import CAUSE_NAMED, NOTHING_FOUND, Look, Way
+from facts.doctor.answer import CAUSE_NAMED, NOT_DETERMINED, NOTHING_FOUND, Look, Way
 from facts.finding import Finding, Problem, Remark
 from facts.measure import Measure
 from facts.redaction import Own
@@ -37,7 +37,8 @@ class State:
         kind: What the suite did.
         name: Name of the row: those of its faults, or of the red herring.
         causes: Causes that the doctor must name first, in any order; one for each fault, none where nothing is broken.
-        further: Further causes that are true; the doctor may name them after the others, or explain them by these.
+        further: Further causes that are true, of the faults or of the install itself; the doctor may name them after the
+            others, or explain them by these.
         shown: By the ways that only read: the causes that something shows which this way can read.
     """
 
@@ -64,7 +65,7 @@ class Grade(StrEnum):
     NOT_DETERMINED = "not determined"
     """It says that something is wrong, or that it could not read all."""
     NOTHING = "nothing"
-    """It says that nothing is wrong."""
+    """It says that nothing is wrong, apart from further causes that are true."""
     WRONG = "wrong"
     """It names a cause that is not so, or names one in the wrong place, or raises a false alarm."""
 
@@ -175,7 +176,8 @@ def grade(state: State, look: Look) -> Grade:
         return Grade.NAMED
     if look.answer.classes and missing <= _in_classes(look):
         return Grade.CLASS
-    return Grade.NOTHING if look.exit_code == NOTHING_FOUND else Grade.NOT_DETERMINED
+    quiet = not (look.answer.classes or look.answer.undetermined) and look.exit_code != NOT_DETERMINED
+    return Grade.NOTHING if quiet else Grade.NOT_DETERMINED
 
 
 def is_settled(state: State, look: Look) -> bool:

@@ -27,7 +27,10 @@ Lend = Callable[[], AbstractContextManager[None]]
 NoteDiagnosis = Callable[[ToldRow], None]
 """Puts the doctor's answers to a state of the install into the report."""
 
-SOUND = State(Kind.HEALTHY, "healthy")
+STANDING = frozenset(fault.cause for fault in FAULTS.values() if fault.standing)
+"""Causes that the recommended installation has, because the guide asks for them: risks, which the doctor may name."""
+
+SOUND = State(Kind.HEALTHY, "healthy", further=STANDING)
 
 
 class Soundness:
@@ -127,14 +130,14 @@ def with_faults(one: str, other: str, target: Target, cleanup: ExitStack, shown_
 def with_herring(name: str, target: Target, cleanup: ExitStack) -> State:
     target.objects.may_change()
     cleanup.enter_context(HERRINGS[name].inject(target.scene()))
-    return State(Kind.HERRING, name)
+    return State(Kind.HERRING, name, further=STANDING)
 
 
 @given("the install after these scenarios", target_fixture="state")
 def repaired_install(install: Install, requirement: str, soundness: Soundness) -> State:
     name_the_install(install)
     soundness.doubt()
-    return State(Kind.HEALTHY, f"healthy after {requirement}")
+    return State(Kind.HEALTHY, f"healthy after {requirement}", further=STANDING)
 
 
 @when("the doctor reads the cluster", target_fixture="looks")
@@ -191,6 +194,6 @@ def state_of(kind: Kind, faults: tuple[Fault, ...], shown_to: Mapping[Way, froze
         kind,
         " + ".join(fault.name for fault in faults),
         tuple(fault.cause for fault in faults),
-        frozenset().union(*(fault.further_causes for fault in faults)),
+        STANDING.union(*(fault.further_causes for fault in faults)),
         {way: frozenset(f.cause for f in faults if f.breaks & judged) for way, judged in shown_to.items()},
     )

@@ -48,6 +48,7 @@ class Existing:
     cluster_name = resources.CLUSTER
     insecure = False
     is_own = False
+    command = ("tctl",)
 
     def __init__(self, teleport: Teleport) -> None:
         self._teleport = teleport

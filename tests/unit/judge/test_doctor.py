@@ -114,6 +114,21 @@ def test_of_a_red_herring_and_of_a_sound_install_it_says_nothing() -> None:
     ]
 
 
+def test_a_risk_that_stands_in_the_sound_install_may_be_named_and_hides_nothing() -> None:
+    standing = frozenset({"socket-name-default"})
+    sound = State(Kind.HEALTHY, "healthy", further=standing)
+    assert wrong(sound, look("socket-name-default")) == []
+    assert grade(sound, look("socket-name-default")) is Grade.NOTHING
+    (said,) = wrong(sound, look("socket-name-default", open_points=1))
+    assert said.startswith(
+        "it exits with 1, although nothing is wrong: it names socket-name-default; it could not determine"
+    )
+    broken = State(Kind.FAULT, "tbot-frozen", (FROZEN,), standing)
+    assert wrong(broken, look(FROZEN, "socket-name-default")) == []
+    assert grade(broken, look("socket-name-default")) is Grade.NOTHING
+    assert wrong(broken, look("socket-name-default")) == [f"it does not name {FROZEN}: it names socket-name-default"]
+
+
 @pytest.mark.parametrize(
     "answer",
     [look(FROZEN, exit_code=0), look(FROZEN, exit_code=6), look(exit_code=1), look(classes=((FROZEN,),), exit_code=0)],

@@ -12,9 +12,9 @@ import pytest
 from facts.doctor.answer import Way
 from facts.errors import CouldNotTell
 from facts.recorder import KeptInMemory
-from observe.doctor import Doctor
+from observe.doctor import PROGRAM, Doctor
 
-PROGRAM = """\
+STAND_IN = """\
 import json, os, sys
 keys = ["ALLOW", "KUBECONFIG", "TCTL", "TELEPORT_CA", "TELEPORT_INSECURE"]
 names = [name for key in keys if os.environ[name := f"CONFORMANCE_{key}"]]
@@ -29,7 +29,7 @@ ANSWER = {"version": 1, "causes": [], "requests": 3, "seconds": 0.5}
 def doctor(directory: Path, answer: str, exit_code: int) -> Doctor:
     """A program in the doctor's place, which says how it was asked."""
     file = directory / "doctor.py"
-    file.write_text(PROGRAM.replace("ANSWER", answer).replace("CODE", str(exit_code)), encoding="utf-8")
+    file.write_text(STAND_IN.replace("ANSWER", answer).replace("CODE", str(exit_code)), encoding="utf-8")
     (directory / "kubeconfig").touch()
     return Doctor(
         kubeconfig=directory / "kubeconfig",
@@ -101,6 +101,6 @@ def test_what_is_no_answer_is_refused(tmp_path: Path, answer: str, exit_code: in
 
 
 def test_the_doctor_is_the_command_of_this_suite() -> None:
-    program, word = Doctor.__dataclass_fields__["program"].default
+    program, word = PROGRAM
     assert (Path(program).name, word) == ("conformance", "doctor")
     assert Path(program).is_file()

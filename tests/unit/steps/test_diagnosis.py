@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,10 +12,11 @@ import pytest
 
 from facts.doctor.answer import Answer, Class, Look, NamedCause, Way
 from facts.errors import CouldNotTell
-from judge.doctor import Kind
+from facts.finding import Finding, Holds, Violated
+from judge.doctor import Kind, ToldRow
 from provision.faults import FAULTS
 from reporting.features.reading import judged_by_reading
-from steps.diagnosis import Soundness, broken, doctor_reads, state_of, with_herring
+from steps.diagnosis import Soundness, broken, doctor_reads, names_the_causes, state_of, with_herring
 from tests.unit.reporting.features.test_reading import FEATURES
 
 SHOWN = {Way.READER: judged_by_reading(FEATURES)}
@@ -44,7 +45,7 @@ class Doctor:
 def test_what_a_fault_demands_comes_from_the_registry() -> None:
     state = state_of(Kind.FAULT, (FAULTS["takeover"],), SHOWN)
     assert (state.name, state.causes) == ("takeover", ("socket-taken-over",))
-    assert state.further == {"socket-directory-writable", "mount-writable"}
+    assert state.further == {"socket-directory-writable", "mount-writable", "path-normalization-off", "socket-name-default"}
     assert state.must_be_named(Way.READER) == {"socket-taken-over"}, "the sweep of certificates needs no session"
 
 
@@ -151,12 +152,12 @@ class Target:
 
 def injecting(said: list[str], name: str) -> Callable[[Any], AbstractContextManager[None]]:
     """An injection that tells when it comes and goes."""
-    stack = ExitStack()
 
-    def inject(_scene: Any) -> AbstractContextManager[None]:
+    @contextmanager
+    def inject(_scene: Any) -> Iterator[None]:
         said.append(f"{name} comes")
-        stack.callback(said.append, f"{name} goes")
-        return cast("Any", stack)
+        yield
+        said.append(f"{name} goes")
 
     return inject
 
@@ -176,3 +177,33 @@ def test_faults_come_after_the_fence_and_go_in_reverse(monkeypatch: pytest.Monke
     with ExitStack() as cleanup:
         assert with_herring("loud", cast("Any", target), cleanup).causes == ()
     assert target.said == ["fence", "scene", "h comes", "h goes"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "trusted"), [(look("tbot-not-answering"), True), (look("gateway-without-socket"), False)]
+)
+def test_a_row_is_noted_whatever_it_says_and_trusted_only_if_it_is_right(answer: Look, *, trusted: bool) -> None:
+    state = state_of(Kind.FAULT, (FAULTS["tbot-frozen"],), SHOWN)
+    looks, noted, concluded = Looks(), list[ToldRow](), list[Finding]()
+    soundness = Soundness(looks)
+
+    def conclude(*findings: Finding) -> None:
+        concluded.extend(findings)
+        for finding in findings:
+            if finding.holds is Holds.NO:
+                raise Violated(finding)
+
+    def row() -> None:
+        with soundness.row():
+            names_the_causes("DX-6", state, (answer,), soundness, noted.append, conclude)
+
+    if trusted:
+        row()
+    else:
+        with pytest.raises(Violated, match="it names gateway-without-socket, which is not so"):
+            row()
+    assert [told.right for told in noted] == [trusted]
+    assert [finding.requirement for finding in concluded] == ["DX-6"]
+    with soundness.row():
+        pass
+    assert looks.number == (1 if trusted else 2)

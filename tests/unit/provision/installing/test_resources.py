@@ -46,6 +46,7 @@ class Teleport:
     cluster_name = "teleport.test"
     proxy = proxy_for_pods = "127.0.0.1:3080"
     insecure, ca = False, None
+    command = ("tctl",)
 
     def __init__(self, refusal: str | None = None, *, is_own: bool = False) -> None:
         self.is_own = is_own

@@ -8,9 +8,11 @@ from datetime import timedelta
 
 import pytest
 
+from facts.doctor.answer import Way
 from facts.errors import CouldNotTell
 from facts.finding import Finding, Holds
 from facts.recorder import Recorder
+from judge.doctor import Grade, Kind, ToldLook, ToldRow
 from judge.mtls.told import Handshakes
 from judge.verdict import Ending
 from reporting.collecting.store import Store
@@ -245,6 +247,17 @@ def test_threads_lose_nothing() -> None:
         thread.join()
 
     assert len(store.evidence) == len(store.scenarios[0].steps[0].evidence) == 400
+
+
+def test_every_answer_of_the_doctor_is_kept_in_order_without_what_is_hidden() -> None:
+    store = Store()
+    for cause in ("tbot-not-answering", "the-hidden-name"):
+        look = ToldLook(Way.READER, cause, (), (), 0, Grade.NAMED, right=True, exit_code=1, seconds=1, requests=1)
+        store.note_diagnosis(ToldRow("DX-6", Kind.FAULT, "tbot-frozen", (cause,), (look,), right=True))
+    store.hide("hidden-name")
+    first, second = store.diagnoses
+    assert first.looks[0].first == "tbot-not-answering"
+    assert "hidden-name" not in second.looks[0].first
 
 
 def test_the_last_prediction_of_handshakes_is_kept_without_what_is_hidden() -> None:
