@@ -26,6 +26,7 @@ from facts.errors import ConformanceError, CouldNotTell, NotApplicable
 from facts.finding import Finding, Holds, Violated
 from judge.findings import Claim
 from judge.verdict import Ending, Verdict
+from judge.waivers import not_accepted
 from reporting.assemble import RunPlan, assemble
 from reporting.collecting.endings import ending_of, failed_in_shared_fixture, told
 from reporting.collecting.feature_files import FeatureModule, marks_of, planned
@@ -345,8 +346,8 @@ class Collector:
         judged = next((r for r in self._chosen if r.id == finding.requirement), None)
         if judged is None:
             return ""
-        waiver = self._plan.waivers.get(judged.id)
-        if waiver is not None and not waiver.expired and judged.about is About.INSTALL:
+        counting = [waiver for waiver in self._plan.waivers.get(judged.id, ()) if not waiver.expired]
+        if counting and judged.about is About.INSTALL and not not_accepted(finding.problems, counting):
             return Verdict.WAIVED.value
         return FINDING if judged.level is Level.SHOULD and not self._plan.strict else ""
 
