@@ -138,6 +138,8 @@ def _of_gateway() -> Document:
     """Values of the chart gateway: its pods ask for the template spire, with the proxy as their only container."""
     return {
         "podAnnotations": {TEMPLATES: "gateway,spire", NATIVE_SIDECAR: "false"},
+        # The chart's image is `auto` until the injector fills it in, and the API server takes that for one to pull always.
+        "imagePullPolicy": "IfNotPresent",
         "service": {"type": "NodePort"},
         "autoscaling": {"enabled": False},
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}},

@@ -289,8 +289,8 @@ LAYOUTS: Mapping[str, Layout] = {
             name="guide-by-hand",
             sentence="The guide's own files, with every repair of its defects.",
             lay_out=as_installed,
-            flaw="The ingress gateway lost its overlay.",
-            fault=FAULTS["gateway-without-overlay"].inject,
+            flaw="The JWKS that was pasted into the join token is another cluster's.",
+            fault=FAULTS["jwks-of-another-cluster"].inject,
             installed={**OF_ITS_OWN, "install": "as-guide", "repairs": tuple(REPAIRS)},
         ),
     )
