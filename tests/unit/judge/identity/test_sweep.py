@@ -13,7 +13,7 @@ from facts.istio.control_planes import ControlPlanes
 from facts.kubernetes.label_selector import LabelSelector
 from facts.kubernetes.objects import Labelled, Pod
 from facts.proxies.envoy import Validator
-from facts.proxies.identity import ProxyIdentity, Unread
+from facts.proxies.identity import PodRef, ProxyIdentity, Unread
 from facts.proxies.sds_mode import SdsMode, SecretState
 from judge.causes import CAUSES
 from judge.identity.proxies import Lifetime
@@ -28,6 +28,7 @@ from judge.identity.sweep import (
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.builders import DIRECTORIES, EMPTY_DIR, OF_POOLS, OTHER_NODES_SOCKET
+from tests.unit.judge.certificates import authority, svid
 
 EXPECTED = Expectation(make.bundle(), make.istiod(), Lifetime(timedelta(minutes=61), "an hour", ("ev-agent",)))
 GATEWAY = make.pod(
@@ -102,6 +103,20 @@ def test_a_gateway_that_has_the_nodes_socket_does_not_lack_it() -> None:
     violated(fallen, "ID-11", "as a gateway it fails ID-01", causes=())
     raced = sweep(make.proxy(GATEWAY, sds_mode=SdsMode.RACE), pods=(GATEWAY,))
     violated(raced, "ID-11", "as a gateway it fails ID-01", causes=("pod-started-before-tbot",))
+
+
+def test_where_no_mutual_tls_is_used_a_gateway_does_not_lack_the_overlay() -> None:
+    """Nothing asks the socket for a secret then, whatever the gateway mounts."""
+    idle = make.proxy(GATEWAY, sds_mode=SdsMode.UNASKED, chain=(), secret_state=SecretState.ABSENT)
+    for pod in (GATEWAY, replace(GATEWAY, spec=replace(GATEWAY.spec, volumes=(EMPTY_DIR,)))):
+        violated(sweep(replace(idle, pod=PodRef.of(pod)), pods=(pod,)), "ID-11", "as a gateway it fails ID-01", causes=())
+
+
+def test_the_certificate_of_another_provider_on_the_socket_is_not_blamed_on_the_pods_annotation() -> None:
+    """The pod is on the node's socket; what it lacks is no template."""
+    for pod in (make.pod("bad"), make.pod("bad", annotations={})):
+        other = make.proxy(pod, chain=(svid(issuer="rogue"), authority("rogue")))
+        violated(sweep(other, pods=(pod,)), "ID-11", "it fails ID-03", causes=())
 
 
 @pytest.mark.parametrize(
