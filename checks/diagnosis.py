@@ -54,6 +54,11 @@ def past_their_end(install: Install) -> list[Problem]:
     return trust.past_their_end(install.proxies.fleet().proxies)
 
 
+def refused_by_policy(install: Install) -> list[Problem]:
+    """Proxies that have answered requests over mutual TLS with 403."""
+    return trust.refused_by_policy(install.proxies.fleet().proxies)
+
+
 def unheard_of(install: Install) -> list[Problem]:
     """Pods of tbot that run, and of which Teleport has heard nothing for long."""
     return supply.unheard_of(install.tbot.all(), install.teleport.bot_instances() or (), datetime.now(UTC))
