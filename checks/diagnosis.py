@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from facts.finding import Problem
-from judge.diagnosis import placing, starting, supply
+from checks import tbot, teleport
+from facts.errors import ConformanceError, NotApplicable
+from facts.finding import Finding, Problem
+from judge.diagnosis import placing, starting, supply, undecided
 from judge.identity.sweep import injects
 from observe.install import Install
 
@@ -43,6 +47,28 @@ def without_tbot(install: Install) -> list[Problem]:
     """Nodes that host injected pods and no tbot, with what keeps tbot away."""
     hosts, cluster = install.proxies.pods_by_node(), install.cluster
     return placing.without_tbot(install.tbot.all(), hosts, cluster.nodes(), cluster.pods())
+
+
+def agents_that_exit(install: Install) -> list[Problem]:
+    """Nodes on which Istio's agents exit at their start, beside a Ready tbot."""
+    return undecided.exiting(install.proxies.pods(), install.tbot.all(), datetime.now(UTC))
+
+
+def _of_tbot_and_its_bot(install: Install) -> Iterator[Finding]:
+    """The judgments that tell why a whole mesh gets no certificate, as far as they can be made."""
+    judged = [tbot.configurations_are_sound, teleport.bots_have_the_role, teleport.grants_are_exact]
+    for each in judged:
+        with suppress(ConformanceError, NotApplicable):  # the lines of these judgments say so
+            yield from each(install)
+
+
+def proxies_that_wait(install: Install) -> list[Problem]:
+    """Nodes on which connected proxies get no certificate, where no judgment about tbot or its bot says why."""
+    if undecided.is_decided(_of_tbot_and_its_bot(install)):
+        return []
+    fleet = install.proxies.fleet()  # before the pods, as above
+    pods = {pod.uid: pod for pod in install.proxies.pods()}
+    return undecided.waiting(fleet.proxies, pods, install.tbot.all())
 
 
 def in_ambient_mode(install: Install) -> list[Problem]:
