@@ -119,6 +119,12 @@ def since(version: Any) -> dict[str, Any]:
             [entry(told_from={"tbot-asleep": "w."})],
             "told_from of tbot-asleep names 'tbot-asleep', which is not another cause",
         ),
+        ([entry(explains=["gone"])], "explains of tbot-asleep names 'gone', which is not another cause"),
+        ([entry(explains=["tbot-asleep"])], "explains of tbot-asleep names 'tbot-asleep', which is not another cause"),
+        (
+            [entry(explains=["tbot-tired"]), entry(id="tbot-tired", explains=["tbot-asleep"])],
+            "explains leads from tbot-asleep, tbot-tired back to the same cause",
+        ),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_with_its_place(document: Any, said: str) -> None:
