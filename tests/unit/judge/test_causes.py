@@ -30,7 +30,9 @@ def entry(**changes: Any) -> dict[str, Any]:
 
 
 def texts(cause: Cause) -> tuple[str, ...]:
-    return (cause.sentence, cause.shown_by, *(other.told_by for other in cause.told_from), *cause.remedy, cause.check)
+    settled = (cause.settled_by,) if cause.settled_by else ()
+    told_from = (other.told_by for other in cause.told_from)
+    return (cause.sentence, cause.shown_by, *told_from, *cause.remedy, cause.check, *settled)
 
 
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=lambda cause: cause.id)
