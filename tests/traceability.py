@@ -109,14 +109,14 @@ def matching(step: Step, contexts: Iterable[StepFunctionContext]) -> Function:
 
 
 def judgments_of(function: Function, seen: frozenset[Function] = frozenset()) -> set[Function]:
-    """Return the functions of `judge` that return findings and that a step function calls, helpers in `steps` included."""
+    """Return the functions of `judge` that return findings and that a step calls, through `steps` and `checks` as well."""
     found: set[Function] = set()
     if not isfunction(function):
         return found
     for called in _named(function.__code__, function.__globals__):
         if called.__module__.startswith("judge.") and "Finding" in str(called.__annotations__.get("return", "")):
             found.add(called)
-        elif called.__module__.startswith("steps.") and called not in seen:
+        elif called.__module__.startswith(("steps.", "checks.")) and called not in seen:
             found |= judgments_of(called, seen | {function})
     return found
 

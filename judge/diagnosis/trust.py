@@ -49,3 +49,21 @@ def past_their_end(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
         for proxy in proxies
         if proxy.leaf is not None and proxy.leaf.not_after <= proxy.read_at
     ]
+
+
+def refused_by_policy(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
+    """Proxies that have answered requests over mutual TLS with 403: the handshakes completed, so identity is not the reason.
+
+    Args:
+        proxies: Proxies of the mesh.
+    """
+    return [
+        problem(
+            proxy,
+            f"it has answered {proxy.forbidden} requests over mutual TLS with 403 since it started: it knew who called, and"
+            " a policy or the application refused",
+            "refused-by-policy",
+        )
+        for proxy in proxies
+        if proxy.forbidden
+    ]

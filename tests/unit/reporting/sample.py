@@ -89,8 +89,8 @@ BODIES = {e.id: e.body for e in (ONE, TWO, LONG)}
 
 
 def in_report(cause: str) -> Cause:
-    """A cause as a report has it: what the guide says about it is in docs/troubleshooting.md alone."""
-    return CAUSES[cause].model_copy(update={"guide": None})
+    """A cause as a report has it, without what is for the doctor and for docs/troubleshooting.md alone."""
+    return CAUSES[cause].model_copy(update={"guide": None, "explains": (), "settled_by": None})
 
 
 def report(**changes: object) -> Report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from judge.diagnosis.trust import of_two_authorities, past_their_end
+from judge.diagnosis.trust import of_two_authorities, past_their_end, refused_by_policy
 from judge.identity.proxies import authorities_are_teleports
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import violated
@@ -48,3 +48,9 @@ def test_a_trust_domain_beside_teleports_is_of_no_other_provider() -> None:
     both = {TRUST_DOMAIN: (authority(),), "example.org": (authority("spire", uri="spiffe://example.org"),)}
     finding = authorities_are_teleports(make.sidecars(make.proxy(NEW, root_authorities=both)), make.bundle())
     violated(finding, "ID-06", "trusts the trust domains example.org as well", causes=())
+
+
+def test_requests_that_a_policy_refused() -> None:
+    found = refused_by_policy([make.proxy(NEW, forbidden=3), make.proxy(OLD)])
+    assert named(found) == [("Pod test-app/new", "refused-by-policy")]
+    assert "3 requests over mutual TLS with 403" in found[0].said
