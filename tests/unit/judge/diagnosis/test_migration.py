@@ -1,0 +1,191 @@
+"""An order of restarts for a mesh between two authorities, against every order of small meshes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facts.proxies.envoy import Validator
+from judge.diagnosis import migration
+from judge.diagnosis.migration import Talk, Workload, name_of, planned, shake_hands, workloads_of
+from judge.mtls.peers import Check, Peer, Standing
+from tests.unit.judge import builders as make
+from tests.unit.judge.mtls.meshes import Workload as Pod
+from tests.unit.judge.mtls.meshes import ends
+
+
+def peer(shows: str, *trusts: str) -> Peer:
+    """A peer whose certificate leads to one authority, and which trusts some."""
+    trusted = frozenset(("td", each) for each in trusts)
+    return Peer(Standing.VALID, False, "td", frozenset({shows}), frozenset(), frozenset(), Check(Validator.SPIFFE, trusted))
+
+
+OLD, NEW, BRIDGE = peer("old", "old"), peer("new", "new"), peer("new", "new", "old")
+
+
+def old(name: str, then: Peer | None = NEW) -> Workload:
+    return Workload(name, (OLD,), (then,) if then else ())
+
+
+def orders(plan: migration.Migration) -> list[str]:
+    return [step.workload for step in plan.steps]
+
+
+def test_two_that_talk_break_once_and_heal() -> None:
+    plan = planned([old("a"), old("b")], [Talk("a", "b", 5)])
+    assert [(str(step), step.broken) for step in plan.steps] == [
+        ("restart a: breaks a → b", 5),
+        ("restart b: heals a → b", 0),
+    ]
+    assert (plan.cost, plan.is_best, plan.is_guessed, plan.today, plan.remain) == (5, True, False, (), ())
+
+
+def test_those_that_talk_much_move_one_after_the_other() -> None:
+    """A and b talk much, and c and d do: between each two nothing else is restarted."""
+    plan = planned(map(old, "acbd"), [Talk("a", "b", 100), Talk("c", "d", 100), Talk("b", "c", 1)])
+    together = orders(plan)
+    assert abs(together.index("a") - together.index("b")) == 1
+    assert abs(together.index("c") - together.index("d")) == 1
+    assert plan.cost == 201
+
+
+def test_a_mesh_that_is_already_mixed_heals_first_where_it_hurts_most() -> None:
+    moved = Workload("gateway", (NEW,), (NEW,))
+    plan = planned([moved, old("shop"), old("batch")], [Talk("gateway", "shop", 50), Talk("gateway", "batch", 1)])
+    assert [str(talk) for talk in plan.today] == ["gateway → shop", "gateway → batch"]
+    assert orders(plan) == ["shop", "batch"]
+    assert [str(talk) for talk in plan.steps[0].heals] == ["gateway → shop"]
+
+
+def test_peers_that_trust_both_authorities_break_nothing_towards_each_other() -> None:
+    both = peer("old", "old", "new")
+    plan = planned([Workload(name, (both,), (BRIDGE,)) for name in "abc"])
+    assert plan.cost == 0
+    assert plan.is_guessed
+    assert all(str(step).endswith("changes nothing for anybody") for step in plan.steps)
+
+
+def test_what_does_not_move_stays_broken_and_is_said() -> None:
+    plan = planned([old("a"), old("legacy", None)], [Talk("a", "legacy")])
+    assert orders(plan) == ["a"]
+    assert [str(talk) for talk in plan.remain] == ["a → legacy"]
+    assert planned([Workload("a", (NEW,), (NEW,))]).steps == ()
+
+
+def test_a_workload_that_is_half_restarted_counts_as_both() -> None:
+    half = Workload("half", (OLD, NEW), (NEW,))
+    plan = planned([half, old("b")], [Talk("b", "half", 3)])
+    assert [str(talk) for talk in plan.today] == ["b → half"]
+    assert plan.steps[-1].broken == 0
+
+
+def test_talks_add_up_and_those_of_strangers_are_passed_over() -> None:
+    plan = planned([old("a"), old("b")], [Talk("a", "b", 1), Talk("a", "b", 2), Talk("a", "outside", 9)])
+    assert plan.cost == 3
+
+
+def test_one_side_alone_may_refuse() -> None:
+    assert shake_hands(OLD, OLD)
+    assert not shake_hands(OLD, BRIDGE)  # the old one does not know the new authority
+    assert not shake_hands(BRIDGE, OLD)
+    assert shake_hands(BRIDGE, peer("old", "old", "new"))
+
+
+KINDS = [OLD, NEW, BRIDGE, peer("old", "old", "new"), peer("other", "other", "old")]
+NAMES = "abcde"
+
+
+@st.composite
+def meshes(draw: st.DrawFn) -> tuple[list[Workload], list[Talk]]:
+    names = NAMES[: draw(st.integers(1, len(NAMES)))]
+    kinds = st.sampled_from(KINDS)
+    held = st.lists(kinds, min_size=1, max_size=2, unique=True).map(tuple)
+    workloads = [Workload(name, draw(held), (draw(kinds),) if draw(st.booleans()) else ()) for name in names]
+    talk = st.builds(Talk, st.sampled_from(names), st.sampled_from(names), st.integers(1, 9).map(float))
+    return workloads, draw(st.lists(talk, max_size=8))
+
+
+def cost(order: Sequence[str], workloads: Sequence[Workload], talks: Sequence[Talk]) -> float:
+    """What an order costs, computed without any of the product's own book-keeping."""
+    by_name = {each.name: each for each in workloads}
+    total, moved = 0.0, set[str]()
+
+    def held(name: str) -> tuple[Peer, ...]:
+        return by_name[name].then if name in moved else by_name[name].now
+
+    for name in order[:-1]:
+        moved.add(name)
+        for talk in talks:
+            pairs = [(one, other) for one in held(talk.client) for other in held(talk.server)]
+            total += talk.weight * (not all(shake_hands(*pair) for pair in pairs))
+    return total
+
+
+@given(meshes())
+def test_no_order_of_a_small_mesh_is_cheaper(mesh: tuple[list[Workload], list[Talk]]) -> None:
+    workloads, talks = mesh
+    plan = planned(workloads, talks)
+    moving = [each.name for each in workloads if each.moves]
+    assert plan.is_best
+    assert sorted(orders(plan)) == sorted(moving)
+    assert plan.cost == cost(orders(plan), workloads, talks)
+    assert plan.cost == min((cost(order, workloads, talks) for order in permutations(moving)), default=0)
+
+
+@given(meshes())
+def test_the_steps_tell_the_same_story(mesh: tuple[list[Workload], list[Talk]]) -> None:
+    """What is broken today, less what heals, and what breaks, is what remains."""
+    plan = planned(*mesh)
+    broken = {*plan.today}
+    for step in plan.steps:
+        assert broken >= {*step.heals}
+        assert not broken & {*step.breaks}
+        broken = (broken - {*step.heals}) | {*step.breaks}
+        assert step.broken == sum(talk.weight for talk in broken)
+    assert broken == {*plan.remain}
+
+
+@given(meshes())
+def test_an_order_for_many_is_a_whole_one_and_no_single_move_makes_it_cheaper(
+    mesh: tuple[list[Workload], list[Talk]],
+) -> None:
+    workloads, talks = mesh
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migration, "MOST_EXACT", 0)
+        plan = planned(workloads, talks)
+    order = orders(plan)
+    assert sorted(order) == sorted(each.name for each in workloads if each.moves)
+    assert plan.cost == cost(order, workloads, talks)
+    for name in order:
+        others = [each for each in order if each != name]
+        moves = [[*others[:at], name, *others[at:]] for at in range(len(order))]
+        assert plan.cost <= min(cost(move, workloads, talks) for move in moves)
+
+
+def test_many_workloads_are_planned_in_seconds() -> None:
+    names = [f"w{number}" for number in range(60)]
+    talks = [Talk(names[number], names[(number * 7 + 3) % 60], number % 5 + 1) for number in range(60)]
+    plan = planned([old(name) for name in names], talks)
+    assert not plan.is_best
+    assert len(plan.steps) == 60
+
+
+def test_the_workloads_of_a_mesh() -> None:
+    mesh = ends(Pod("a"), Pod("b", identity=make.istiod_proxy), Pod("unread", identity=None))
+    goal = mesh.classes.of[next(pod.uid for pod in mesh.mesh.pods if pod.name == "a")].peer
+    found = {each.name: each for each in workloads_of(mesh, goal)}
+    assert {*found} == {"shop/a", "shop/b"}
+    assert not found["shop/a"].moves
+    assert found["shop/b"].moves
+    assert [step.workload for step in planned(found.values()).steps] == ["shop/b"]
+
+
+def test_the_name_of_a_pods_workload() -> None:
+    labels = {"pod-template-hash": "5d8f"}
+    assert name_of(make.pod("web-5d8f-x", owner="ReplicaSet/web-5d8f", labels=labels)) == "test-app/web"
+    assert name_of(make.pod("db-0", owner="StatefulSet/db")) == "test-app/db"
+    assert name_of(make.pod("alone", owner="")) == "test-app/alone"
