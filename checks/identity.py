@@ -11,8 +11,8 @@ from facts.finding import Finding
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
 from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbots
+from judge.identity import fallback, socket, sweep
 from judge.identity import proxies as judge
-from judge.identity import socket, sweep
 from judge.identity.proxies import Lifetime, ObservedProxies
 from judge.identity.sweep import Expectation, Outside
 from judge.install import tbot
@@ -56,6 +56,13 @@ def secrets_come_from_the_socket(install: Install) -> Finding:
     """ID-01."""
     observed = sidecars(install)
     return judge.secrets_come_from_the_socket(observed, tbots_if_known(install))
+
+
+def install_fails_closed(install: Install) -> Finding:
+    """NEG-07."""
+    fleet = install.proxies.fleet_on_sockets()  # before the pods: it knows which of them are gone
+    pods = (*install.proxies.surveyed_pods(), *install.proxies.pods_on_sockets())
+    return fallback.install_fails_closed(install.tbot.all(), fleet, pods)
 
 
 def tbots_if_known(install: Install) -> Tbots | None:

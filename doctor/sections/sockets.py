@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checks import diagnosis, identity
 from doctor.check import Answer, Case, Check, Needs, Section, probes_of
-from judge.identity import fallback, socket
+from judge.identity import socket
 
 PROBES = frozenset({Needs.PROBES})
 
@@ -33,7 +33,7 @@ SECTION = Section(
         ),
         Check(
             "without its socket, a sidecar does not start",
-            lambda case: [fallback.install_fails_closed(case.install.tbot.all(), case.install.proxies.fleet_on_sockets())],
+            lambda case: [identity.install_fails_closed(case.install)],
             "NEG-07",
         ),
     ),

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 from pytest_bdd import given, parsers, then, when
 
+from checks import identity as checks
 from facts.guide import GuideAnswer
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
@@ -220,6 +221,4 @@ def cannot_join(join_attempt: JoinAttempt | NotRun, install: Install, conclude: 
 
 @then("tbot and the proxies on its socket must use a socket name for which Istio has no fallback")
 def install_fails_closed(install: Install, conclude: Conclude) -> None:
-    fleet = install.proxies.fleet_on_sockets()  # before the pods: it knows which of them are gone
-    pods = (*install.proxies.surveyed_pods(), *install.proxies.pods_on_sockets())
-    conclude(fallback_judge.install_fails_closed(install.tbot.all(), fleet, pods))
+    conclude(checks.install_fails_closed(install))
