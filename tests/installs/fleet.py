@@ -17,6 +17,8 @@ from provision.installing.teleport import ContainerEvents, OwnTeleport
 from tests.installs.teams import idle, namespace
 
 FLEET, SIZE = "fleet", 80
+STEP = 8
+"""Pods that start at the same time: eighty at once need longer on two cores than anything waits for a rollout."""
 
 
 @contextmanager
@@ -65,11 +67,13 @@ def rolling(scene: Scene) -> Iterator[Operator]:
     """Run the fleet, and restart it every minute; the operator has audit events that go on as well."""
     objects = scene.installation.objects
     made = idle(scene, FLEET, annotations={TEMPLATES: "sidecar,spire"})
-    made["spec"] |= {"replicas": SIZE, "strategy": {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}}
+    made["spec"] |= {"replicas": STEP, "strategy": {"rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}}
     made["spec"]["template"]["metadata"]["annotations"] |= {"sidecar.istio.io/proxyCPU": "5m"}
     with ExitStack() as stack:
         stack.enter_context(applied(scene, namespace(FLEET, **{"istio-injection": "enabled"}), made))
-        scene.await_rollout("Deployment", "idle", FLEET)
+        for size in range(STEP, SIZE + STEP, STEP):
+            objects.patch("apps/v1", "Deployment", "idle", {"spec": {"replicas": size}}, namespace=FLEET)
+            scene.await_rollout("Deployment", "idle", FLEET)
         events = stack.enter_context(_collected_events(scene))
         stack.enter_context(meanwhile(lambda: objects.restart("Deployment", "idle", namespace=FLEET), 60))
         yield replace(scene.operator, audit_events=events)
