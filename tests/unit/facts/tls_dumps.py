@@ -2,7 +2,7 @@
 
 They follow what Istio 1.31 and Envoy 1.40 were seen to write for each setting (transport socket matches, endpoint metadata,
 filter chains by PeerAuthentication), Istio's own tables of filter chain matches, and Envoy's API reference. Only what Envoy
-leaves after the masks of `facts.proxies.tls` is in them. Captured ones are to take their place.
+leaves after the masks of `facts.proxies.tls` is in them. Captured ones are in `tests/data/tls`.
 """
 
 from __future__ import annotations
