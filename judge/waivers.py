@@ -61,9 +61,7 @@ def is_of(pattern: str, subject: ObjectRef) -> bool:
     ``*`` stands for any letters, ``?`` for one of them.
     """
     whole = str(subject)
-    return fnmatchcase(whole, pattern) or (
-        bool(subject.kind) and fnmatchcase(whole.removeprefix(f"{subject.kind} "), pattern)
-    )
+    return any(fnmatchcase(name, pattern) for name in (whole, whole.removeprefix(f"{subject.kind} ")))
 
 
 def not_accepted(problems: Iterable[Problem], waivers: Iterable[Waiver]) -> tuple[Problem, ...]:
