@@ -329,7 +329,7 @@ def _settled_by(ids: Sequence[str]) -> str:
 
 
 def _nodes(found: FoundCause | Ambiguous, nodes: Mapping[str, str]) -> frozenset[str]:
-    """The nodes that something is about; none where it is about the whole install, or nobody knows where it is."""
+    """The nodes that something is about; none where it is about the whole install, or its place is not known."""
     members = (found,) if isinstance(found, FoundCause) else found.causes
     subjects = [subject for each in members for subject in each.subjects]
     there = {subject.name if subject.kind == "Node" else nodes.get(str(subject), "") for subject in subjects}
