@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Protocol
 
 from checks import tbot, teleport
 from facts.errors import ConformanceError, NotApplicable
 from facts.finding import Finding, Problem
-from judge.diagnosis import placing, starting, supply, undecided
-from judge.identity.sweep import injects
+from facts.kubernetes.probes import Refused, TeleportProbe
+from judge.diagnosis import placing, reaching, starting, supply, trust, undecided
+from judge.identity.sweep import injects, is_ambients
 from observe.install import Install
 
 
@@ -43,10 +45,50 @@ def refused_by_rules(install: Install) -> list[Problem]:
     return supply.refused_by_rules(install.proxies.fleet().proxies, install.teleport.identities())
 
 
+def of_two_authorities(install: Install) -> list[Problem]:
+    """Namespaces that istiod certifies in a mesh that the provider certifies, waypoints of ambient mode left out."""
+    fleet = install.proxies.fleet()  # before the pods, as above
+    pods = {pod.uid: pod for pod in install.proxies.pods()}
+    return trust.of_two_authorities(p for p in fleet.proxies if not is_ambients(p, pods.get(p.pod.uid)))
+
+
+def past_their_end(install: Install) -> list[Problem]:
+    """Proxies whose certificate has ended."""
+    return trust.past_their_end(install.proxies.fleet().proxies)
+
+
+def refused_by_policy(install: Install) -> list[Problem]:
+    """Proxies that have answered requests over mutual TLS with 403."""
+    return trust.refused_by_policy(install.proxies.fleet().proxies)
+
+
+def unheard_of(install: Install) -> list[Problem]:
+    """Pods of tbot that run, and of which Teleport has heard nothing for long."""
+    return supply.unheard_of(install.tbot.all(), install.teleport.bot_instances() or (), datetime.now(UTC))
+
+
 def without_tbot(install: Install) -> list[Problem]:
     """Nodes that host injected pods and no tbot, with what keeps tbot away."""
     hosts, cluster = install.proxies.pods_by_node(), install.cluster
     return placing.without_tbot(install.tbot.all(), hosts, cluster.nodes(), cluster.pods())
+
+
+class TeleportProbes(Protocol):
+    """Makes probe pods that dial Teleport from nodes."""
+
+    def of_teleport(self, nodes: Sequence[str], address: str, tbot: tuple[str, str]) -> tuple[TeleportProbe | Refused, ...]:
+        """Dial an address from each node with the network settings of the pods of a DaemonSet, by namespace and name."""
+
+
+def unreached(install: Install, probes: TeleportProbes) -> list[Problem]:
+    """Nodes of tbot from which Teleport cannot be reached, at the address in tbot's configuration."""
+    found: list[Problem] = []
+    for each in install.tbot.all().each:
+        address, nodes = each.config.proxy_server or each.config.auth_server, sorted(each.pods)
+        if address.rpartition(":")[2].isdigit() and nodes:
+            daemon_set = (each.daemon_set.namespace, each.daemon_set.name)
+            found += reaching.unreached(probes.of_teleport(nodes, address, daemon_set))
+    return found
 
 
 def agents_that_exit(install: Install) -> list[Problem]:

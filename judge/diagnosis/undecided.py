@@ -17,7 +17,7 @@ from facts.proxies.identity import ProxyIdentity
 from facts.proxies.presence import Stage, start_of
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.tbot import Tbots
-from judge.install.application import cause_of_no_start
+from judge.fleet import cause_of_no_start
 
 NAMED = 3
 """Pods that a statement names."""
