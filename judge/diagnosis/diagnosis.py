@@ -95,10 +95,10 @@ class FoundCause:
 
     cause: Cause
     shown: tuple[Problem, ...]
-    felt: tuple[Problem, ...] = ()
-    requirements: tuple[str, ...] = ()
-    harms: bool = True
-    rests_on: tuple[Decisive, ...] = ()
+    felt: tuple[Problem, ...]
+    requirements: tuple[str, ...]
+    harms: bool
+    rests_on: tuple[Decisive, ...]
     explains: tuple[str, ...] = ()
 
     @property
@@ -276,11 +276,11 @@ def told_apart(problems: Iterable[Problem]) -> tuple[Single, Classes]:
     single: dict[str, list[Problem]] = {}
     classes: dict[tuple[str, ...], list[Problem]] = {}
     for (subject, _), by in said.items():
-        if len(by) > 1 and not any((where, cause) in alone for cause in by for where in (subject, EVERYWHERE)):
-            classes.setdefault(tuple(sorted(by)), []).extend(by.values())
-        elif len(by) == 1:
+        if len(by) == 1:
             for cause, problem in by.items():
                 single.setdefault(cause, []).append(problem)
+        elif not any((where, cause) in alone for cause in by for where in (subject, EVERYWHERE)):
+            classes.setdefault(tuple(sorted(by)), []).extend(by.values())
     return {c: tuple(shown) for c, shown in single.items()}, {ids: tuple(shown) for ids, shown in classes.items()}
 
 
@@ -323,13 +323,13 @@ def _rests_on(shown: Sequence[Problem], readings: Mapping[str, Decisive]) -> tup
 
 
 def _settled_by(ids: Sequence[str]) -> str:
-    words = [CAUSES[cause].settled_by or "" for cause in ids]
+    words = [words for cause in ids if (words := CAUSES[cause].settled_by)]
     signs = [each.told_by for cause in ids for each in CAUSES[cause].told_from if each.cause in ids]
-    return "; ".join(dict.fromkeys(filter(None, words))) or "; ".join(dict.fromkeys(signs)) or READ_ON
+    return " ".join(dict.fromkeys(words or signs)) or READ_ON
 
 
 def _nodes(found: FoundCause | Ambiguous, nodes: Mapping[str, str]) -> frozenset[str]:
-    """The nodes that something is about; none where it is about the whole install, or nobody knows where it is."""
+    """The nodes that something is about; none where it is about the whole install, or its place is not known."""
     members = (found,) if isinstance(found, FoundCause) else found.causes
     subjects = [subject for each in members for subject in each.subjects]
     there = {subject.name if subject.kind == "Node" else nodes.get(str(subject), "") for subject in subjects}

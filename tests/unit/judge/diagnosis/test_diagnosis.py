@@ -93,7 +93,16 @@ def test_causes_of_which_one_is_so_are_a_class_with_what_would_settle_it() -> No
     (found,) = made.classes
     assert (ids(made), found.ids, made.exit_code) == ([], ("socket-taken-over", "tbot-not-answering"), 1)
     assert [each.subjects for each in found.causes] == [(node("node-0"), node("node-1"))] * 2
-    assert found.settled_by
+    assert found.settled_by == CAUSES["tbot-not-answering"].settled_by
+
+
+def test_a_class_whose_causes_do_not_say_what_would_settle_it_has_the_signs_in_which_they_differ() -> None:
+    pair = ("trust-domain-differs", "identity-template-without-sa")
+    (found,) = of(*(Problem(PODS[0], "it refuses", cause) for cause in pair)).classes
+    signs = [each.told_by for cause in sorted(pair) for each in CAUSES[cause].told_from if each.cause in pair]
+    assert found.settled_by == " ".join(signs)
+    strangers = of(*(Problem(PODS[0], "it refuses", cause) for cause in ("restarting-cronjob", "policy-too-wide")))
+    assert "look at the object" in strangers.classes[0].settled_by
 
 
 def test_a_class_is_settled_where_another_check_names_one_of_its_causes_for_the_same_subject() -> None:
@@ -129,6 +138,19 @@ def test_what_could_not_be_read_of_a_pod_that_has_a_cause_leaves_nothing_open() 
     unread = check(outcome=Outcome.UNKNOWN, unclear=tuple(Problem(pod, "it does not answer") for pod in PODS[:2]))
     made = diagnosed([unread, check(Problem(PODS[1], "a", DOMAIN))], {})
     assert [each.subjects for each in made.undetermined] == [(PODS[0],)]
+
+
+def test_a_risk_alone_is_a_cause_and_comes_behind_what_breaks_something() -> None:
+    risk = check(Problem(PODS[0], "plain", "plain-text-accepted"), harms=False)
+    alone = diagnosed([risk], {})
+    assert (ids(alone), alone.exit_code, alone.is_explained) == (["plain-text-accepted"], 1, False)
+    both = diagnosed([risk, check(Problem(PODS[1], "a", DOMAIN))], {})
+    assert (ids(both), both.is_explained) == ([DOMAIN, "plain-text-accepted"], True)
+
+
+def test_outcomes_are_told_in_words() -> None:
+    words = {"holds", "problem", "could not tell", "not applicable", "not run"}
+    assert {outcome.value for outcome in Outcome} == words
 
 
 def test_a_risk_accounts_for_nothing_that_is_broken() -> None:
