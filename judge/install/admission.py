@@ -26,8 +26,8 @@ BY_POLICY = re.compile(
 """The API server's words where a policy of the cluster refuses a pod. Sources: Kubernetes, Pod Security admission, admission
 webhooks, and ValidatingAdmissionPolicy."""
 
-OF_INJECTION = ("template-builds-invalid-pod", "template-missing", "injector-unreachable")
-"""Causes of a refusal that come before any policy of the cluster."""
+OF_INJECTION = ("template-builds-invalid-pod", "template-missing")
+"""Causes of a refusal that come before any policy of the cluster, whatever else the API server says."""
 
 
 def cause_of_refusal(message: str) -> str:

@@ -356,6 +356,7 @@ def test_a_pod_that_is_refused_only_with_injection_is_a_violation() -> None:
     "message",
     [
         f"x: {SECOND_PROXY}",
+        'requested template "spire" not found',
         'failed calling webhook "namespace.sidecar-injector.istio.io": no endpoints available',
         "failed to run injection template: template: inject:1: unexpected EOF",
         'Pod "x" is invalid: spec.containers[1].image: Required value',
