@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from doctor.pod import Story
 from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.evidence import ObjectRef
-from facts.finding import Problem
 from facts.redaction import beginning
 from judge.diagnosis.diagnosis import (
     Ambiguous,
@@ -72,7 +71,7 @@ def mark_of(outcome: Outcome, *, harms: bool = True) -> str:
 
 def _story(story: Story) -> Iterator[str]:
     for line in story.lines:
-        word = "fail" if line.wanted else "error" if line.settle else "pass"
+        word = "fail" if line.wanted else "not-evaluated" if line.settle else "pass"
         yield f"{LOOKS[word][0]} {line.title}: {line.said}"
         if line.wanted:
             yield f"    wanted: {line.wanted}"
@@ -144,8 +143,8 @@ def _shown(found: FoundCause, proxies: Collection[str]) -> Iterator[str]:
         about = subjects_of(problem for problem in found.shown if problem.said == said)
         yield f"    {grouped(about, proxies)}: {first_line(said)}"
     if len(statements) > NAMED:
-        rest: list[Problem] = [problem for problem in found.shown if problem.said not in statements[:NAMED]]
-        yield f"    {grouped(subjects_of(rest), proxies)}: more of the kind"
+        rest = [problem for problem in found.shown if problem.said not in statements[:NAMED]]
+        yield f"    and {len(statements) - NAMED} more about {grouped(subjects_of(rest), proxies)}"
 
 
 def grouped(subjects: Sequence[ObjectRef], proxies: Collection[str] = ()) -> str:

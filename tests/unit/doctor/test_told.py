@@ -58,6 +58,11 @@ def test_a_check_that_holds_says_no_more_and_one_that_does_not_says_what() -> No
     assert "· t: not run: why" in said(whole(outcome=Outcome.NOT_RUN, said="why", requirement=""))
 
 
+def test_more_statements_than_a_reader_takes_in_are_a_number() -> None:
+    text = said(whole(*(Problem(pod, f"it has {at}", DOMAIN) for at, pod in enumerate(PODS))))
+    assert "    Pod shop/app-2: it has 2\n    and 2 more about Pod shop/app-3, Pod shop/app-4\n" in text
+
+
 def test_sections_stand_once_each_above_their_checks() -> None:
     first, second = check(section="tbot"), check(section="proxies")
     assert [line for line in lines_of(diagnosed([first, first, second], {})) if line in ("tbot", "proxies")] == [
@@ -125,7 +130,7 @@ STORY = Story(
 def test_the_story_of_a_pod_says_what_was_wanted_where_it_went_another_way() -> None:
     text = "\n".join(lines_of(whole(), STORY))
     assert "Pod shop/app-0: who issued its certificate\n✕ template: none\n    wanted: spire\n✓ streams: 2 of 2\n" in text
-    assert "! issuer: no answer\n    What would settle it: look\n" in text
+    assert "? issuer: no answer\n    What would settle it: look\n" in text
 
 
 @pytest.mark.parametrize("story", [None, STORY], ids=["", "a pod"])
