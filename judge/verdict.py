@@ -102,7 +102,7 @@ class Judged:
         requirement: The requirement.
         verdict: The word.
         reasons: Reasons why it is not a pass, one sentence each; empty for a pass.
-        causes: Ids of the causes of its negative findings, each once.
+        causes: Ids of the causes of its negative findings, each once; where it fails, of those that no waiver accepts.
         premise: It is about the tools and credentials of the person who runs the suite, on a cluster that the suite did not
             make: shown, and not counted.
         claimed: It rests on answers of a Teleport that the run took for the authority only because tbot's own configuration
@@ -146,7 +146,9 @@ def judge_requirement(
     reasons = tuple(reason for verdict, reason in answers if verdict is not Verdict.PASS)
     verdicts = {verdict for verdict, _ in answers}
     negative = [f for s in scenarios for f in s.findings if f.requirement == requirement.id and f.holds is Holds.NO]
-    causes = tuple(dict.fromkeys(cause for finding in negative for cause in finding.causes))
+    # What a waiver accepts is no reason of a failure.
+    failing = (not_accepted(f.problems, counting) if Verdict.FAIL in verdicts else f.problems for f in negative)
+    causes = tuple(dict.fromkeys(problem.cause for problems in failing for problem in problems if problem.cause))
     if Verdict.FAIL in verdicts and premise:
         verdicts = verdicts - {Verdict.FAIL} | {Verdict.NOT_EVALUATED}
         reasons = (*reasons, NOT_MET)

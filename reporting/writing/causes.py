@@ -11,7 +11,7 @@ from judge.causes import Cause
 from judge.verdict import Judged, Verdict
 from reporting.model import Report
 
-BREAKS, LEAVES_OPEN, SEEN_BY = "breaks", "leaves open", "seen without harm by"
+BREAKS, LEAVES_OPEN, WAIVED_IN, SEEN_BY = "breaks", "leaves open", "waived in", "seen without harm by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Effect:
     """A requirement whose findings show a cause.
 
     Attributes:
-        does: What the cause does to it: `BREAKS`, `LEAVES_OPEN` or `SEEN_BY`.
+        does: What the cause does to it: `BREAKS`, `LEAVES_OPEN`, `WAIVED_IN` or `SEEN_BY`.
         judged: The requirement.
         shown: Everything in its findings that shows the cause.
     """
@@ -60,7 +60,7 @@ class FoundCause:
 def causes_found(report: Report) -> tuple[FoundCause, ...]:
     """Every cause that a finding names: those that fail a requirement first, each list in the order of the catalogue."""
     found = []
-    order = (BREAKS, LEAVES_OPEN, SEEN_BY)
+    order = (BREAKS, LEAVES_OPEN, WAIVED_IN, SEEN_BY)
     for cause in report.causes:
         all_of_it = (_effect(judged, cause.id, report.findings_of(judged.requirement.id)) for judged in report.judged)
         if effects := sorted(filter(None, all_of_it), key=lambda e: order.index(e.does)):
@@ -73,7 +73,8 @@ def _effect(judged: Judged, cause: str, findings: Iterable[Finding]) -> Effect |
     if not showing:
         return None
     is_unclear = any(p.cause == cause for f in showing for p in f.unclear)
-    does = BREAKS if cause in judged.causes else LEAVES_OPEN if is_unclear else SEEN_BY
+    is_accepted = any(p.cause == cause for f in showing for p in f.problems)
+    does = BREAKS if cause in judged.causes else LEAVES_OPEN if is_unclear else WAIVED_IN if is_accepted else SEEN_BY
     return Effect(does, judged, tuple(p for f in showing for p in f.showing(cause)))
 
 

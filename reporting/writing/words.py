@@ -15,7 +15,16 @@ from judge.mtls.prediction import Outcome
 from judge.mtls.told import Cell
 from judge.verdict import Authority, Ending, Judged, Result, Verdict, is_failed_proof
 from reporting.model import Report, Scope
-from reporting.writing.causes import SEEN_BY, FoundCause, cause_unknown, causes_of, in_short, place_on_page, remedy_of
+from reporting.writing.causes import (
+    SEEN_BY,
+    WAIVED_IN,
+    FoundCause,
+    cause_unknown,
+    causes_of,
+    in_short,
+    place_on_page,
+    remedy_of,
+)
 
 _WORDS_BY_LOOK = {
     ("✓", "good"): "pass completed passed yes absent",
@@ -89,6 +98,8 @@ def word_of_cause(report: Report, found: FoundCause) -> str:
     Where it does neither, the cause is `NOTED`.
     """
     first = found.effects[0]
+    if first.does == WAIVED_IN:
+        return Verdict.WAIVED.value
     return NOTED if first.does == SEEN_BY else word_of(report, first.judged)
 
 

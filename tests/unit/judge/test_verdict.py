@@ -368,6 +368,16 @@ def test_what_could_not_be_told_of_a_subject_that_no_waiver_names_stays_open() -
     assert judge_requirement(requirement(), outcomes, [accepting()]).verdict is Verdict.WAIVED
 
 
+def test_the_cause_of_a_waived_subject_is_no_cause_of_a_failure() -> None:
+    pods = ((ObjectRef("Pod", name, "shop"), cause) for name, cause in (("cart-1", "socket-taken-over"), ("bank-1", "x")))
+    problems = tuple(Problem(pod, "is wrong", cause) for pod, cause in pods)
+    found = Finding("CHK-9", Holds.NO, "e", "w", problems=problems, evidence=("ev-1",))
+    outcomes = [scenario(Ending.VIOLATED, found)]
+    assert judge_requirement(requirement(), outcomes).causes == ("socket-taken-over", "x")
+    assert judge_requirement(requirement(), outcomes, [accepting("Pod shop/cart-1")]).causes == ("x",)
+    assert judge_requirement(requirement(), outcomes, [accepting()]).causes == ("socket-taken-over", "x"), "waived for both"
+
+
 def test_what_the_steps_after_a_waived_subject_would_have_found_stays_open() -> None:
     cut = replace(failing("cart-1"), is_cut_short=True)
     told = judge_requirement(requirement(), [cut], [accepting("Pod shop/cart-1")])

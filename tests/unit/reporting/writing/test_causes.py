@@ -11,13 +11,14 @@ from facts.catalogue import About
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
 from judge.causes import CAUSES
-from judge.verdict import Ending, Judged, Verdict
+from judge.verdict import Ending, Judged, Verdict, judge_catalogue
+from judge.waivers import Waiver
 from reporting.model import Report, StepState
 from reporting.writing.causes import causes_found, counts_of
 from reporting.writing.html import to_html
 from reporting.writing.junit import to_junit
 from reporting.writing.terminal import summary
-from reporting.writing.words import advice_on, hints_of, reasons_besides_findings
+from reporting.writing.words import advice_on, hints_of, reasons_besides_findings, word_of_cause
 from tests.unit.reporting.sample import BODIES, CAUSE, LONG, ONE, TWO, finding, report, scenario, step
 from tests.unit.reporting.test_writers import Page
 
@@ -61,6 +62,20 @@ def test_causes_that_break_something_come_first_and_say_what_they_do() -> None:
     assert page.text.index("Causes, and what to do") < page.text.index("Requirement What must hold")
     assert {f"cause-{c.id}" for c in of.causes} <= set(page.ids)
     assert "    leaves open A-3: ConfigMap x/y: trust domain b" in [line for line, _ in summary(of, Path("r"))]
+
+
+def test_a_cause_that_only_waived_subjects_show_breaks_nothing() -> None:
+    problems = (Problem(pod(1), "is wrong", "tbot-version-floating"), Problem(pod(2), "is wrong", OTHER))
+    waiver = Waiver("B-4", "o", "j", subjects=(str(pod(1)),))
+    of = told(finding("B-4", Holds.NO, ONE, problems=problems))
+    of = replace(of, judged=judge_catalogue([j.requirement for j in of.judged], of.outcomes(), {"B-4": (waiver,)}))
+
+    assert judged(of, "B-4").causes == (OTHER,)
+    shown = {each.cause.id: each for each in causes_found(of)}
+    assert [(e.does, e.judged.requirement.id) for e in shown["tbot-version-floating"].effects] == [("waived in", "B-4")]
+    assert not shown["tbot-version-floating"].breaks
+    assert word_of_cause(of, shown["tbot-version-floating"]) == "waived"
+    assert shown[OTHER].breaks
 
 
 def test_a_requirement_that_names_no_cause_says_so_and_points_to_those_that_name_one() -> None:
