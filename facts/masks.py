@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import yaml
 
 from facts.redaction import DEEPEST, Hiding
+from facts.secret_forms import is_secret
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -202,10 +203,12 @@ class Fields(Mask):
     Attributes:
         known: The mask of each key that is named.
         others: Mask of the other keys; None drops them.
+        by_key: A text under another key is hidden where its key says that it is a secret.
     """
 
     known: Mapping[str, Mask] = field(default_factory=dict)
     others: Mask | None = None
+    by_key: bool = False
 
     def _kept(self, value: Any, hiding: Hiding) -> Any:
         if not isinstance(value, Mapping):
@@ -215,7 +218,8 @@ class Fields(Mask):
             if key in self.known:
                 found[key] = self.known[key].kept(each, hiding)
             elif self.others is not None:
-                found[hiding.text(str(key))] = self.others.kept(each, hiding)
+                hides = self.by_key and isinstance(each, str) and is_secret(str(key), each)
+                found[hiding.text(str(key))] = hiding.whole(each) if hides else self.others.kept(each, hiding)
         return found
 
     def _merged(self, other: Mask) -> Mask | None:
@@ -225,13 +229,14 @@ class Fields(Mask):
         others = self.others or other.others
         if self.others is not None and other.others is not None:
             others = self.others.merged(other.others)
-        return Fields({**other.known, **both}, others)
+        return Fields({**other.known, **both}, others, self.by_key or other.by_key)
 
 
 KEYS = Fields(others=KEY)
 """The keys of a mapping alone."""
-OPEN = Fields(others=NAME)
-"""A mapping with any keys, each with a single value. For labels: a selector may name any of them, with its value."""
+OPEN = Fields(others=NAME, by_key=True)
+"""A mapping with any keys, each with a single value. For labels: a selector may name any of them, with its value. So what
+could be a name stays, even in the form of a short token, unless the key says that it is a secret."""
 
 
 def merged(*masks: Mask) -> Mask:

@@ -286,12 +286,14 @@ _BLOCK = r"[|>][-+1-9]{0,2}[ \t]{0,8}"
 """The beginning of a block of YAML."""
 _UNBROKEN = r"""(?:[^\n"\\]|\\(?!\\{0,7}n)){1,4096}"""
 """Part of a text in which line breaks are escaped, up to the next of them."""
+_AFTER_EMPTY = r"(?:[\s,;:)}\]\\]|\Z)"
+"""What follows an empty value; after anything else, the second quote belongs to the value."""
 _VALUE = (
     # Three quotes go around several lines, in Python and in TOML.
     rf"""(?:(?P<quotes>(?:\\{{0,8}}"){{3}}|(?:\\{{0,8}}'){{3}}){_NOT_YET}(?P<tripled>(?s:.){{1,4096}}?)(?P=quotes)"""
     # A quoted value ends at its own quote, blanks, lines and escaped quotes inside; JSON inside JSON has them escaped.
     rf"""|"{_NOT_YET}(?P<double>(?:[^"\\]|\\(?s:.)){{1,4096}})"|'{_NOT_YET}(?P<single>(?:[^']|''){{1,4096}})'"""
-    rf"""|(?P<quote>\\{{1,8}}["'])(?!(?P=quote)){_NOT_YET}(?P<escaped>.{{1,4096}}?)(?P=quote)"""
+    rf"""|(?P<quote>\\{{1,8}}["'])(?!(?P=quote){_AFTER_EMPTY}){_NOT_YET}(?P<escaped>.{{1,4096}}?)(?P=quote)"""
     # A block of YAML, whose lines are as far to the right as its first; also in a text with its line breaks escaped.
     rf"""|{_BLOCK}\r?\n(?P<indent>[ \t]{{1,40}})(?![ \t]){_NOT_YET}(?P<block>[^\r\n]{{1,4096}}"""
     rf"""(?:\r?\n(?:[ \t]{{0,40}}\r?\n){{0,20}}(?P=indent)[^\r\n]{{0,4096}}){{0,400}})"""

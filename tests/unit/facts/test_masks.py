@@ -83,6 +83,22 @@ def test_fields_keep_those_that_are_named_in_the_documents_order() -> None:
     assert kept(OPEN, {"a": "b", "c": ["d"]}) == {"a": "b", "c": []}
 
 
+@pytest.mark.parametrize("key", ["password", "example.com/join-token", "token", "db.client_secret"])
+def test_a_label_whose_key_says_that_it_is_a_secret_is_hidden(key: str) -> None:
+    assert kept(OPEN, {key: "abcdef.0123456789abcdef"}) == {key: MARK}
+    assert kept(OPEN.merged(only("a")), {key: "abcdef.0123456789abcdef"}) == {key: MARK}
+
+
+def test_a_label_that_a_selector_may_name_stays_whatever_it_looks_like() -> None:
+    labels = {
+        "app": "abcdef.0123456789abcdef",
+        "tier": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        "auth": "enabled",
+        "token": "none",
+    }
+    assert kept(OPEN, labels) == labels
+
+
 def test_a_command_line_hides_what_follows_a_flag() -> None:
     assert kept(WORDS, ["--db-token", "abc", "x"]) == ["--db-token", MARK, "x"]
     assert kept(WORDS, ["a", 1]) == []

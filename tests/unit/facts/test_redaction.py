@@ -391,6 +391,13 @@ def test_a_flag_after_a_flag_is_not_its_value(flag: str) -> None:
     assert Hiding().words(["serve", "--password", flag, "x"]) == ["serve", "--password", flag, "x"]
 
 
+@pytest.mark.parametrize("quote", [r"\"", r"\'", r"\\\""])
+def test_a_quote_that_is_written_twice_hides_nothing_from_the_eye(quote: str) -> None:
+    assert "aB3dE6gH9k" not in redact(f"token{quote}: {quote}{quote}aB3dE6gH9k{quote}").text
+    empty = f"{{{quote}token{quote}: {quote}{quote}, {quote}next{quote}: {quote}aB3dE6gH9k{quote}}}"
+    assert redact(empty).text == empty, "an empty value ends at its second quote"
+
+
 @pytest.mark.parametrize("value", ["-X12abc", "-hunter2", "--Xabc", "-"])
 def test_a_value_may_begin_with_a_hyphen(value: str) -> None:
     assert redact(f"serve --password {value} x").text == "serve --password [redacted] x"
