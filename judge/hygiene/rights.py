@@ -33,6 +33,7 @@ class Way:
         resources: Plural names, with a subresource behind a slash.
         of_account: The right may be limited to objects by name, and counts where the account's name is among them.
         of_pods: The same with the names of its pods.
+        of_nodes: The right is about nodes, so that it counts in the whole cluster alone, whatever nodes it is limited to.
     """
 
     verbs: tuple[str, ...]
@@ -40,6 +41,7 @@ class Way:
     resources: tuple[str, ...]
     of_account: bool = False
     of_pods: bool = False
+    of_nodes: bool = False
 
     def names(self, rule: Rule, verb: str, account: str, pods: Sequence[str]) -> Sequence[str]:
         """Names of the objects with which the right counts, for `Rule.allows`."""
@@ -48,7 +50,7 @@ class Way:
         if self.of_pods:
             return pods
         # A change of workloads may be limited to some of them, and the suite does not know which of them are tbot's.
-        return () if verb in _NEW else rule.names
+        return () if verb in _NEW and not self.of_nodes else rule.names
 
 
 WAYS = (
@@ -62,9 +64,30 @@ WAYS = (
     Way(_STREAM, CORE, ("pods/exec", "pods/attach"), of_pods=True),
     Way(_NEW, CORE, ("serviceaccounts/token",), of_account=True),
     Way(("impersonate",), CORE, ("serviceaccounts",), of_account=True),
+    Way(_NEW, CORE, ("nodes/proxy",), of_nodes=True),
 )
 """Rights in tbot's namespace that amount to its service account: to run a pod of it, to change one or a workload that makes
-some, to enter one, to ask for a token, and to impersonate it. Source: Kubernetes, "RBAC good practices"."""
+some, to enter one, also through its kubelet, to ask for a token, and to impersonate it. Source: Kubernetes, "RBAC good
+practices"."""
+
+_READ = ("get", "list", "watch")
+_ANY_WRITE = ("create", "update", "patch", "delete", "deletecollection")
+_WORKLOADS = ("daemonsets", "deployments", "replicasets", "statefulsets")
+_RBAC = ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
+
+GRAVE = (
+    Way((*_READ, *_ANY_WRITE), CORE, ("secrets",)),
+    Way(_STREAM, CORE, ("pods/exec", "pods/attach", "pods/portforward")),
+    Way(_ANY_WRITE, CORE, ("pods", "pods/ephemeralcontainers", "replicationcontrollers", "serviceaccounts/token")),
+    Way(_ANY_WRITE, APPS, _WORKLOADS),
+    Way(_ANY_WRITE, BATCH, ("cronjobs", "jobs")),
+    Way((*_ANY_WRITE, "bind", "escalate"), "rbac.authorization.k8s.io", _RBAC),
+    Way(("impersonate",), CORE, ("users", "groups", "serviceaccounts")),
+)
+"""Rights that no service account should have because every other has them, too."""
+
+EVERYBODY = ("system:authenticated", "system:serviceaccounts")
+"""Groups to which platforms give rights of their own, e.g. to read the kinds of an extension."""
 
 OF_CONTROL_PLANE = "it is Kubernetes' own control plane"
 """Why a holder is left out."""
@@ -99,29 +122,56 @@ def only_expected_subjects_use_it(rbac: Rbac, tbot: Tbot, expected: Collection[s
     user, _groups = service_account_user(namespace, name)
     claim = Claim(
         "HYG-02",
-        f"only {listed(expected, 'Kubernetes itself')} to be able to use tbot's service account",
+        f"only {listed(expected, 'Kubernetes itself')} to be able to use tbot's service account, not counting who may first"
+        " give themselves a right (bind, escalate, create rolebindings)",
         str(ObjectRef("ServiceAccount", name, namespace)),
         readings(tbot, rbac),
     )
     problems: dict[Problem, None] = {}
     held: dict[Remark, None] = {}
     left_out: dict[Remark, None] = {}
-    for grant in rbac.grants():
-        if not (can := _ways_of(grant, tbot, name)):
-            continue
-        said = f"it may {can} in {namespace} ({grant})"
-        for subject in grant.binding.subjects:
-            if subject.includes(user, ()):
-                continue  # the account itself: HYG-03 judges what it may do
-            if _is_of_control_plane(grant, subject):
-                left_out[Remark(subject.ref, f"{OF_CONTROL_PLANE} ({grant.binding.ref})")] = None
-            elif str(subject) in expected:
-                held[Remark(subject.ref, said)] = None
-            else:
-                problems[Problem(subject.ref, said, USABLE_BY_OTHERS, grant.evidence)] = None
+    ways = [
+        (grant, f"it may {can} in {namespace} ({grant})") for grant in rbac.grants() if (can := _ways_of(grant, tbot, name))
+    ]
+    uses = [(subject, said, (grant,)) for grant, said in ways for subject in grant.binding.subjects]
+    for subject, said, grants in (*uses, *_by_a_secret(rbac, namespace)):
+        if subject.includes(user, ()):
+            continue  # the account itself: HYG-03 judges what it may do
+        if all(_is_of_control_plane(grant, subject) for grant in grants):
+            bindings = listed(str(grant.binding.ref) for grant in grants)
+            left_out[Remark(subject.ref, f"{OF_CONTROL_PLANE} ({bindings})")] = None
+        elif str(subject) in expected:
+            held[Remark(subject.ref, said)] = None
+        else:
+            problems[Problem(subject.ref, said, USABLE_BY_OTHERS, readings(*grants))] = None
     return claim.judged(
         problems, "" if held else "RBAC lets nobody use it besides Kubernetes itself", held=held, left_out=left_out
     )
+
+
+def _by_a_secret(rbac: Rbac, namespace: str) -> Iterator[tuple[RbacSubject, str, tuple[Grant, ...]]]:
+    """Yield each subject that may create a Secret in a namespace and read it, by one grant or two, and what it may do.
+
+    Kubernetes writes a token into a Secret of type ``kubernetes.io/service-account-token`` for the account that it names.
+    """
+    there = [grant for grant in rbac.grants() if grant.reaches(namespace)]
+    held = [(subject, grant) for grant in there for subject in grant.binding.subjects]
+    # The last one of a subject is taken: what excuses Kubernetes' own parts must not stand before another grant of theirs.
+    held.sort(key=lambda each: not _is_of_control_plane(each[1], each[0]))
+    may_create, may_read = (
+        {str(subject): (subject, grant) for subject, grant in held if _allows(grant, verbs)} for verbs in (_NEW, _READ)
+    )
+    for name, (subject, creating) in may_create.items():
+        if name in may_read:
+            grants = tuple(dict.fromkeys((creating, may_read[name][1])))
+            by = "; ".join(map(str, grants))
+            yield subject, f"it may create secrets and read them in {namespace}, and so get a token in one ({by})", grants
+
+
+def _allows(grant: Grant, verbs: Sequence[str]) -> bool:
+    """Tell whether a grant allows one of these verbs on Secrets; who may create one may give it any name."""
+    rules = grant.role.rules
+    return any(r.allows(verb, CORE, "secrets", () if verb in _NEW else r.names) for r in rules for verb in verbs)
 
 
 def _ways_of(grant: Grant, tbot: Tbot, account: str) -> str:
@@ -131,6 +181,8 @@ def _ways_of(grant: Grant, tbot: Tbot, account: str) -> str:
     pods = [pod.name for pod in tbot.pods.values()]
     found: dict[str, None] = {}
     for way in WAYS:
+        if way.of_nodes and grant.binding.namespace:
+            continue
         for resource in way.resources:
             verbs = [
                 verb
@@ -157,6 +209,9 @@ def _is_of_control_plane(grant: Grant, subject: RbacSubject) -> bool:
 def may_do_only_what_attestation_needs(rbac: Rbac, tbot: Tbot) -> Finding:
     """HYG-03: RBAC gives tbot's service account nothing but its right at the kubelet, which INST-18 judges.
 
+    What it has because every user or every service account has it is noted, and breaks this only where it is grave: rights
+    on Secrets, into containers, and to change workloads or RBAC.
+
     Args:
         rbac: All roles and bindings.
         tbot: The installed tbot.
@@ -171,12 +226,31 @@ def may_do_only_what_attestation_needs(rbac: Rbac, tbot: Tbot) -> Finding:
         readings(tbot, rbac),
     )
     grants = list(rbac.grants_to(user, groups))
-    problems = [
-        Problem(account, f"it may {listed(further)} ({grant})", FURTHER_RIGHTS, grant.evidence)
-        for grant in grants
-        if (further := list(_further(grant)))
-    ]
-    return claim.judged(problems, f"it has {listed(_needed(grants), 'no right')}")
+    problems: list[Problem] = []
+    notes: list[Problem] = []
+    for grant in grants:
+        if further := listed(_further(grant), ""):
+            if _is_for_all(grant, user, groups) and not _is_grave(grant):
+                notes.append(Problem(account, f"as everybody, it may {further} ({grant})", evidence=grant.evidence))
+            else:
+                problems.append(Problem(account, f"it may {further} ({grant})", FURTHER_RIGHTS, grant.evidence))
+    return claim.judged(problems, f"it has {listed(_needed(grants), 'no right')}", notes=notes)
+
+
+def _is_for_all(grant: Grant, user: str, groups: Collection[str]) -> bool:
+    """Tell whether a grant is to the account only as to every user or every service account."""
+    through = [subject for subject in grant.binding.subjects if subject.includes(user, groups)]
+    return all(subject.kind == "Group" and subject.name in EVERYBODY for subject in through)
+
+
+def _is_grave(grant: Grant) -> bool:
+    return any(
+        rule.allows(verb, way.group, resource, rule.names)
+        for rule in grant.role.rules
+        for way in GRAVE
+        for resource in way.resources
+        for verb in way.verbs
+    )
 
 
 def _further(grant: Grant) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from facts.finding import Finding
-from facts.kubernetes.rbac import Grant
+from facts.kubernetes.rbac import Grant, Rule
 from judge.hygiene.rights import may_do_only_what_attestation_needs, only_expected_subjects_use_it
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated
@@ -134,7 +134,95 @@ def test_the_account_itself_is_no_other() -> None:
     violated(used(make.grant(make.rule("create", "pods"), to=group)), "HYG-02", group, causes=USABLE)
 
 
+SECRET = "it may create secrets and read them in teleport-system, and so get a token in one"
+
+
+@pytest.mark.parametrize("reading", ["get", "list", "watch"])
+@pytest.mark.parametrize("within", ["", "teleport-system"])
+def test_a_token_that_kubernetes_writes_into_a_secret(reading: str, within: str) -> None:
+    create, read = make.rule("create", "secrets"), make.rule(reading, "secrets")
+    violated(used(make.grant(create, read, within=within)), "HYG-02", f"Group developers: {SECRET}", causes=USABLE)
+    by_two = (make.grant(create, role="one", within=within), make.grant(read, role="two", within=within))
+    finding = used(*by_two)
+    violated(finding, "HYG-02", f"{SECRET} (", "one-of", "two-of", causes=USABLE)
+    assert finding.problems[0].evidence == ("ev-one-of", "ev-one", "ev-two-of", "ev-two")
+    named = make.rule(reading, "secrets", names="any")  # who creates it chooses its name
+    violated(used(make.grant(create, named, within=within)), "HYG-02", SECRET)
+    holds(used(*by_two, expected=("Group developers",)), "HYG-02")
+
+
+@pytest.mark.parametrize(
+    "grants",
+    [
+        (make.grant(make.rule("create", "secrets")),),
+        (make.grant(make.rule("create", "secrets", names="any"), make.rule("get", "secrets")),),
+        (make.grant(make.rule("create get", "secrets"), within="other"),),
+        (make.grant(make.rule("create", "secrets"), role="one"), make.grant(make.rule("get", "secrets"), to="User eve")),
+    ],
+)
+def test_a_secret_that_nobody_can_both_create_and_read(grants: tuple[Grant, ...]) -> None:
+    holds(used(*grants), "HYG-02")
+
+
+def test_a_further_grant_of_a_controller_is_not_excused() -> None:
+    controller = "ServiceAccount kube-system/x"
+    own = make.grant(make.rule("create get", "secrets"), to=controller, role="system:controller:x")
+    holds(used(own), "HYG-02")
+    for grants in ((own, more := make.grant(make.rule("create", "secrets"), to=controller, role="more")), (more, own)):
+        violated(used(*grants), "HYG-02", controller, causes=USABLE)
+
+
+def test_every_kubelet_leads_into_its_pods() -> None:
+    violated(used(make.grant(make.rule("create", "nodes/proxy"))), "HYG-02", "create nodes/proxy", causes=USABLE)
+    violated(used(make.grant(make.rule("create", "nodes/proxy", names="node-1"))), "HYG-02", causes=USABLE)
+    holds(used(make.grant(make.rule("create", "nodes/proxy"), within="teleport-system")), "HYG-02")
+
+
+def test_what_is_not_followed_is_said() -> None:
+    rule = make.rule("bind escalate create", "clusterroles rolebindings", group="rbac.authorization.k8s.io")
+    finding = used(make.grant(rule))
+    holds(finding, "HYG-02")
+    assert "not counting who may first give themselves a right (bind, escalate, create rolebindings)" in finding.expected
+
+
 # HYG-03
+
+
+@pytest.mark.parametrize("group", ["system:authenticated", "system:serviceaccounts"])
+def test_what_a_platform_gives_to_everybody_is_a_note(group: str) -> None:
+    rule = make.rule("create", "projectrequests", group="project.openshift.io")
+    finding = allowed(OWN, make.grant(rule, to=f"Group {group}", role="self-provisioner"))
+    holds(finding, "HYG-03")
+    (note,) = finding.notes
+    assert "as everybody, it may create projectrequests.project.openshift.io" in note.said
+    assert "(ClusterRoleBinding self-provisioner-of, ClusterRole self-provisioner)" in note.said
+    assert note.evidence == ("ev-self-provisioner-of", "ev-self-provisioner")
+    own = make.grant(rule, to="Group system:serviceaccounts:teleport-system")
+    violated(allowed(own), "HYG-03", causes=FURTHER)
+    both = make.grant(rule, to=f"Group {group}")
+    binding = replace(both.binding, subjects=(*both.binding.subjects, *make.grant(rule, to=TBOT).binding.subjects))
+    violated(allowed(replace(both, binding=binding)), "HYG-03", causes=FURTHER)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        make.rule("get", "secrets", names="one"),
+        make.rule("list", "secrets"),
+        make.rule("get", "pods/exec"),
+        make.rule("create", "pods/attach"),
+        make.rule("delete", "pods"),
+        make.rule("patch", "deployments", group="apps"),
+        make.rule("create", "jobs", group="batch"),
+        make.rule("create", "serviceaccounts/token"),
+        make.rule("create", "rolebindings", group="rbac.authorization.k8s.io"),
+        make.rule("escalate", "clusterroles", group="rbac.authorization.k8s.io"),
+        make.rule("impersonate", "users"),
+        make.rule("*", "*", group="*"),
+    ],
+)
+def test_what_nobody_should_have_breaks_it_also_where_everybody_has_it(rule: Rule) -> None:
+    violated(allowed(make.grant(rule, to="Group system:authenticated")), "HYG-03", causes=FURTHER)
 
 
 def test_the_one_right_that_it_needs() -> None:
