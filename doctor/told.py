@@ -51,12 +51,11 @@ def lines_of(diagnosis: Diagnosis, story: Story | None = None) -> Iterator[str]:
         yield from ("", f"{story.pod}: who issued its certificate", *_story(story))
     if diagnosis.undetermined:
         yield from ("", "What could not be determined", *_unknown(diagnosis.undetermined))
-    if diagnosis.causes or diagnosis.classes:
+    if diagnosis.roots:
         yield from ("", "Causes, and what to do", HOW_TO_READ_STEPS)
-    for cause in diagnosis.causes:
-        yield from ("", *_cause(cause, diagnosis))
-    for found in diagnosis.classes:
-        yield from ("", *_class(found, diagnosis))
+    for found in diagnosis.roots:
+        yield ""
+        yield from _cause(found, diagnosis) if isinstance(found, FoundCause) else _class(found, diagnosis)
     yield ""
     yield f"authority: {diagnosis.authority}"
     yield f"requests:  {_requests(diagnosis)}, in {diagnosis.seconds:.1f} s"
@@ -167,7 +166,7 @@ def _requests(diagnosis: Diagnosis) -> str:
 
 
 def _last(diagnosis: Diagnosis) -> str:
-    ids = [each.cause.id for each in diagnosis.causes] + [" or ".join(each.ids) for each in diagnosis.classes]
+    ids = [each.cause.id if isinstance(each, FoundCause) else " or ".join(each.ids) for each in diagnosis.roots]
     rest = f"; {len(diagnosis.undetermined)} could not be determined" if diagnosis.undetermined else ""
     code = f"exit {diagnosis.exit_code}"
     if ids:

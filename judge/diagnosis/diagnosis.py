@@ -189,6 +189,12 @@ class Diagnosis:
         return 6 if self.undetermined else 1 if self.causes else 0
 
     @property
+    def roots(self) -> tuple[FoundCause | Ambiguous, ...]:
+        """Causes and classes together, in the order in which to mend them: risks come last."""
+        harming = [found for found in self.causes if found.harms]
+        return (*harming, *self.classes, *(found for found in self.causes if not found.harms))
+
+    @property
     def is_explained(self) -> bool:
         """True where a cause was named that breaks something."""
         return bool(self.classes) or any(found.harms for found in self.causes)

@@ -78,6 +78,12 @@ def test_a_class_names_all_of_it_and_what_would_settle_it() -> None:
     assert "begin with socket-taken-over or tbot-not-answering" in text
 
 
+def test_a_class_stands_behind_what_breaks_something_and_before_what_does_not() -> None:
+    risk = check(Problem(PODS[0], "plain", "plain-text-accepted"), harms=False)
+    last = said(diagnosed([risk, check(*either(), Problem(PODS[2], "a", DOMAIN))], {})).splitlines()[-1]
+    assert f"begin with {DOMAIN}, then socket-taken-over or tbot-not-answering, plain-text-accepted" in last
+
+
 def test_what_is_not_determined_stands_above_the_causes_with_the_next_step() -> None:
     text = said(whole(Problem(PODS[0], "odd"), Problem(PODS[1], "a", DOMAIN), settle="look there"))
     assert "! Pod shop/app-0: odd\n    What would settle it: look there" in text
