@@ -16,9 +16,14 @@ from rich.table import Table
 from rich.text import Text
 from typer.exceptions import TyperException
 
+from doctor.document import plain
+from doctor.examination import examined
+from doctor.opened import opened
+from doctor.table import SECTIONS
+from doctor.told import lines_of
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
 from facts.kubernetes.objects import Pod
-from facts.recorder import KeptInMemory
+from facts.recorder import KeptInMemory, QuestionsKept
 from judge.findings import listed
 from judge.mtls.answer import Answer, Says, answered
 from judge.mtls.ends import Ends, MeshTls
@@ -33,6 +38,7 @@ from provision.certifier import manifest
 from provision.clusters.sources import resolve, wants_bundle
 from provision.installing.install import Installer
 from provision.installing.phases import PhaseRecord
+from provision.objects import is_scratch
 from provision.plan import Plan, planned
 from provision.runs.aftermath import cluster_removed, removed, undone
 from provision.runs.undo import Line, State, exit_code
@@ -47,7 +53,7 @@ from settings import BadSettings, Settings, described, load
 FEATURES = Path(__file__).parent / "features"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-recorder = KeptInMemory()
+recorder: KeptInMemory = QuestionsKept()
 
 
 class Printer(Console):
@@ -179,11 +185,16 @@ def handshakes(
     settings = load(cluster="existing", context=context, kubeconfig=kubeconfig)
     answer = _asked(settings, client, server)
     if as_json:
-        plain = redacted(TypeAdapter(Answer).dump_python(answer, mode="json"))
-        sys.stdout.write(f"{in_json(json.dumps(plain, indent=1, ensure_ascii=False))}\n")
+        _write_json(TypeAdapter(Answer).dump_python(answer, mode="json"))
     else:
         _tell_answer(answer)
     raise typer.Exit(answer.exit_code)
+
+
+def _write_json(plain: Any) -> None:
+    """Write plain data as the one JSON document of standard output, without secrets and printable."""
+    document = json.dumps(redacted(plain, recorder.hidden), indent=1, ensure_ascii=False)
+    sys.stdout.write(f"{in_json(document)}\n")
 
 
 def _asked(settings: Settings, client: str, server: str) -> Answer:
@@ -248,6 +259,40 @@ def _tell_answer(answer: Answer) -> None:
     console.print(f"{answer.says.value}: {said}")
     if answer.says is Says.UNKNOWN and not answer.unread:
         console.print("no Service whose endpoints istiod tells leads from such a client to such a server", soft_wrap=True)
+
+
+@app.command()
+def doctor(
+    *,
+    context: Annotated[str, typer.Option(help="Kubeconfig context of the cluster.")],
+    kubeconfig: Kubeconfig = None,
+    allow: Annotated[str, typer.Option(help="namespaced: probe pods on the nodes may tell causes apart.")] = "",
+    tctl: Tctl = None,
+    teleport_proxy: Annotated[str | None, typer.Option(help="HOST:PORT of the Teleport that you expect.")] = None,
+    teleport_ca: Annotated[Path | None, typer.Option(help="PEM file with the CA of Teleport's proxy.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the diagnosis as one JSON document.")] = False,
+) -> None:
+    """Name the cause of a broken mesh, what shows it, and what to do. Read-only without --allow.
+
+    Exit codes: 0 nothing found, 1 a cause was named, 4 bad input, 6 not determined or not all could be read.
+    """
+    settings = load(
+        cluster="existing", context=context, kubeconfig=kubeconfig, allow=allow, tctl=tctl,
+        teleport_proxy=teleport_proxy, teleport_ca=teleport_ca,
+    )  # fmt: skip
+    requirements = read_catalogue(FEATURES).requirements
+    run_id = f"doctor-{secrets.token_hex(3)}"
+    with opened(settings, recorder, run_id, is_scratch=is_scratch, say=errors.print) as patient:
+        diagnosis = examined(
+            patient.case, SECTIONS, requirements, recorder, authority=patient.authority, requests=patient.requests
+        )
+    if as_json:
+        _write_json(plain(diagnosis))
+    else:
+        for line in lines_of(diagnosis):
+            # Part of it was written by others: their line breaks must make no line that looks like one of the suite.
+            console.print(line.replace("\n", "\n        "), soft_wrap=True)
+    raise typer.Exit(diagnosis.exit_code)
 
 
 @app.command()

@@ -34,8 +34,13 @@ class ConformanceError(Exception):
         self.remedy = remedy
         super().__init__(expected, self.seen, self.where, remedy)
 
+    @property
+    def compared(self) -> str:
+        """Expectation and observation in one clause, without the next step."""
+        return f"expected {self.expected}; saw {self.seen} ({self.where})"
+
     def __str__(self) -> str:
-        return f"expected {self.expected}; saw {self.seen} ({self.where}). {self.label}: {self.remedy}"
+        return f"{self.compared}. {self.label}: {self.remedy}"
 
 
 class CouldNotTell(ConformanceError):

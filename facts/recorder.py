@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from facts.evidence import Evidence, hidden
@@ -30,16 +32,18 @@ class Recorder(Protocol):
 
 
 class KeptInMemory:
-    """The smallest recorder: keeps everything in lists. For the suite's own tests, `doctor` and ad-hoc use."""
+    """The smallest recorder: keeps everything in memory. For the suite's own tests. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self.evidence: dict[str, Evidence] = {}
         self.findings: list[Finding] = []
         self._hidden: dict[str, None] = {}
+        self._lock = threading.Lock()
 
     def record(self, evidence: Evidence) -> str:
         """Keeps a reading."""
-        self.evidence[evidence.id] = hidden(evidence, self._hidden)
+        with self._lock:
+            self.evidence[evidence.id] = hidden(evidence, self._hidden)
         return evidence.id
 
     def attach(self, evidence_ids: Iterable[str]) -> None:
@@ -55,10 +59,23 @@ class KeptInMemory:
 
     def conclude(self, finding: Finding) -> None:
         """Keeps a finding."""
-        self.findings.append(hidden_in(finding, self._hidden))
+        with self._lock:
+            self.findings.append(hidden_in(finding, self._hidden))
 
     def hide(self, *named_secrets: str) -> None:
         """Takes values out of everything that is kept, whether it came before or comes later."""
-        self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
-        self.evidence = {key: hidden(evidence, self._hidden) for key, evidence in self.evidence.items()}
-        self.findings = [hidden_in(finding, self._hidden) for finding in self.findings]
+        with self._lock:
+            self._hidden.update(dict.fromkeys(filter(None, named_secrets)))
+            self.evidence = {key: hidden(evidence, self._hidden) for key, evidence in self.evidence.items()}
+            self.findings = [hidden_in(finding, self._hidden) for finding in self.findings]
+
+
+class QuestionsKept(KeptInMemory):
+    """A recorder for the commands, which tell what was asked and print no answer: it drops the answers.
+
+    A fleet's answers are some hundred kilobytes for each proxy.
+    """
+
+    def record(self, evidence: Evidence) -> str:
+        """Keeps the question and its subject; the digest stays that of the answer."""
+        return super().record(replace(evidence, body=""))

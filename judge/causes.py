@@ -6,7 +6,7 @@ same remedy for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -111,6 +111,8 @@ class Cause(_Strict):
         check: Command or sign that shows that the defect is gone.
         references: An issue (``istio/istio#41308``), a file of this repository, or an address.
         versions: The releases that have it, if it is a defect of releases.
+        explains: Causes that show because of this one, by mechanism, wherever it is so.
+        settled_by: For a cause that reading alone does not tell from others: what would.
     """
 
     id: Id
@@ -121,6 +123,9 @@ class Cause(_Strict):
     check: Text
     references: Steps
     versions: Releases | None = None
+    # Not in reports: what was found together is theirs to say, and these two are about what may be.
+    explains: Annotated[tuple[Id, ...], Field(strict=False, exclude=True)] = ()
+    settled_by: Annotated[Text | None, Field(exclude=True)] = None
 
     @property
     def clause(self) -> str:
@@ -155,6 +160,27 @@ class Causes(Mapping[str, Cause]):
         return len(self._causes)
 
 
+Explains = Mapping[str, Collection[str]]
+"""By the id of a cause: the ids of the causes that it makes show."""
+
+
+def reachable(start: Iterable[str], explains: Explains) -> frozenset[str]:
+    """Ids of everything that some causes explain, over any number of steps."""
+    reached: set[str] = set()
+    left = [each for cause in start for each in explains.get(cause, ())]
+    while left:
+        cause = left.pop()
+        if cause not in reached:
+            reached.add(cause)
+            left.extend(explains.get(cause, ()))
+    return frozenset(reached)
+
+
+def in_a_circle(explains: Explains) -> tuple[str, ...]:
+    """Ids of the causes that explain themselves, sorted; none where the relation has an order."""
+    return tuple(sorted(cause for cause in explains if cause in reachable([cause], explains)))
+
+
 _ENTRIES = TypeAdapter(Annotated[tuple[Cause, ...], Field(strict=False)])
 
 
@@ -166,7 +192,8 @@ def parse_causes(document: Any, where: str = str(FILE)) -> Causes:
         where: Name of the file, for error messages.
 
     Raises:
-        BadInput: It does not have that form, two causes share an id, or `told_from` names a cause that does not exist.
+        BadInput: It does not have that form, two causes share an id, or `told_from` or `explains` names a cause that does
+            not exist, or `explains` leads in a circle.
     """
     try:
         entries = _ENTRIES.validate_python(document)
@@ -181,6 +208,11 @@ def parse_causes(document: Any, where: str = str(FILE)) -> Causes:
         for other in entry.told_from:
             if other.cause not in causes or other.cause == entry.id:
                 raise _bad(f"told_from of {entry.id} names {other.cause!r}, which is not another cause", where)
+        for effect in entry.explains:
+            if effect not in causes or effect == entry.id:
+                raise _bad(f"explains of {entry.id} names {effect!r}, which is not another cause", where)
+    if circle := in_a_circle({entry.id: entry.explains for entry in entries}):
+        raise _bad(f"explains leads from {', '.join(circle)} back to the same cause", where)
     return Causes(causes)
 
 

@@ -13,6 +13,7 @@ from facts.measure import Measure
 from facts.proxies.identity import Fleet, LeftOut, PodRef, ProxyIdentity, Unread
 from facts.proxies.presence import Stage, Start, start_of
 from judge.findings import Claim, confirmed_of, problem
+from judge.install.application import cause_of_no_start
 
 NONE_STAYED = "every proxy went away while the suite read it"
 READ_AGAIN = "run again when the workloads are not being rolled out"
@@ -67,7 +68,7 @@ def of_proxies(
         start = start_of(pod, each.at) if pod is not None else Start(Stage.UP)
         if pod is not None and start.stage is Stage.DOWN:
             reason = f" ({start.said})" if start.said else ""
-            down.append(problem(pod, f"it holds no identity: its istio-proxy is not up{reason}"))
+            down.append(problem(pod, f"it holds no identity: its istio-proxy is not up{reason}", cause_of_no_start(pod)))
         else:
             unread.append(each)
     wrong, open_points = [*problems, *down], [*unclear, *not_read(unread)]

@@ -39,6 +39,10 @@ class Key(Generic[T]):
         return replace(self, name=f"{self.name} {detail}")
 
 
+Kept = tuple[object, tuple[str, ...]] | ConformanceError
+"""A value with the ids of its evidence, or the reason why there is none."""
+
+
 class Readings:
     """The cache; safe to use from several threads.
 
@@ -50,8 +54,11 @@ class Readings:
     def __init__(self, recorder: Recorder, need: Callable[[str], None]) -> None:
         self.recorder = recorder
         self.need = need
-        self._lock = threading.RLock()
-        self._read: dict[str, tuple[object, tuple[str, ...]] | ConformanceError] = {}
+        self._lock = threading.Lock()
+        # One for each reading: others go on meanwhile, and whoever wants the same one waits for it. A reading is made of
+        # others and never of itself, so no two wait for each other.
+        self._reading: dict[str, threading.RLock] = {}
+        self._read: dict[str, Kept] = {}
 
     def seen(self, key: Key[T]) -> T | None:
         """A successful reading of the past; None without one. Reads nothing."""
@@ -79,21 +86,33 @@ class Readings:
         for part in key.parts:
             self.need(part)
         with self._lock:
-            kept = self._read.get(key.name)
-            if isinstance(kept, ConformanceError):
-                raise kept
+            reading = self._reading.setdefault(key.name, threading.RLock())
+        with reading:
+            kept = self._kept(key.name)
             if kept is None:
-                try:
-                    value = read()
-                except ConformanceError as error:
-                    self._read[key.name] = error
-                    raise
-                kept = self._read[key.name] = (value, tuple(key.evidence(value)))
-            known, ids = kept
-            # Also where it was made just now: out of another cached reading, which recorded it in an earlier step.
-            self.recorder.attach(ids)
-            # Only `once` with the same key puts a value there.
-            return cast("T", known)
+                kept = self._made(key, read)
+        if isinstance(kept, ConformanceError):
+            raise kept
+        known, ids = kept
+        # Also where it was made just now: out of another cached reading, which recorded it in an earlier step.
+        self.recorder.attach(ids)
+        # Only `once` with the same key puts a value there.
+        return cast("T", known)
+
+    def _kept(self, name: str) -> Kept | None:
+        with self._lock:
+            return self._read.get(name)
+
+    def _made(self, key: Key[T], read: Callable[[], T]) -> Kept:
+        kept: Kept
+        try:
+            value = read()
+            kept = (value, tuple(key.evidence(value)))
+        except ConformanceError as error:
+            kept = error
+        with self._lock:
+            self._read[key.name] = kept
+        return kept
 
 
 def of_each(facts: Iterable[Shown]) -> tuple[str, ...]:

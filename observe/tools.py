@@ -15,6 +15,7 @@ from facts.recorder import Recorder
 from facts.versions import Tool, Version, parse_istioctl_version, parse_kubectl_version, parse_tctl_version
 from observe.command import LIMIT, CommandResult, run
 from observe.readings import Key, Readings
+from settings import Settings
 
 KUBECTL: Key[Tool] = Key("kubectl", lambda tool: tool.evidence)
 ISTIOCTL: Key[Tool] = Key("istioctl", lambda tool: tool.evidence)
@@ -22,6 +23,17 @@ TCTL: Key[Tool] = Key("tctl", lambda tool: tool.evidence, ("teleport",))
 
 Tctl = Callable[[Sequence[str], str], CommandResult]
 """Runs an admin tctl: arguments without the program, and its standard input. Evidence shows ``tctl …`` whatever it is."""
+
+
+def tctl_of(settings: Settings) -> Tctl | None:
+    """Return the admin tctl of the settings; None where they name none."""
+    words = shlex.split(settings.tctl)
+    timeout, limit = settings.patience.command, settings.sizes.command
+
+    def tctl(arguments: Sequence[str], stdin: str) -> CommandResult:
+        return run([*words, *arguments], timeout=timeout, stdin=stdin, limit=limit)
+
+    return tctl if words else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from facts.errors import NotGiven, ProvisioningFailed
 from facts.recorder import Recorder
-from observe.command import CommandResult, run
 from observe.teleport.audit import AuditEvents
-from observe.tools import Tctl
+from observe.tools import Tctl, tctl_of
 from provision.clusters.directory import directory_of, kept_kubeconfig
 from provision.clusters.kind import context_name
 from provision.clusters.sources import Sources, resolve
@@ -159,17 +158,6 @@ def objects_of(settings: Settings, run_id: str) -> Objects:
     if settings.cluster == "kind":  # it goes with the cluster: another one of this name may have another version
         discovery = directory_of(settings) / f"discovery-{run_id}-hold.json"
     return Objects(kubeconfig, context, run_id, timeout=settings.patience.api, discovery=discovery)
-
-
-def tctl_of(settings: Settings) -> Tctl | None:
-    """Return the admin tctl of the settings; None where they name none."""
-    words = shlex.split(settings.tctl)
-    timeout, limit = settings.patience.command, settings.sizes.command
-
-    def tctl(arguments: Sequence[str], stdin: str) -> CommandResult:
-        return run([*words, *arguments], timeout=timeout, stdin=stdin, limit=limit)
-
-    return tctl if words else None
 
 
 def address_of(settings: Settings) -> tuple[Path | None, str]:

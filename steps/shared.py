@@ -9,11 +9,11 @@ from typing import Protocol
 import pytest
 from pytest_bdd.parser import Scenario
 
+from checks import application as checks
 from facts.errors import CouldNotTell
 from facts.finding import Finding, Holds, Violated
 from facts.kubernetes.objects import Pod
 from facts.recorder import Recorder
-from judge import conditions
 from judge.traffic.exchanges import Pair
 from judge.traffic.load import Traffic
 from observe.guide.application import ApplicationFacet
@@ -83,18 +83,7 @@ def test_application(install: Install, requirement: str) -> ApplicationFacet:
     Raises:
         NotApplicable: The suite did not make the install, and it has none.
     """
-    app, ours = install.application, install.rights.provisions
-    pods = app.pods()
-    conditions.needs_the_application(
-        requirement,
-        pods,
-        app.deployment(),
-        silent=app.silent_pods(),
-        ours=ours,
-        where=app.where,
-        evidence=app.evidence(pods),
-    )
-    return app
+    return checks.test_application(install, requirement)
 
 
 @pytest.fixture

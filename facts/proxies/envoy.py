@@ -107,15 +107,17 @@ class SdsStreams:
 
 @dataclass(frozen=True, slots=True)
 class AgentMetrics:
-    """Dealings of Istio's agent with a certificate authority, by its own metrics.
+    """Dealings of Istio's agent with istiod, by its own metrics.
 
     Attributes:
         csr_count: Certificate signing requests sent; 0 when the metric is absent, as it is until the first one.
         certificate_held: It holds a certificate of its own making (``istio_agent_cert_expiry_seconds`` is there).
+        istiod_failures: Attempts to connect to istiod that failed; 0 when the metrics are absent, as until the first one.
     """
 
     csr_count: int
     certificate_held: bool
+    istiod_failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +289,10 @@ def parse_uptime(document: Any) -> int:
 _METRIC = re.compile(r"^(?P<name>istio_agent_[a-z0-9_]+)(?:\{(?P<labels>[^}\n]*)\})?[ \t]+(?P<value>\S+)", re.MULTILINE)
 
 
+_ISTIOD_FAILURES = ("istio_agent_istiod_connection_failures", "istio_agent_istiod_connection_errors")
+"""Counters of attempts that ended before a stream, and of streams that failed to open. Source: Istio, pkg/istio-agent."""
+
+
 @keeps(TEXT)
 def parse_agent_metrics(text: str) -> AgentMetrics:
     """Reads the metrics of Istio's agent in Prometheus' text format.
@@ -302,7 +308,8 @@ def parse_agent_metrics(text: str) -> AgentMetrics:
         for m in found
         if m["name"] == "istio_agent_num_outgoing_requests" and 'request_type="csr"' in (m["labels"] or "")
     )
-    return AgentMetrics(csr, any(m["name"] == "istio_agent_cert_expiry_seconds" for m in found))
+    failures = sum(_sample(m["value"]) for m in found if m["name"] in _ISTIOD_FAILURES)
+    return AgentMetrics(csr, any(m["name"] == "istio_agent_cert_expiry_seconds" for m in found), failures)
 
 
 def _sample(text: str) -> int:

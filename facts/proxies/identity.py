@@ -66,6 +66,7 @@ class ProxyIdentity:
         uptime: Seconds since Envoy started, up to 5 s old.
         read_at: UTC time of the last of the readings.
         evidence: Ids of the readings.
+        istiod_failures: Attempts of the agent to connect to istiod that failed, since it started.
     """
 
     pod: PodRef
@@ -86,6 +87,7 @@ class ProxyIdentity:
     uptime: int
     read_at: datetime
     evidence: tuple[str, ...]
+    istiod_failures: int = 0
 
     @property
     def ref(self) -> ObjectRef:
@@ -245,4 +247,5 @@ def _identify(pod: PodRef, answers: Mapping[str, Any], read_at: datetime, eviden
         uptime=envoy.parse_uptime(answers[envoy.SERVER]),
         read_at=read_at,
         evidence=evidence,
+        istiod_failures=agent.istiod_failures,
     )

@@ -230,15 +230,54 @@ def selects(wanted: Mapping[str, tuple[str, ...]], labels: Mapping[str, str]) ->
     )
 
 
+NAMESPACE_OF_CALLER, ACCOUNT_OF_CALLER = "workload.kubernetes.namespace", "workload.kubernetes.service_account"
+"""Attributes of a caller that the Kubernetes attestor knows, and that the API server knows as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCondition(Declared):
+    """One condition of an allow rule: an attribute of the caller, and one of four operators.
+
+    Attributes:
+        attribute: The attribute, such as ``workload.kubernetes.namespace``.
+        equal: Value of ``eq``; empty where another operator is used.
+        unequal: Value of ``not_eq``.
+        among: Values of ``in``.
+        not_among: Values of ``not_in``.
+    """
+
+    attribute: Text
+    equal: Annotated[Text, At("eq.value")]
+    unequal: Annotated[Text, At("not_eq.value")]
+    among: Annotated[Many[str], At("in.values")]
+    not_among: Annotated[Many[str], At("not_in.values")]
+
+    def holds_for(self, value: str) -> bool:
+        """Tell whether the condition holds for a value of its attribute."""
+        if self.equal:
+            return value == self.equal
+        if self.unequal:
+            return value != self.unequal
+        return value in self.among if self.among else value not in self.not_among
+
+
 @dataclass(frozen=True, slots=True)
 class AllowRule(Declared):
     """One allow rule of a workload identity.
 
     Attributes:
         expression: Its expression; empty where it has conditions instead.
+        conditions: Its conditions, all of which must hold.
     """
 
     expression: Text
+    conditions: Annotated[Many[RuleCondition], At("conditions")] = ()
+
+    def refuses(self, namespace: str, account: str) -> bool:
+        """Tell whether it lets in no pod of a service account, whatever else the pod is; an expression may let it in."""
+        caller = {NAMESPACE_OF_CALLER: namespace, ACCOUNT_OF_CALLER: account}
+        known = [each for each in self.conditions if each.attribute in caller]
+        return not self.expression and not all(each.holds_for(caller[each.attribute]) for each in known)
 
 
 def _seconds(text: str) -> float | None:
@@ -267,6 +306,10 @@ class WorkloadIdentity(Declared):
     maximum_ttl: Annotated[float | None, Field(default=None), At("spec.spiffe.x509.maximum_ttl"), Read(str, _seconds)]
     evidence: tuple[str, ...] = ()
     scope: str = ""
+
+    def refuses(self, namespace: str, account: str) -> bool:
+        """Tell whether its rules refuse every pod of a service account."""
+        return bool(self.rules) and all(rule.refuses(namespace, account) for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ _TOKEN = re.compile(r"""(?<![\w-])token["']?\s*:\s*(?:[&!]\S{0,64}\s+){0,4}(?:[|
 _COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*")
 KUBERNETES = "kubernetes"
 """The join method of the guide."""
-BY_NAME_ALONE = ("", "token", "null", "~")
+BY_NAME = "token"
+"""The join method of a tbot whose file names none."""
+BY_NAME_ALONE = ("", BY_NAME, "null", "~")
 """Join methods for which the name of the token is all that is needed; ``token`` is the default."""
 
 _ROOT_KEYS = frozenset(

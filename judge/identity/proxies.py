@@ -26,6 +26,7 @@ from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbots
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import ASK_ALL, each_of, not_asked, of_proxies
+from judge.identity.streams import lost_directory
 from judge.install.istio import NO_SIDECAR
 
 SKEW = timedelta(seconds=30)
@@ -47,6 +48,19 @@ def mode_problems(proxy: ProxyIdentity) -> list[Problem]:
         return []
     said = f"{proxy.sds_mode.told}: {'; '.join(proxy.decided_by)}"
     return [problem(proxy, said, CAUSES_OF_MODES.get(proxy.sds_mode, ""))]
+
+
+def cause_of_no_configuration(proxy: ProxyIdentity, pod: Pod | None) -> str:
+    """Cause for which nothing in a proxy asks for an identity, where its agent's count tells it; else empty.
+
+    A proxy that has started has had its configuration, so what its agent counts is over.
+
+    Args:
+        proxy: The proxy.
+        pod: Its pod, as the API server has it; None where it has none.
+    """
+    starting = pod is not None and pod.proxy is not None and not (pod.proxy.ready or pod.proxy.started)
+    return "istiod-unreachable" if starting and proxy.sds_mode is SdsMode.UNASKED and proxy.istiod_failures else ""
 
 
 def stream_problems(proxy: ProxyIdentity) -> list[Problem]:
@@ -313,9 +327,14 @@ class ObservedProxies:
         )
 
 
-def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
-    """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod."""
-    proxies = sidecars.fleet.proxies
+def secrets_come_from_the_socket(sidecars: ObservedProxies, tbots: Tbots | None = None) -> Finding:
+    """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod.
+
+    Args:
+        sidecars: The sidecars.
+        tbots: Every tbot that serves the mesh, which may tell why a stream is dead.
+    """
+    proxies, pods = sidecars.fleet.proxies, sidecars.by_uid
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
 
     def problems(proxy: ProxyIdentity) -> list[Problem]:
@@ -325,7 +344,11 @@ def secrets_come_from_the_socket(sidecars: ObservedProxies) -> Finding:
         if proxy.sds_mode is SdsMode.TAKEOVER and owner is not None:
             serves = f"the key is that of {owner}, whose Istio agent serves the node's socket"
             found = [replace(each, said=f"{each.said}; {serves}") for each in found]
-        return found
+        if cause := cause_of_no_configuration(proxy, pods.get(proxy.pod.uid)):
+            fails = f"its Istio agent failed {proxy.istiod_failures} times to connect to istiod"
+            found = [replace(each, said=f"{each.said}; {fails}", cause=cause) for each in found]
+        lost = lost_directory(proxy, pods, tbots) if tbots is not None else None
+        return found if lost is None else [*found, lost]
 
     return _judged(
         "ID-01",

@@ -22,6 +22,9 @@ from judge.install.probes import held_on, on_node
 DIRECTORY, MOUNT, REACHED = "socket-directory-writable", "mount-writable", "socket-directory-mounted"
 """Causes that these judgments name."""
 
+WRITE, SEARCH = 0o2, 0o1
+"""Permission bits; to search a directory is to use what is in it."""
+
 
 def directories_are_closed(
     probes: Sequence[SocketDirectoryProbe | Refused], socket_directory: str, evidence: Sequence[str]
@@ -104,7 +107,7 @@ def _writable_for_root(pod: Pod, reaching: NodeMount, directory: str) -> Problem
 
 def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[Problem]:
     found = []
-    if probe.writable or _mode_lets_write(probe.directory, probe.uid, probe.gid):
+    if probe.writable or _mode_lets(WRITE, probe.directory, probe):
         found.append(on_node(probe, f"uid {probe.uid} may write to {directory} ({probe.directory})", DIRECTORY))
     elif probe.directory.uid != ROOT or probe.directory.mode & 0o022:
         # A mesh may run its proxies as other users: on some platforms each namespace has its own, all in root's group.
@@ -121,10 +124,27 @@ def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[Pro
     return found
 
 
-def _mode_lets_write(directory: SeenFile, uid: int, gid: int) -> bool:
+def _mode_lets(permission: int, of: SeenFile, probe: SocketDirectoryProbe) -> bool:
     """Permission by the mode alone, whatever the mount: the owner's bit, else the group's, else the others'."""
-    shift = 6 if directory.uid == uid else 3 if directory.gid == gid else 0
-    return bool(directory.mode >> shift & 0o2)
+    shift = 6 if of.uid == probe.uid else 3 if of.gid == probe.gid else 0
+    return bool(of.mode >> shift & permission)
+
+
+def why_unreachable(probe: SocketDirectoryProbe, name: str) -> tuple[str, str]:
+    """What keeps a workload from the socket of its node, in words, with its cause; twice empty where the modes let it in.
+
+    Connecting takes the right to search the directory, and to write to the socket. Source: path_resolution(7), unix(7).
+
+    Args:
+        probe: What a workload may do to the directory.
+        name: File name of the socket.
+    """
+    if not _mode_lets(SEARCH, probe.directory, probe):
+        return f"uid {probe.uid} may not enter the directory ({probe.directory})", "socket-directory-closed"
+    entry = next((each for each in probe.entries or () if each.name == name and each.is_socket), None)
+    if entry is not None and not _mode_lets(WRITE, entry, probe):
+        return f"uid {probe.uid} may not connect to {name} ({entry})", "socket-closed"
+    return "", ""
 
 
 def mounts_are_read_only(

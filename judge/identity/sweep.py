@@ -150,7 +150,10 @@ def outside_of_teleport(
         if not pod.is_injected and refused:
             left_out.append(Remark(pod.ref, f"Istio is told not to inject it: {refused}"))
         else:
-            lacking.append(Lacking(pod, why, template, _cause_of_lacking(pod, mesh, template, directories)))
+            cause = _cause_of_lacking(pod, mesh, template, directories)
+            if cause == "template-not-requested" and namespace is not None and _names(namespace, template):
+                cause = "annotation-on-namespace"
+            lacking.append(Lacking(pod, why, template, cause))
     unwatched = planes.unwatched(namespaces)
     proxies = Counter(pod.namespace for pod in pods if pod.is_injected)
     return Outside(
@@ -189,6 +192,10 @@ def _asks(pod: Pod, template: str) -> bool:
     return template in named_templates(pod.annotations)
 
 
+def _names(namespace: Labelled, template: str) -> bool:
+    return template in named_templates(namespace.annotations)
+
+
 def _is_default(template: str, mesh: Mesh | None) -> bool:
     return mesh is not None and template in mesh.injector.default_templates
 
@@ -202,15 +209,15 @@ def _why_meant(pod: Pod, namespace: Labelled | None, mesh: Mesh | None, template
     if pod.is_injected:
         if not named_templates(pod.annotations) and not pod.is_gateway and _is_default(template, mesh):
             return f"the template {template} is a default template of the mesh"
-        if namespace is not None and template in named_templates(namespace.annotations):
+        if namespace is not None and _names(namespace, template):
             return "its namespace has the annotation, which Istio reads from pods only"
         return f"the pod {sibling} of its namespace uses the node's socket" if sibling else ""
-    if sibling and namespace is not None and _injects(namespace) and not is_enrolled(pod, namespace):
+    if sibling and namespace is not None and injects(namespace) and not is_enrolled(pod, namespace):
         return f"its namespace injects, and the pod {sibling} there uses the node's socket"
     return ""
 
 
-def _injects(namespace: Labelled) -> bool:
+def injects(namespace: Labelled) -> bool:
     """A label of the namespace asks a revision of Istio to inject its pods, though another one may refuse it."""
     return bool(asks_for(namespace.labels, {})) or REVISION in namespace.labels
 

@@ -9,11 +9,12 @@ from facts.document import Absent, when
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Node, Pod
-from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME
+from facts.kubernetes.pod_spec import PROXY, SOCKET_MOUNT, SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment, named_templates
-from facts.proxies.presence import Stage, restarted_while_starting, start_of
+from facts.proxies.presence import ISTIOS_OWN, Stage, restarted_while_starting, start_of
 from facts.teleport.tbot import SocketDirectories
 from judge.findings import Claim, listed, place, problem
+from judge.install.admission import refused_pods
 
 ISTIOS_OWN_TEMPLATES = frozenset(
     {
@@ -68,6 +69,16 @@ def cause_of_no_socket(pod: Pod) -> str:
     return "template-not-requested" if ISTIOS_OWN_TEMPLATES.issuperset(asked) else "template-without-node-socket"
 
 
+NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
+"""Reasons of a container that waits for its image. Source: Kubernetes, kubelet."""
+
+
+def cause_of_no_start(pod: Pod) -> str:
+    """Cause for which the proxy of a pod has not started, where the pod's own status tells it; else empty."""
+    own = [c for c in pod.containers if c.name == PROXY or c.name in ISTIOS_OWN]
+    return "proxy-image-unavailable" if any(c.reason in NO_IMAGE for c in own) else ""
+
+
 def missing_pods(
     pods: Sequence[Pod], deployment: Deployment | Absent, where: str, silent: Sequence[Pod] = ()
 ) -> list[Problem]:
@@ -79,6 +90,12 @@ def missing_pods(
         where: The application, as people name it.
         silent: Further pods, on nodes that are not Ready.
     """
+    if (
+        not isinstance(deployment, Absent)
+        and len(pods) + len(silent) < deployment.desired
+        and (refused := refused_pods(deployment))
+    ):
+        return refused
     if not (pods or silent):
         said = "it has no pod; the events of its ReplicaSet show whether the injected pod is invalid"
         return [Problem(place(where), said) if isinstance(deployment, Absent) else problem(deployment, said)]
@@ -163,7 +180,7 @@ def pods_run_with_a_proxy(
         elif not (pod.ready and start.stage is Stage.UP):
             waiting = "; ".join(f"{c.name}: {c.reason} {c.message}".strip() for c in pod.containers if c.reason)
             said = f"it is {pod.phase} and not Ready ({waiting or pod.message or 'no reason given'})"
-            problems.append(problem(pod, said))
+            problems.append(problem(pod, said, cause_of_no_start(pod)))
     confirmed = f"{len(pods)} of {len(pods)} pods are Ready, with istio-proxy"
     return claim.judged(
         problems,

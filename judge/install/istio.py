@@ -19,6 +19,8 @@ from facts.teleport.resources import Ping
 from facts.teleport.tbot import SocketDirectories
 from judge.findings import Claim, listed, place, problem
 from judge.fleet import ASK_ALL, NONE_STAYED, READ_AGAIN, how_to_read, not_asked, not_read, went_away
+from judge.install import admission
+from judge.install.admission import cause_of_refusal
 from judge.install.application import SEE_NODES, socket_volume_problems
 
 ISTIOS_CONTAINERS = ("discovery", PROXY, "istio-init", "istio-validation")
@@ -270,13 +272,6 @@ def trust_domain_is_teleports(mesh: Mesh, ping: Ping) -> Finding:
     )
 
 
-SECOND_PROXY = 'Duplicate value: "istio-proxy"'
-"""Words of the API server's refusal where the template patches the list of containers that does not hold Istio's proxy."""
-
-NO_TEMPLATE = re.compile(r"requested template .{0,253} not found")
-"""The injector's words where a pod asks for a template that the injector does not have."""
-
-
 OF_INJECTION = ("sidecar-injector.istio.io", "failed to run injection template", " is invalid: ")
 """Words of refusals that come before any policy: the injector's webhook failed, or the pod that it built is invalid."""
 
@@ -300,10 +295,8 @@ def acceptance_problems(dry_run: DryRun, control: DryRun | None = None) -> list[
 
 
 def _refused(dry_run: DryRun) -> Problem:
-    missing = "template-missing" if NO_TEMPLATE.search(dry_run.message) else ""
-    cause = "template-builds-invalid-pod" if SECOND_PROXY in dry_run.message else missing
     said = f"the API server refuses the injected pod: {dry_run.message}"
-    return Problem(place(dry_run.where), said, cause, dry_run.evidence)
+    return Problem(place(dry_run.where), said, cause_of_refusal(dry_run.message), dry_run.evidence)
 
 
 ADMIT_THE_POD = (
@@ -321,7 +314,7 @@ def undecided_acceptance(dry_run: DryRun, control: DryRun | None) -> list[Proble
         control: Its answer to the same pod without injection; None where it was not asked.
     """
     refused = _refused(dry_run)
-    of_injection = refused.cause or any(words in dry_run.message for words in OF_INJECTION)
+    of_injection = refused.cause in admission.OF_INJECTION or any(words in dry_run.message for words in OF_INJECTION)
     if dry_run.accepted or control is None or control.accepted or of_injection:
         return []
     said = f"{refused.said}; it refuses the pod also without injection: {control.message}"

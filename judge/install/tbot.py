@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -15,16 +15,17 @@ from facts.istio.control_planes import ControlPlanes
 from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
-from facts.kubernetes.probes import Refused, SdsProbe
+from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.joining import Joining
-from facts.teleport.resources import Bot, BotInstance
+from facts.teleport.resources import Bot, BotInstance, JoinToken, WorkloadIdentity
 from facts.teleport.tbot import NodeSocket, Tbot, Tbots
-from facts.teleport.tbot_config import LIFETIMES, TbotConfig
+from facts.teleport.tbot_config import BY_NAME, LIFETIMES, TbotConfig
 from facts.versions import Version
 from judge.causes import causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
+from judge.identity.socket import why_unreachable
 from judge.install.application import SETTLED
 from judge.install.probes import held_on, of_probes, on_node
 
@@ -260,6 +261,35 @@ def _reasons_to_refuse(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]:
     return found
 
 
+def method_problems(joining: Joining) -> list[Problem]:
+    """A problem if tbot joins by another method than its join token is for; none where the token is not known."""
+    tbot, token = joining.tbot, joining.token
+    # Without a name there may be a `join_uri`, which has the method in it.
+    if not isinstance(token, JoinToken) or not (tbot.config.token or tbot.join_secret):
+        return []
+    method = tbot.config.join_method or BY_NAME
+    if method == token.join_method:
+        return []
+    said = f"its join_method is {method}, and Teleport has its join token for {token.join_method}: Teleport refuses tbot"
+    return [Problem(_config_map(tbot), said, "token-method-wrong", readings(tbot, token))]
+
+
+def name_problems(tbot: Tbot, pods: Sequence[Pod]) -> list[Problem]:
+    """A problem if proxies look for a socket of another name in a directory in which tbot listens.
+
+    Args:
+        tbot: The tbot.
+        pods: Injected pods that it must supply.
+    """
+    paths, directories = {socket.path for socket in tbot.sockets}, {socket.directory for socket in tbot.sockets}
+    missing = {path for path in (pod.socket_on_node for pod in pods) if path.rpartition("/")[0] in directories} - paths
+    if not missing:
+        return []
+    said = f"tbot listens on {listed(paths)} of the node, injected pods look for {listed(missing)}"
+    evidence = readings(tbot, *(pod for pod in pods if pod.socket_on_node in missing))
+    return [Problem(_config_map(tbot), said, "socket-name-differs", evidence)]
+
+
 def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str]) -> Finding:
     """INST-13, second part: no setting that breaks joining or attestation; see `configuration_problems`.
 
@@ -281,29 +311,60 @@ def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[P
             for each in token_file_problems(tbot, cluster_name)
         ]
     return Claim("INST-13", expected, where, (*joining.evidence, *evidence)).judged(
-        configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
+        [
+            *configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
+            *method_problems(joining),
+            *name_problems(tbot, pods),
+        ],
         "hostPID, attestor, node name, audience, token lifetime and socket path are right",
         unclear=unclear,
         settle="supply an admin session, so that the suite can read the join token and the bot",
     )
 
 
-def probes_got_their_own_identity(probes: Sequence[SdsProbe | Refused], bundle: TrustBundle) -> Finding:
-    """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority."""
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is read beside a socket that gave a probe pod nothing.
+
+    Attributes:
+        directories: What a workload may do to the directories of these sockets.
+        names: File names of the sockets.
+        identities: The workload identities that tbot issues to the mesh; none where the suite could not ask Teleport.
+    """
+
+    directories: Sequence[SocketDirectoryProbe | Refused] = ()
+    names: Collection[str] = ()
+    identities: Sequence[WorkloadIdentity | Absent] = ()
+
+
+def probes_got_their_own_identity(
+    probes: Sequence[SdsProbe | Refused], bundle: TrustBundle, beside: Beside | None = None
+) -> Finding:
+    """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority.
+
+    Args:
+        probes: One for each socket.
+        bundle: Teleport's authorities.
+        beside: What was read where a probe got nothing.
+    """
+    beside = beside or Beside()
     expected = "tbot to give the probe pod on each node its own identity from Teleport"
-    claim = Claim("INST-14", expected, f"sockets of {listed(p.node for p in probes)}", readings(*probes, bundle))
+    evidence = readings(*probes, bundle, *beside.directories, *beside.identities)
+    claim = Claim("INST-14", expected, f"sockets of {listed(p.node for p in probes)}", evidence)
     answered = [probe for probe in probes if isinstance(probe, SdsProbe)]
-    problems = [each for probe in answered for each in probe_problems(probe, bundle)]
+    problems = [each for probe in answered for each in probe_problems(probe, bundle, beside)]
     held = [held_on(probe, listed(probe.leaf.uri_sans)) for probe in answered if probe.leaf]
     if not probes:
         problems.append(claim.problem("no node hosts an injected pod, so that the suite asked no socket"))
     return of_probes(claim, probes, problems, held=held)
 
 
-def probe_problems(probe: SdsProbe, bundle: TrustBundle) -> list[Problem]:
-    """Problems unless tbot gave a probe pod its own identity from Teleport."""
+def probe_problems(probe: SdsProbe, bundle: TrustBundle, beside: Beside | None = None) -> list[Problem]:
+    """Problems unless tbot gave a probe pod its own identity from Teleport; `beside` as in the requirement's judgment."""
     if probe.leaf is None:
-        return [on_node(probe, f"the probe pod got no identity: {probe.reason}")]
+        said, cause, evidence = _why_nothing(probe, beside or Beside())
+        nothing = on_node(probe, f"the probe pod got no identity: {'; '.join(filter(None, (said, probe.reason)))}", cause)
+        return [replace(nothing, evidence=(*evidence, *nothing.evidence))]
     own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
     chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at, probe.intermediates)
     statements = {
@@ -311,6 +372,22 @@ def probe_problems(probe: SdsProbe, bundle: TrustBundle) -> list[Problem]:
         f"the certificate of the probe pod does not come from Teleport: {chain.reason}": not chain.ok,
     }
     return [on_node(probe, said) for said in true_ones(statements)]
+
+
+def _why_nothing(probe: SdsProbe, beside: Beside) -> tuple[str, str, tuple[str, ...]]:
+    """The reason for which a probe got nothing, in words, its cause and the readings; empty where nothing tells it."""
+    for directory in beside.directories:
+        if isinstance(directory, SocketDirectoryProbe) and directory.node == probe.node:
+            for name in beside.names:
+                said, cause = why_unreachable(directory, name)
+                if cause:
+                    return said, cause, directory.evidence
+    known = [identity for identity in beside.identities if isinstance(identity, WorkloadIdentity)]
+    if known and all(identity.refuses(probe.namespace, probe.service_account) for identity in known):
+        whom = f"the service account {probe.service_account} of {probe.namespace}"
+        said = f"the rules of workload_identity {listed(identity.name for identity in known)} refuse {whom}"
+        return said, "identity-rules-refuse", readings(*known)
+    return "", "", ()
 
 
 @dataclass(frozen=True, slots=True)

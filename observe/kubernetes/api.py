@@ -32,6 +32,7 @@ from facts.redaction import beginning
 from observe.kubernetes import credentials
 from observe.kubernetes.denial import denial
 from observe.limits import PIECE, joined, too_large
+from observe.requests import Kind, Requests
 from settings import Sizes
 
 USER_AGENT = "istio-teleport-conformance"
@@ -126,10 +127,21 @@ class Api:
         host: Address of the API server.
         context: Name of the context, for messages.
         client: The kubernetes client's ApiClient; its configuration also opens streams.
+        requests: Counts them.
     """
 
-    def __init__(self, api_client: client.ApiClient, context: str, recorder: Recorder, timeout: float, sizes: Sizes) -> None:
+    def __init__(
+        self,
+        api_client: client.ApiClient,
+        context: str,
+        recorder: Recorder,
+        timeout: float,
+        sizes: Sizes,
+        *,
+        requests: Requests,
+    ) -> None:
         self.client = api_client
+        self.requests = requests
         self._sizes = sizes
         self.host: str = api_client.configuration.host
         self.context = context
@@ -149,7 +161,7 @@ class Api:
 
     def recording_to(self, recorder: Recorder) -> Api:
         """The same API server over the same connections, whose readings go elsewhere."""
-        return Api(self.client, self.context, recorder, self._timeout, self._sizes)
+        return Api(self.client, self.context, recorder, self._timeout, self._sizes, requests=self.requests)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -328,6 +340,7 @@ class Api:
         parameters = self.client.param_serialize(
             method, target, header_params=headers, body=document, auth_settings=["BearerToken"]
         )
+        self.requests.count(Kind.API_SERVER)
         try:
             response = self.client.call_api(*parameters, _request_timeout=self._timeout)
             with contextlib.closing(response.response) as answer:

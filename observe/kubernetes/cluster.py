@@ -43,6 +43,7 @@ from observe.command import CommandResult
 from observe.kubernetes.api import Api, connect
 from observe.kubernetes.denial import denial
 from observe.kubernetes.streams import ForwardedPort, Streams
+from observe.requests import Requests
 from settings import DEFAULT_SIZES, Sizes, Timeouts
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Cluster:
         context: Name of the context.
         recorder: Where the readings go.
         patience: Limits on its waits.
+        requests: Counts what is asked of its API server and its pods.
     """
 
     def __init__(
@@ -69,13 +71,14 @@ class Cluster:
         Raises:
             BadInput: The kubeconfig or the context cannot be used; lists the contexts there are.
         """
-        self.api = Api(connect(kubeconfig, context), context, recorder, patience.api, sizes)
+        self.requests = Requests()
+        self.api = Api(connect(kubeconfig, context), context, recorder, patience.api, sizes, requests=self.requests)
         self.context = context
         self.recorder = recorder
         self.kubeconfig = kubeconfig
         self.patience = patience
         self._sizes = sizes
-        self._streams = Streams(self.api.client, sizes.pod)
+        self._streams = Streams(self.api.client, sizes.pod, self.requests)
 
     def recording_to(self, recorder: Recorder) -> Cluster:
         """The same cluster over the same connections, with another recorder. Close only the original."""

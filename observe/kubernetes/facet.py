@@ -11,7 +11,7 @@ from facts.errors import NotGiven
 from facts.evidence import ObjectRef
 from facts.kubernetes.jwks import Jwks
 from facts.kubernetes.objects import Labelled, Node, Pod
-from facts.kubernetes.workloads import CronJob
+from facts.kubernetes.workloads import CronJob, Deployment
 from facts.versions import Version
 from observe.kubernetes.cluster import Cluster
 from observe.readings import Key, Readings, of_each
@@ -26,6 +26,7 @@ NAMESPACES: Key[tuple[Labelled, ...]] = Key("namespaces", of_each, ("cluster",))
 JWKS: Key[Jwks] = Key("jwks", lambda jwks: jwks.evidence, ("cluster",))
 PODS: Key[tuple[Pod, ...]] = Key("pods", of_each, ("istio", "app"))
 SUITES_PODS: Key[tuple[Pod, ...]] = Key("pods_of_the_suite", of_each)
+DEPLOYMENTS: Key[tuple[Deployment, ...]] = Key("deployments", of_each, ("app",))
 CRON_JOBS: Key[tuple[CronJob, ...]] = Key("cron_jobs", of_each, ("app",))
 
 
@@ -142,6 +143,10 @@ class ClusterFacet:
     def pods_evidence(self) -> tuple[str, ...]:
         """The reading of all pods, which also shows that there is none of a kind."""
         return of_each(self.pods())
+
+    def deployments(self) -> tuple[Deployment, ...]:
+        """All Deployments."""
+        return self.once(DEPLOYMENTS, self.reader.deployments)
 
     def cron_jobs(self) -> tuple[CronJob, ...]:
         """All CronJobs."""

@@ -31,6 +31,7 @@ from facts.redaction import beginning
 from observe.command import CommandResult
 from observe.kubernetes.denial import denial
 from observe.limits import joined, pieces, too_large
+from observe.requests import Kind, Requests
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -45,14 +46,16 @@ NOT_STARTED = "the program to run"
 class Streams:
     """Streams to one API server; TLS is set up once for all of them. Safe to use from several threads."""
 
-    def __init__(self, api_client: client.ApiClient, limit: int) -> None:
+    def __init__(self, api_client: client.ApiClient, limit: int, requests: Requests) -> None:
         """Open no stream yet.
 
         Args:
             api_client: Of the cluster: its address, certificates and credentials.
             limit: Bytes that one answer of a pod may have.
+            requests: Counts the streams, and what goes through forwarded ports.
         """
         self._client = api_client
+        self._requests = requests
         self._limit = limit
         self._lock = threading.Lock()
         self._tls: tuple[tuple[object, ...], ssl.SSLContext] | None = None
@@ -98,13 +101,15 @@ class Streams:
         with self._open(path, [("ports", str(port)) for port in ports], timeout, where) as connection:
             wire = _Wire(connection, len(ports), timeout, self._limit, where)
             yield tuple(
-                ForwardedPort(wire, place, f"port {port} of {pod}", timeout, self._limit) for place, port in enumerate(ports)
+                ForwardedPort(wire, place, f"port {port} of {pod}", timeout, self._limit, requests=self._requests)
+                for place, port in enumerate(ports)
             )
 
     @contextmanager
     def _open(
         self, path: str, query: Sequence[tuple[str, str]], timeout: float, where: str
     ) -> Iterator[websocket.WebSocket]:
+        self._requests.count(Kind.API_SERVER)
         try:
             connection = self._connect(path, query, timeout)
         except websocket.WebSocketBadStatusException as error:
@@ -318,7 +323,8 @@ class _Answers(io.BufferedReader):
 class ForwardedPort:
     """A port of a pod, spoken HTTP to. Made by `Streams.forward`."""
 
-    def __init__(self, wire: _Wire, place: int, where: str, timeout: float, limit: int) -> None:
+    def __init__(self, wire: _Wire, place: int, where: str, timeout: float, limit: int, *, requests: Requests) -> None:
+        self._requests = requests
         self._timeout = timeout
         self._limit = limit
         self._wire = wire
@@ -332,6 +338,7 @@ class ForwardedPort:
         Raises:
             CouldNotTell: The connection dropped.
         """
+        self._requests.count(Kind.PROXIES)
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n"
         try:
             self._wire.send(self._place, request.encode("ascii"))

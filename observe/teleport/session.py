@@ -40,6 +40,7 @@ from facts.teleport.tbot_config import BY_NAME_ALONE
 from facts.teleport.tctl import remedy_for, says_absent, says_denied, says_session_ended
 from facts.traffic.addresses import host_and_port, with_port
 from observe.command import CommandResult
+from observe.requests import Kind, Requests
 from observe.tools import Tctl, no_admin_session
 from observe.wait import NotYet, Pace, eventually
 from observe.web import get, trust
@@ -76,6 +77,7 @@ class TeleportSession:
     Attributes:
         proxy: HOST:PORT of its proxy.
         has_admin: An admin tctl was given.
+        requests: Counts them.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class TeleportSession:
         tctl: Tctl | None = None,
         insecure: bool = False,
         ca: Path | None = None,
+        requests: Requests | None = None,
     ) -> None:
         """Open a Teleport without sending a request.
 
@@ -99,6 +102,7 @@ class TeleportSession:
             tctl: Runs an admin tctl; None where there is none.
             insecure: The proxy's certificate is not verified.
             ca: Certificates to verify the proxy with; the system's where none are given.
+            requests: Counts its requests with those of other readers; a count of its own where none is given.
 
         Raises:
             BadInput: The address or the CA file cannot be used.
@@ -127,6 +131,7 @@ class TeleportSession:
         self._timeout = timeout
         self._limit = limit
         self._tctl = tctl
+        self.requests = requests or Requests()
 
     @property
     def has_admin(self) -> bool:
@@ -174,6 +179,7 @@ class TeleportSession:
     def _run(self, words: Sequence[str], stdin: str = "") -> CommandResult:
         if self._tctl is None:
             raise no_admin_session(f"tctl {' '.join(words)}")
+        self.requests.count(Kind.TCTL)
         return self._tctl(words, stdin)
 
     def status(self) -> ClusterStatus | NoSession:
@@ -300,6 +306,7 @@ class TeleportSession:
 
     def _answer(self, path: str, url: str) -> tuple[int, str]:
         """Status and body of an answer; that there were too many requests is none yet."""
+        self.requests.count(Kind.TELEPORT)
         try:
             status, body = get(
                 self._host, self._port, path,

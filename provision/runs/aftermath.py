@@ -13,7 +13,7 @@ from observe.kubernetes.api import must_have_context
 from observe.kubernetes.cluster import Cluster
 from observe.teleport.session import TeleportSession
 from observe.teleport.tbot import read_tbots
-from observe.tools import no_admin_session
+from observe.tools import no_admin_session, tctl_of
 from observe.wait import NotYet, Pace, eventually
 from provision.clusters.directory import directory_of, kept_kubeconfig, make_directory
 from provision.clusters.kind import Kind
@@ -30,7 +30,7 @@ from provision.runs.claim import Claim
 from provision.runs.originals import Originals, System
 from provision.runs.restorers import InTeleport, KubernetesFields
 from provision.runs.undo import Line, Restorer, undo
-from provision.target import objects_of, tctl_of, ways_of
+from provision.target import objects_of, ways_of
 from settings import Settings
 
 

@@ -47,18 +47,22 @@ def tellable(text: str, named_secrets: tuple[str, ...] = ()) -> str:
     return printable(redact(text, named_secrets).text)
 
 
-def redacted(plain: Any) -> Any:
+def redacted(plain: Any, named_secrets: tuple[str, ...] = ()) -> Any:
     """Plain data (mappings, lists, texts, numbers) in which every text is without secrets, keys of mappings included.
 
     Each text is redacted by itself: in a whole document, its quotation marks would hide the end of a secret.
+
+    Args:
+        plain: The data.
+        named_secrets: Further values to hide, see `facts.redaction.redact`.
     """
     match plain:
         case str():
-            return redact(plain).text
+            return redact(plain, named_secrets).text
         case dict():
-            return {redacted(key): redacted(value) for key, value in plain.items()}
+            return {redacted(key, named_secrets): redacted(value, named_secrets) for key, value in plain.items()}
         case list() | tuple():
-            return [redacted(each) for each in plain]
+            return [redacted(each, named_secrets) for each in plain]
     return plain
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pytest_bdd import given, parsers, then
 
+from checks import identity as checks
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.identity import LeftOut
@@ -25,16 +26,12 @@ from steps.shared import Conclude
 
 @given("every sidecar of the mesh, as its own Envoy reports it", target_fixture="sidecars")
 def every_sidecar(install: Install) -> ObservedProxies:
-    fleet = install.proxies.sidecar_fleet()  # before the pods: it knows which of them are gone, and who came in their place
-    evidence, asked = install.cluster.pods_evidence(), install.proxies.surveyed_pods()
-    return ObservedProxies(install.proxies.sidecar_pods(), fleet, evidence, asked=asked)
+    return checks.sidecars(install)
 
 
 @given("every proxy of the mesh, gateways included, as its own Envoy reports it", target_fixture="proxies")
 def every_proxy(install: Install) -> ObservedProxies:
-    fleet = install.proxies.fleet()  # before the pods, as above
-    evidence, asked = install.cluster.pods_evidence(), install.proxies.surveyed_pods()
-    return ObservedProxies(install.proxies.pods(), fleet, evidence, asked=asked)
+    return checks.proxies(install)
 
 
 @given("the SPIFFE bundle that Teleport publishes", target_fixture="bundle")
@@ -44,12 +41,12 @@ def bundle(install: Install) -> TrustBundle:
 
 @given("the longest lifetime that tbot and the workload identity allow", target_fixture="lifetime")
 def lifetime(install: Install) -> Lifetime:
-    return judge.effective_lifetime(install.tbot.all(), install.teleport.issuing())
+    return checks.lifetime(install)
 
 
 @then("each sidecar must take certificate and trust bundle from the external SDS socket over live streams, none from istiod")
-def secrets_come_from_the_socket(sidecars: ObservedProxies, conclude: Conclude) -> None:
-    conclude(judge.secrets_come_from_the_socket(sidecars))
+def secrets_come_from_the_socket(sidecars: ObservedProxies, install: Install, conclude: Conclude) -> None:
+    conclude(judge.secrets_come_from_the_socket(sidecars, checks.tbots_if_known(install)))
 
 
 @then("the only name in each certificate must be the SPIFFE ID of the pod's namespace and service account")
@@ -97,15 +94,12 @@ def certificates_are_audited(sidecars: ObservedProxies, audit_trail: AuditTrail,
 
 @given("the expected issuer, trust bundle and maximum lifetime for every proxy", target_fixture="expectation")
 def expectation(install: Install) -> Expectation:
-    longest = judge.effective_lifetime(install.tbot.all(), install.teleport.issuing())
-    return Expectation(install.teleport.bundle(), install.istio.authorities(), longest)
+    return checks.expectation(install)
 
 
 @given("the workloads that should use the socket but lack the injection template", target_fixture="outside")
 def workloads_lacking_the_template(install: Install) -> Outside:
-    pods, namespaces, planes = install.cluster.living_pods(), install.cluster.namespaces_of_install(), install.istio.planes()
-    named, directories = install.names.injection_template, install.tbot.socket_directories()
-    return sweep.outside_of_teleport(pods, namespaces, planes, named, directories)
+    return checks.outside_of_teleport(install)
 
 
 @then("every proxy must meet ID-01 to ID-06, and no workload must lack the template")
@@ -145,11 +139,9 @@ DirectoryProbes = Mapping[str, Sequence[SocketDirectoryProbe | Refused]]
     target_fixture="directories",
 )
 def socket_directories(install: Install, probes: Probes) -> DirectoryProbes:
-    nodes = {*install.proxies.pods_by_node(), *install.tbot.all().nodes} - install.cluster.silent_nodes()
-    found = install.tbot.socket_directories()
     return {
-        directory: probes.of_socket_directories(found.nodes_with(directory, nodes), directory)
-        for directory in sorted(found.everywhere)
+        directory: probes.of_socket_directories(nodes, directory)
+        for directory, nodes in checks.nodes_by_directory(install).items()
     }
 
 
@@ -165,11 +157,9 @@ def living_pods(install: Install) -> tuple[Pod, ...]:
 
 
 @then("only tbot's containers must be able to write to the socket directory as root")
-def only_tbot_writes_there(living_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    tbots, directories, seen = install.tbot.all(), install.tbot.socket_directories(), install.cluster.pods_evidence()
-    for directory in sorted(directories.everywhere):
-        there = [pod for pod in living_pods if directory in directories.on(pod.node)]
-        conclude(socket.only_tbot_writes_there(there, tbots, directory, seen))
+def only_tbot_writes_there(install: Install, conclude: Conclude) -> None:
+    for finding in checks.only_tbot_writes_to_the_sockets(install):
+        conclude(finding)
 
 
 @given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")

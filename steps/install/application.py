@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from pytest_bdd import given, then
 
+from checks import application as checks
 from facts.kubernetes.objects import Pod
-from judge.install import application as judge
 from observe.guide.application import ApplicationFacet
 from observe.install import Install
 from steps.shared import Conclude
@@ -19,27 +17,20 @@ def app_pods(test_application: ApplicationFacet) -> tuple[Pod, ...]:
 
 
 @then("at least one node must match their node selector")
-def a_node_fits(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    app = install.application
-    conclude(judge.some_node_is_selected(app_pods, app.deployment(), app.nodes(), app.where, app.evidence(app_pods)))
+def a_node_fits(install: Install, conclude: Conclude) -> None:
+    conclude(checks.some_node_fits(install))
 
 
 @then("the desired number of pods must be Ready with a started istio-proxy")
-def pods_are_ready(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    app = install.application
-    deployment, evidence, silent = app.deployment(), app.evidence(app_pods), app.silent_pods()
-    conclude(judge.pods_run_with_a_proxy(app_pods, deployment, datetime.now(UTC), app.where, evidence, silent=silent))
+def pods_are_ready(install: Install, conclude: Conclude) -> None:
+    conclude(checks.pods_are_ready(install))
 
 
 @then("the workload-socket volume of every pod must be the node's socket directory")
-def pods_use_the_nodes_socket(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    app, directories = install.application, install.tbot.socket_directories()
-    evidence, silent = app.evidence(app_pods), app.silent_pods()
-    conclude(judge.pods_use_the_nodes_socket(app_pods, directories, app.where, evidence, silent=silent))
+def pods_use_the_nodes_socket(install: Install, conclude: Conclude) -> None:
+    conclude(checks.pods_use_the_nodes_socket(install))
 
 
 @then("no istio-proxy must have restarted recently")
-def no_recent_restart(app_pods: tuple[Pod, ...], install: Install, conclude: Conclude) -> None:
-    app = install.application
-    evidence, silent = app.evidence(app_pods), app.silent_pods()
-    conclude(judge.proxies_are_stable(app_pods, datetime.now(UTC), app.where, evidence, silent=silent))
+def no_recent_restart(install: Install, conclude: Conclude) -> None:
+    conclude(checks.proxies_are_stable(install))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from pytest_bdd import given, then
 
+from checks import tbot as checks
+from checks.identity import beside, sockets_of_nodes
 from facts.kubernetes.access import Right
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.resources import BotInstance
 from facts.teleport.tbot import Tbots
-from judge.install import kubelet_rights
 from judge.install import tbot as judge
 from observe.install import Install
 from provision.pods.probes import Probes
@@ -30,15 +30,13 @@ def nodes_with_injected_pods(install: Install) -> Mapping[str, Sequence[Pod]]:
 
 
 @then("a Ready tbot pod must run on each of those nodes")
-def tbot_is_ready(tbots: Tbots, hosts: Mapping[str, Sequence[Pod]], install: Install, conclude: Conclude) -> None:
-    conclude(judge.ready_on_every_node(tbots, hosts, datetime.now(UTC), install.cluster.pods_evidence()))
+def tbot_is_ready(install: Install, conclude: Conclude) -> None:
+    conclude(checks.is_ready_on_every_node(install))
 
 
 @then("tbot's configuration must have no setting that breaks joining or attestation")
-def configuration_is_correct(tbots: Tbots, install: Install, conclude: Conclude) -> None:
-    name, pods, seen = install.teleport.ping().cluster_name, install.proxies.pods(), install.cluster.pods_evidence()
-    joinings = install.teleport.joinings()
-    conclude(*(judge.configuration_is_sound(each, name, tbots.supplied_by(each.tbot, pods), seen) for each in joinings))
+def configuration_is_correct(install: Install, conclude: Conclude) -> None:
+    conclude(*checks.configurations_are_sound(install))
 
 
 @given(
@@ -46,14 +44,15 @@ def configuration_is_correct(tbots: Tbots, install: Install, conclude: Conclude)
     target_fixture="sds_probes",
 )
 def sds_probes(install: Install, probes: Probes) -> tuple[SdsProbe | Refused, ...]:
-    nodes = sorted(install.proxies.pods_by_node())
-    sockets = [(node, path) for node in nodes for path in install.tbot.sockets_on(node)]
-    return probes.of_sockets(sockets, install.istio.proxy_image())
+    return probes.of_sockets(sockets_of_nodes(install), install.istio.proxy_image())
 
 
 @then("every probe must have received the identity of its own service account from Teleport")
-def probes_got_their_own_identity(sds_probes: tuple[SdsProbe | Refused, ...], install: Install, conclude: Conclude) -> None:
-    conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle()))
+def probes_got_their_own_identity(
+    sds_probes: tuple[SdsProbe | Refused, ...], install: Install, probes: Probes, conclude: Conclude
+) -> None:
+    known = beside(install, probes, sds_probes)
+    conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle(), known))
 
 
 @given("tbot's version, as its bot instances report it", target_fixture="bot_instances")
@@ -62,11 +61,8 @@ def bot_instances(install: Install) -> tuple[BotInstance, ...] | None:
 
 
 @then("no component must have a version with a known identity defect")
-def no_known_defect(
-    tbots: Tbots, bot_instances: tuple[BotInstance, ...] | None, install: Install, conclude: Conclude
-) -> None:
-    istio = judge.istio_components(install.istio.planes(), install.proxies.pods())
-    conclude(*(judge.no_known_defect([*judge.tbot_components(t, bot_instances), *istio], t.image) for t in tbots.each))
+def no_known_defect(install: Install, conclude: Conclude) -> None:
+    conclude(*checks.no_known_defect(install))
 
 
 @given("the API server's answers about the rights of tbot's service account at the kubelet", target_fixture="rights")
@@ -75,8 +71,5 @@ def rights_of_tbot(tbots: Tbots, install: Install) -> Sequence[tuple[Right, ...]
 
 
 @then("the service account must be able to list a kubelet's pods, and to do nothing else there")
-def rights_are_what_attestation_needs(
-    tbots: Tbots, rights: Sequence[tuple[Right, ...]], install: Install, conclude: Conclude
-) -> None:
-    nodes, of_each = install.cluster.nodes(), zip(tbots.each, rights, strict=True)
-    conclude(*(kubelet_rights.rights_are_what_attestation_needs(tbot, its, nodes) for tbot, its in of_each))
+def rights_are_what_attestation_needs(install: Install, conclude: Conclude) -> None:
+    conclude(*checks.rights_are_what_attestation_needs(install))

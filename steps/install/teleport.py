@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from pytest_bdd import given, parsers, then
 
+from checks import teleport as checks
 from facts.document import Absent
-from facts.evidence import readings
 from facts.kubernetes.jwks import Jwks, Signature
 from facts.teleport.issuing import Grants, Identities
 from facts.teleport.join_tokens import JoinTokens
@@ -15,7 +13,6 @@ from facts.teleport.joining import Joining
 from facts.teleport.resources import JoinToken
 from judge import conditions
 from judge.install import issuing
-from judge.install import join_tokens as judge_tokens
 from judge.install import teleport as judge
 from observe.install import Install
 from provision.pods.probes import Probes
@@ -35,8 +32,7 @@ def published_jwks(install: Install) -> Jwks:
 
 @given("the JWKS that was extracted into the join token", target_fixture="tokens")
 def extracted_jwks(install: Install) -> Tokens:
-    conditions.needs_the_kubernetes_join("INST-09", install.tbot.all(), conditions.NO_JWKS)
-    return tuple(each.known_token for each in install.teleport.joinings_by_kubernetes())
+    return checks.tokens_with_a_jwks(install)
 
 
 @given("a token that the cluster issues now to one of the suite's service accounts", target_fixture="signatures")
@@ -51,8 +47,8 @@ def fresh_token_verifies(tokens: Tokens, signatures: FreshTokens, conclude: Conc
 
 
 @then("the extracted JWKS must hold every key that the cluster publishes")
-def extracted_jwks_is_complete(tokens: Tokens, jwks: Jwks, conclude: Conclude) -> None:
-    conclude(*(judge.holds_every_key(token, jwks, "INST-09") for token in tokens))
+def extracted_jwks_is_complete(install: Install, conclude: Conclude) -> None:
+    conclude(*checks.extracted_jwks_is_complete(install))
 
 
 @given("the join token and its bot, as Teleport holds them", target_fixture="joinings")
@@ -62,24 +58,23 @@ def token_and_bot(install: Install) -> tuple[Joining, ...]:
 
 
 @then("the token's join method must be kubernetes")
-def method_is_kubernetes(joinings: tuple[Joining, ...], conclude: Conclude) -> None:
-    conclude(*(judge.method_is_kubernetes(each.known_token) for each in joinings))
+def method_is_kubernetes(install: Install, conclude: Conclude) -> None:
+    conclude(*checks.methods_are_kubernetes(install))
 
 
 @then("the token must allow exactly tbot's service account")
-def only_tbot_is_allowed(joinings: tuple[Joining, ...], conclude: Conclude) -> None:
-    conclude(*(judge.allows_only_tbot(each.known_token, *each.accounts) for each in joinings))
+def only_tbot_is_allowed(install: Install, conclude: Conclude) -> None:
+    conclude(*checks.only_tbots_are_allowed(install))
 
 
 @then("the token must hold every key that the cluster publishes")
-def token_holds_every_key(joinings: tuple[Joining, ...], jwks: Jwks, conclude: Conclude) -> None:
-    conclude(*(judge.holds_every_key(each.known_token, jwks) for each in joinings))
+def token_holds_every_key(install: Install, conclude: Conclude) -> None:
+    conclude(*checks.tokens_hold_every_key(install))
 
 
 @then("the token's bot must exist and have the role")
-def bot_has_the_role(joinings: tuple[Joining, ...], install: Install, conclude: Conclude) -> None:
-    role_of = install.teleport.role_of
-    conclude(*(judge.bot_has_role(each.known_token, each.known_bot, role_of(each.known_bot)) for each in joinings))
+def bot_has_the_role(install: Install, conclude: Conclude) -> None:
+    conclude(*checks.bots_have_the_role(install))
 
 
 @given("all join tokens of Teleport", target_fixture="join_tokens")
@@ -88,9 +83,8 @@ def all_join_tokens(install: Install) -> JoinTokens:
 
 
 @then("no other join token must let in as the bot, and tbot's own must not expire soon")
-def only_tbots_tokens_let_in(join_tokens: JoinTokens, install: Install, conclude: Conclude) -> None:
-    joinings, bots, named = install.teleport.joinings(), install.teleport.bots(), install.teleport.named_tokens()
-    conclude(judge_tokens.only_tbots_tokens_let_in(join_tokens, named, bots, datetime.now(UTC), readings(*joinings)))
+def only_tbots_tokens_let_in(install: Install, conclude: Conclude) -> None:
+    conclude(checks.only_tbots_tokens_let_in(install))
 
 
 @given("the bot's roles and all workload identities, as Teleport holds them", target_fixture="grants")

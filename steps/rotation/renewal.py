@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from pytest_bdd import given, parsers, then, when
 
+from checks import rotation as checks
 from facts.kubernetes.workloads import CronJob
 from facts.proxies.identity import Fleet
 from judge.identity.proxies import ObservedProxies
-from judge.install.tbot import Component, of_tbots
-from judge.rotation import age, restarts
+from judge.install.tbot import Component
+from judge.rotation import age
 from judge.rotation import renewal as judge
 from judge.rotation.renewal import Watched
 from judge.traffic import load as load_judge
@@ -44,12 +45,7 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 
 @given("every proxy on tbot's sockets, as its own Envoy reports it", target_fixture="on_sockets")
 def proxies_on_sockets(install: Install) -> ObservedProxies:
-    proxies, evidence = install.proxies, install.cluster.pods_evidence()
-    fleet = proxies.fleet_on_sockets()  # before the pods: it knows which of them are gone
-    supplied = proxies.pods_on_sockets()
-    uids = {pod.uid for pod in supplied}
-    others = [pod for pod in proxies.pods() if pod.uid not in uids]
-    return ObservedProxies(supplied, fleet, evidence, others, proxies.surveyed_pods())
+    return checks.proxies_on_sockets(install)
 
 
 @given("a second reading of the same proxies, if --observe asks for it", target_fixture="second_reading")
@@ -66,13 +62,12 @@ def renewed_before_expiry(
 
 @given("tbot's version, as its image and its bot instances report it", target_fixture="versions")
 def versions(install: Install) -> list[Component]:
-    return of_tbots(install.tbot.all(), install.teleport.bot_instances())
+    return checks.versions_of_tbot(install)
 
 
 @then("no certificate must be older than tbot's renewal interval and a margin")
-def none_is_overdue(on_sockets: ObservedProxies, versions: list[Component], install: Install, conclude: Conclude) -> None:
-    late = age.overdue(on_sockets, install.tbot.all())
-    conclude(age.none_is_overdue(on_sockets, install.tbot.all(), versions, install.proxies.pushes(late)))
+def none_is_overdue(install: Install, conclude: Conclude) -> None:
+    conclude(checks.none_is_overdue(install))
 
 
 @then("no certificate and no trusted authority must expire within its warning threshold")
@@ -87,9 +82,8 @@ def cron_jobs(install: Install) -> tuple[CronJob, ...]:
 
 
 @then("no CronJob must restart workloads of the mesh")
-def no_cron_job_restarts(cron_jobs: tuple[CronJob, ...], install: Install, conclude: Conclude) -> None:
-    namespaces = {pod.namespace for pod in install.proxies.pods()}
-    conclude(restarts.nothing_restarts_workloads(cron_jobs, namespaces, install.cluster.pods_evidence()))
+def no_cron_job_restarts(install: Install, conclude: Conclude) -> None:
+    conclude(checks.no_cron_job_restarts_workloads(install))
 
 
 # Renewals during a trial.

@@ -111,7 +111,9 @@ def test_each_path_in_the_guide_for_developers_is_there() -> None:
     text = (ROOT / "DEVELOPMENT.md").read_text(encoding="utf-8")
     named = re.findall(r"`([\w.-]+/[\w./-]*|\w+\.(?:py|yaml|txt|md))`", text)
     folders = (
+        "checks",
         "docs",
+        "doctor",
         "facts",
         "features",
         "judge",

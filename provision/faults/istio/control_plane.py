@@ -72,6 +72,7 @@ FAULTS = (
         name="istiod-at-zero",
         description="The operator scaled istiod to 0: no new pod is injected, and running pods keep running.",
         cause="istiod-scaled-to-zero",
+        further_causes=frozenset({"injector-unreachable"}),
         touches="Deployment istio-system/istiod",
         undo="The suite scales it back and waits until the API server accepts an injected pod again.",
         breaks=frozenset({"INST-05", "INST-07", "CHK-1"}),

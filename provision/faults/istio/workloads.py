@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
+from facts.istio.mesh import image_tag
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import EXCLUDED, TEMPLATES
+from facts.proxies.presence import Stage, start_of
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import reach
 from provision.faults.changes import applied, manifest, patched, pod_template
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import WITH_SPIRE, Fault, Scene
 from provision.names import APP
 
 PORT = 8080
 """Port of the test application's container."""
+
+NOWHERE = "registry.invalid/istio"
+"""Repository that no name server knows."""
+
+ENFORCED = "pod-security.kubernetes.io/enforce"
+"""Label of a namespace: the Pod Security level of its pods."""
+
+PROXY_IMAGE = "sidecar.istio.io/proxyImage"
+"""Annotation of a pod: the image of its proxy."""
 
 GUIDES_NODE = "k8s-worker-1"
 """Node that the guide's test application asks for, in the cluster of the guide's author."""
@@ -29,7 +42,8 @@ def _changed(scene: Scene, template: dict[str, Any]) -> AbstractContextManager[N
         scene.await_app()
 
     # The patch takes these back because an apply removes only what an earlier apply has set.
-    undo = {"template": {"metadata": {"annotations": {EXCLUDED: None}}, **pod_template(nodeSelector=None)["template"]}}
+    annotations = {EXCLUDED: None, PROXY_IMAGE: None}
+    undo = {"template": {"metadata": {"annotations": annotations}, **pod_template(nodeSelector=None)["template"]}}
     return patched(scene, "Deployment", APP, APP, spec={"template": template}, undo=undo, then=restore)
 
 
@@ -38,6 +52,66 @@ def _without_template(scene: Scene) -> Iterator[None]:
     with _changed(scene, {"metadata": {"annotations": {TEMPLATES: None}}}):
         scene.await_app()
         yield
+
+
+@contextmanager
+def _template_on_the_namespace(scene: Scene) -> Iterator[None]:
+    def put(value: str | None) -> None:
+        annotated = {"metadata": {"annotations": {TEMPLATES: value}}}
+        scene.installation.objects.patch("v1", "Namespace", APP, annotated)
+
+    try:
+        put(WITH_SPIRE)
+        with _without_template(scene):
+            yield
+    finally:
+        put(None)
+
+
+@contextmanager
+def _image_of_nowhere(scene: Scene) -> Iterator[None]:
+    """Name a proxy image that no registry has, until a new pod has waited for it for longer than a start takes."""
+    with scene.looking() as cluster:
+        (tag, *_) = (image_tag(pod.proxy.image) for pod in cluster.pods(APP, f"app={APP}") if pod.proxy is not None)
+
+        def look() -> None:
+            now = datetime.now(UTC)
+            down = [p for p in cluster.pods(APP, f"app={APP}") if p.is_injected and start_of(p, now).stage is Stage.DOWN]
+            if not any(cause_of(p) for p in down):
+                raise NotYet(f"{len(down)} pods that do not start, none of which waits for its image")
+
+        def cause_of(pod: Pod) -> bool:
+            return any(c.reason.startswith(("ErrImage", "ImagePull")) for c in pod.containers)
+
+        with _changed(scene, {"metadata": {"annotations": {PROXY_IMAGE: f"{NOWHERE}/proxyv2:{tag}"}}}):
+            eventually("a new pod waits for the image of its proxy", look, scene.rollout)
+            yield
+
+
+@contextmanager
+def _refused_by_pod_security(scene: Scene) -> Iterator[None]:
+    """Let Pod Security enforce the level baseline, which has no hostPath, until a pod cannot be replaced."""
+    objects = scene.installation.objects
+    former = objects.must_get("v1", "Namespace", APP)["metadata"]["labels"].get(ENFORCED)
+
+    def put(level: str | None) -> None:
+        objects.patch("v1", "Namespace", APP, {"metadata": {"labels": {ENFORCED: level}}})
+
+    def look() -> None:
+        conditions = objects.must_get("apps/v1", "Deployment", APP, namespace=APP)["status"].get("conditions", ())
+        if not any(c["type"] == "ReplicaFailure" and c["status"] == "True" for c in conditions):
+            raise NotYet(f"its conditions are {[c['type'] for c in conditions]}")
+
+    try:
+        put("baseline")
+        (pod, *_others) = objects.all_of("v1", "Pod", namespace=APP, label_selector=f"app={APP}")
+        objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=APP)
+        eventually("the Deployment cannot create a pod", look, Pace(scene.patience.pod_ready))
+        yield
+    finally:
+        put(former)
+        # The controller's next attempt may be minutes away; a new ReplicaSet makes its first one at once.
+        scene.restart_app()
 
 
 @contextmanager
@@ -76,6 +150,40 @@ FAULTS = (
         reach=reach.INJECTED_PODS | {"ID-02", "ID-05", "ID-12", "MTL-01", "MTL-02"},
         inject=_without_template,
         short=True,
+    ),
+    Fault(
+        name="template-on-the-namespace",
+        description="The annotation that asks for the template spire stands on the namespace and not on the pods: 2/2, with"
+        " identities from istiod.",
+        cause="annotation-on-namespace",
+        further_causes=frozenset({"template-not-requested"}),
+        touches="Namespace test-app; Deployment test-app/test-app",
+        undo="The suite removes the annotation, applies the manifest again and waits for the rollout.",
+        breaks=frozenset({"INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD | reach.REFUSED,
+        reach=reach.INJECTED_PODS | {"ID-02", "ID-05", "ID-12", "MTL-01", "MTL-02"},
+        inject=_template_on_the_namespace,
+    ),
+    Fault(
+        name="proxy-image-of-nowhere",
+        description="The test application names an image of Istio's proxy that no registry has: its new pods do not start.",
+        cause="proxy-image-unavailable",
+        touches="Deployment test-app/test-app",
+        undo="The suite removes the annotation, applies the manifest again and waits for the rollout.",
+        breaks=frozenset({"INST-15", "CHK-6", "CHK-7", "CHK-8", "CHK-9"})
+        | {"ID-01", "ID-02", "ID-03", "ID-04", "ID-05", "ID-06", "ID-07", "ID-11"},
+        reach=reach.TBOT,
+        inject=_image_of_nowhere,
+    ),
+    Fault(
+        name="pods-refused-by-pod-security",
+        description="Pod Security enforces the level baseline in the test application's namespace: the API server refuses"
+        " the hostPath of each new pod, and the Deployment lacks one.",
+        cause="pod-refused-by-policy",
+        touches="Namespace test-app; Deployment test-app/test-app",
+        undo="The suite restores the label and restarts the test application.",
+        breaks=frozenset({"INST-07", "INST-15", "CHK-1", "CHK-7"}),
+        reach=reach.ISTIO | reach.INJECTED_PODS | {"ID-01", "ID-11"},
+        inject=_refused_by_pod_security,
     ),
     Fault(
         name="node-selector-of-the-guide",

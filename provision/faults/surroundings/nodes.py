@@ -1,40 +1,39 @@
-"""Faults of the nodes: a firewall rule, and the mode of a directory."""
+"""Faults of the nodes: the modes of the socket and of its directory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
+from facts.kubernetes.pod_spec import ISTIOS_SOCKET
 from provision.faults import reach
 from provision.faults.fault import Fault, Scene
 
-KUBELET = "10250"
-
 
 @contextmanager
-def _kubelet_closed(scene: Scene) -> Iterator[None]:
-    node = scene.nodes()[0]
-    pods = scene.installation.objects.must_get("v1", "Node", node)["spec"]["podCIDR"]
-    # Only for pods: the API server can still read logs and forward ports.
-    rule = ["INPUT", "-s", pods, "-p", "tcp", "--dport", KUBELET]
-    rule += ["-j", "REJECT", "--reject-with", "tcp-reset"]
-    scene.on_node(node, "iptables", "-I", *rule)
+def _with_mode(scene: Scene, node: str, path: str, mode: str) -> Iterator[None]:
+    """Give a file or directory of a node another mode."""
+    former = scene.on_node(node, "stat", "-c", "%a", path).strip()
+    scene.on_node(node, "chmod", mode, path)
     try:
         yield
     finally:
-        scene.on_node(node, "iptables", "-D", *rule)
+        scene.on_node(node, "chmod", former, path)
 
 
-@contextmanager
-def directory_for_all(scene: Scene, node: str) -> Iterator[None]:
+def directory_for_all(scene: Scene, node: str) -> AbstractContextManager[None]:
     """Give the socket directory of a node the mode 0777."""
-    directory = scene.installation.variables["SOCKET_DIRECTORY"]
-    former = scene.on_node(node, "stat", "-c", "%a", directory).strip()
-    scene.on_node(node, "chmod", "0777", directory)
-    try:
-        yield
-    finally:
-        scene.on_node(node, "chmod", former, directory)
+    return _with_mode(scene, node, scene.installation.variables["SOCKET_DIRECTORY"], "0777")
+
+
+def _directory_closed(scene: Scene) -> AbstractContextManager[None]:
+    return _with_mode(scene, scene.nodes()[0], scene.installation.variables["SOCKET_DIRECTORY"], "0700")
+
+
+def _socket_closed(scene: Scene) -> AbstractContextManager[None]:
+    socket = f"{scene.installation.variables['SOCKET_DIRECTORY']}/{ISTIOS_SOCKET}"
+    return _with_mode(scene, scene.nodes()[0], socket, "0600")
 
 
 DIRECTORY_FOR_ALL = Fault(
@@ -48,16 +47,28 @@ DIRECTORY_FOR_ALL = Fault(
     inject=lambda scene: directory_for_all(scene, scene.nodes()[0]),
 )
 
+# Proxies that are connected stay so: the modes decide when a connection is made.
+_mode_fault = partial(
+    Fault,
+    undo="The suite restores the mode.",
+    breaks=frozenset({"INST-14"}),
+    reach=reach.NODES | reach.TBOT | {"ID-01", "ID-08"},
+)
+
 FAULTS = (
-    Fault(
-        name="kubelet-closed-to-pods",
-        description="A firewall rule on one node keeps pods from its kubelet, so tbot there cannot attest callers.",
-        cause="kubelet-unreachable",
-        touches="iptables of one node",
-        undo="The suite deletes the rule.",
-        breaks=frozenset({"INST-04", "INST-14"}),
-        reach=reach.NODES,
-        inject=_kubelet_closed,
-    ),
     DIRECTORY_FOR_ALL,
+    _mode_fault(
+        name="socket-directory-for-root-alone",
+        description="The socket directory of one node has mode 0700, so no workload that starts there sees the socket.",
+        cause="socket-directory-closed",
+        touches="the socket directory of one node",
+        inject=_directory_closed,
+    ),
+    _mode_fault(
+        name="socket-for-root-alone",
+        description="tbot's socket on one node has mode 0600, so no workload that starts there can connect to it.",
+        cause="socket-closed",
+        touches="tbot's socket on one node",
+        inject=_socket_closed,
+    ),
 )

@@ -1,4 +1,4 @@
-"""Faults of tbot: its configuration, its pods and its release."""
+"""Faults of tbot: its pods, its release, and what it issues."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from provision.disruption.machines import processes_of
 from provision.disruption.outages import NOWHERE
 from provision.disruption.supply import uses_the_socket
 from provision.faults import reach
-from provision.faults.changes import edited, edited_text, patched, patched_tbot, pod_template
+from provision.faults.changes import edited, patched, patched_tbot, pod_template
 from provision.faults.fault import Fault, Scene
 from provision.names import APP, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
@@ -25,11 +25,10 @@ FIXED_IDENTITY = "batch-jobs"
 LOOKED_FOR_SOCKET = "CA Endpoint"
 """Istio's agent logs this when it finds no socket at its start and turns to istiod."""
 
+SOCKETS = "sockets"
+"""Volume of tbot with the directory of its socket."""
+
 TAINT = {"key": "conformance.teleport-istio/reserved", "value": "batch", "effect": "NoSchedule"}
-
-
-def _misspelt(scene: Scene) -> AbstractContextManager[None]:
-    return edited_text(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, lambda text: text.replace("attestors:", "attestor:"))
 
 
 def _affected_tbot(scene: Scene) -> AbstractContextManager[None]:
@@ -38,19 +37,6 @@ def _affected_tbot(scene: Scene) -> AbstractContextManager[None]:
         for image in (scene.installation.sources.tbot_affected_image, scene.installation.sources.tbot_image)
     )
     return patched_tbot(scene, affected, sound)
-
-
-@contextmanager
-def _audience_of_the_proxy(scene: Scene) -> Iterator[None]:
-    volumes = pods_of_tbot(scene)["volumes"]
-    (sound,) = (v["projected"]["sources"][0]["serviceAccountToken"] for v in volumes if v["name"] == "join-token")
-    broken, former = (
-        pod_template(volumes=[{"name": "join-token", "projected": {"sources": [{"serviceAccountToken": token}]}}])
-        for token in ({**sound, "audience": scene.installation.variables["PROXY_SERVER"]}, sound)
-    )
-    with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=former, then=scene.await_tbot):
-        _await_cut_off(scene)
-        yield
 
 
 @contextmanager
@@ -63,9 +49,9 @@ def _not_tolerated(scene: Scene) -> Iterator[None]:
 
     put([*former, TAINT])
     try:
-        for pod in _pods_on(scene, node):
+        for pod in pods_on(scene, node):
             objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=TBOT_NAMESPACE)
-        _await_cut_off(scene, node)
+        await_cut_off(scene, node)
         yield
     finally:
         put(former)
@@ -75,7 +61,7 @@ def _not_tolerated(scene: Scene) -> Iterator[None]:
 @contextmanager
 def _stopped(scene: Scene, node: str) -> Iterator[None]:
     """Stop all processes of tbot on a node; on exit let them continue."""
-    (pod,) = _pods_on(scene, node)
+    (pod,) = pods_on(scene, node)
     (container,) = (c["containerID"] for c in pod["status"]["containerStatuses"] if c["name"] == TBOT)
     processes = processes_of(scene.on_node, node, container)
     scene.on_node(node, "kill", "-STOP", *processes)
@@ -269,22 +255,32 @@ def _pods(scene: Scene) -> list[dict[str, Any]]:
     return scene.installation.objects.all_of("v1", "Pod", namespace=TBOT_NAMESPACE, label_selector=f"app={TBOT}")
 
 
-def _pods_on(scene: Scene, node: str) -> list[dict[str, Any]]:
+def pods_on(scene: Scene, node: str) -> list[dict[str, Any]]:
+    """Return the pods of tbot on a node that are not terminating."""
     there = (p for p in _pods(scene) if p["spec"].get("nodeName") == node)
     return [p for p in there if "deletionTimestamp" not in p["metadata"]]
 
 
 def _await_frozen(scene: Scene, node: str) -> None:
     def look() -> None:
-        (pod,) = _pods_on(scene, node)
+        (pod,) = pods_on(scene, node)
         if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"]):
             raise NotYet("its readiness probe has not failed often enough")
 
     eventually(f"tbot on {node} is no longer Ready", look, scene.rollout)
 
 
-def _await_cut_off(scene: Scene, node: str = "") -> None:
-    """Wait until the Envoys of a node, or of any node, have lost all their streams."""
+def await_cut_off(scene: Scene, node: str = "", *, every: bool = False) -> None:
+    """Wait until the Envoys of a node, of any node, or of every node have lost all their streams.
+
+    Args:
+        scene: The scene.
+        node: The node; empty for any.
+        every: Wait for every node.
+
+    Raises:
+        CouldNotTell: That took too long.
+    """
     with scene.looking() as cluster:
 
         def look() -> None:
@@ -293,10 +289,11 @@ def _await_cut_off(scene: Scene, node: str = "") -> None:
                 answer = read_admin(cluster, pod, [envoy.SDS_HOSTS])[envoy.SDS_HOSTS]
                 streams.setdefault(pod.node, []).append(envoy.parse_streams(answer.document).rq_active)
             off = [where for where, active in streams.items() if not any(active)]
-            if not off or (node and node not in off):
+            if not off or (node and node not in off) or (every and len(off) < len(streams)):
                 raise NotYet(f"streams by node: {streams}")
 
-        eventually(f"no Envoy on {node or 'some node'} has any of its {envoy.STREAMS} streams", look, scene.rollout)
+        which = node or ("every node" if every else "some node")
+        eventually(f"no Envoy on {which} has any of its {envoy.STREAMS} streams", look, scene.rollout)
 
 
 def tbot(scene: Scene) -> dict[str, Any]:
@@ -344,29 +341,7 @@ FROZEN = Fault(
 )
 
 FAULTS = (
-    Fault(
-        name="attestor-misspelt",
-        description="tbot's configuration has the key attestor instead of attestors, which tbot ignores from its next"
-        " restart on.",
-        cause="attestor-misspelt",
-        touches="ConfigMap teleport-system/tbot-config",
-        undo="The suite restores the entry exactly.",
-        breaks=frozenset({"INST-13"}),
-        reach=reach.TBOT,
-        inject=_misspelt,
-    ),
     AFFECTED_TBOT,
-    Fault(
-        name="audience-of-the-proxy",
-        description="tbot's token is for the address of Teleport's proxy, not for the cluster's name, so the first"
-        " tbot pod that is replaced cannot join.",
-        cause="token-audience-wrong",
-        touches="DaemonSet teleport-system/tbot",
-        undo="The suite restores the volume and waits until every Envoy has its streams again.",
-        breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
-        reach=reach.TBOT | reach.INJECTED_PODS,
-        inject=_audience_of_the_proxy,
-    ),
     Fault(
         name="taint-that-tbot-does-not-tolerate",
         description="A node with workloads has a taint that tbot does not tolerate, so no tbot runs there.",

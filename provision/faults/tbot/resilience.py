@@ -19,8 +19,6 @@ from provision.names import TBOT
 SLOW = 50
 """Seconds that tbot takes to start: too long for certificates of 60 s that tbot renews every 20 s."""
 WAITS = "wait-for-nothing"
-SOCKETS = "sockets"
-"""Volume of tbot with the directory of its socket."""
 
 
 def _slow_to_start(scene: Scene) -> AbstractContextManager[None]:
@@ -60,9 +58,9 @@ def _lives_by_teleport(scene: Scene) -> AbstractContextManager[None]:
 
 def _makes_no_directory(scene: Scene) -> AbstractContextManager[None]:
     volumes = daemon_set.pods_of_tbot(scene)["volumes"]
-    (path,) = (v["hostPath"] for v in volumes if v["name"] == SOCKETS)
+    (path,) = (v["hostPath"] for v in volumes if v["name"] == daemon_set.SOCKETS)
     broken, sound = (
-        pod_template(volumes=[{"name": SOCKETS, "hostPath": {**path, "type": kind}}])
+        pod_template(volumes=[{"name": daemon_set.SOCKETS, "hostPath": {**path, "type": kind}}])
         for kind in ("Directory", path.get("type", ""))
     )
     return patched_tbot(scene, broken, sound)

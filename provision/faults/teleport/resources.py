@@ -1,82 +1,47 @@
-"""Faults in Teleport's resources: join token, bot, role and workload identity."""
+"""Faults in two of Teleport's resources: the join token and the workload identity."""
 
 from __future__ import annotations
 
 import base64
 import copy
 import json
-import operator
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial, reduce
-from typing import Any
+from functools import partial
 
 import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
+from facts.teleport.resources import NAMESPACE_OF_CALLER
 from provision.faults import reach
+from provision.faults.changes import Document
 from provision.faults.fault import Fault, Operator, Scene
+from provision.faults.recreated import CREATED_AGAIN, Change, beside, of_manifest, recreated, removed, with_field
 from provision.installing.resources import token_file
 from provision.names import TBOT, TBOT_NAMESPACE
 from provision.negative.joining import JOINER
 from provision.objects import SCRATCH
 
-Inject = Callable[[Scene], AbstractContextManager[Operator | None]]
-Document = dict[str, Any]
-Change = Callable[[Document], Document]
+
+def _token(scene: Scene, jwks: str) -> Document:
+    """Return the join token of the installation with these keys."""
+    with token_file(scene.installation.directory, jwks) as file:
+        document: Document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return document
 
 
-@contextmanager
-def _replaced(
-    scene: Scene, sound: Document, change: Change, then: Callable[[Scene], None] = lambda _scene: None
-) -> Iterator[None]:
-    """Create a resource of Teleport again with a change, and afterwards as it was; after each of the two, do `then`."""
-    teleport = scene.teleport
-    try:
-        teleport.create(change(sound))
-        then(scene)
-        yield
-    finally:
-        teleport.create(sound)
-        then(scene)
-
-
-def _of_manifest(file: str, change: Change, then: Callable[[Scene], None] = lambda _scene: None) -> Inject:
-    """Change the resource of a manifest; `then` is what the operator does after each change."""
-
-    def inject(scene: Scene) -> AbstractContextManager[None]:
-        (sound,) = scene.installation.variant.documents(file, {})
-        return _replaced(scene, sound, change, then)
-
-    return inject
+def _own_token(scene: Scene) -> Document:
+    """Return the join token of the installation, which has the keys of this cluster."""
+    return _token(scene, scene.installation.objects.raw("/openid/v1/jwks"))
 
 
 def _of_token(change: Change) -> Callable[[Scene], AbstractContextManager[None]]:
-    """Change the join token, which has the keys of this cluster."""
-
-    def inject(scene: Scene) -> AbstractContextManager[None]:
-        jwks, directory = scene.installation.objects.raw("/openid/v1/jwks"), scene.installation.directory
-        with token_file(directory, jwks) as file:
-            sound = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return _replaced(scene, sound, change)
-
-    return inject
-
-
-def _with(path: str, value: object) -> Change:
-    """Set one field of a resource's specification, such as ``spiffe.id``."""
-
-    def change(sound: Document) -> Document:
-        changed = copy.deepcopy(sound)
-        *parents, key = path.split(".")
-        reduce(operator.getitem, parents, changed["spec"])[key] = value
-        return changed
-
-    return change
+    """Change the join token."""
+    return lambda scene: recreated(scene, _own_token(scene), change)
 
 
 def _with_an_end(sound: Document) -> Document:
@@ -86,30 +51,11 @@ def _with_an_end(sound: Document) -> Document:
     return changed
 
 
-@contextmanager
-def _second_token(scene: Scene) -> Iterator[None]:
+def _second_token(scene: Scene) -> AbstractContextManager[None]:
     """Create a token for the same bot with another cluster's keys, and delete it afterwards."""
-    with token_file(scene.installation.directory, jwks_of_another_cluster()) as file:
-        second = yaml.safe_load(file.read_text(encoding="utf-8"))
+    second = _token(scene, jwks_of_another_cluster())
     second["metadata"]["name"] = SECOND_TOKEN
-    teleport = scene.teleport
-    try:
-        teleport.create(second)
-        yield
-    finally:
-        teleport.remove()
-
-
-@contextmanager
-def _identity_beside(scene: Scene) -> Iterator[None]:
-    """Create a workload identity that has the labels of the mesh's and is not tbot's, and delete it afterwards."""
-    (sound,) = scene.installation.variant.documents(IDENTITY, {})
-    teleport = scene.teleport
-    try:
-        teleport.create({**sound, "metadata": {**sound["metadata"], "name": IDENTITY_BESIDE}})
-        yield
-    finally:
-        teleport.remove()
+    return beside(scene, second)
 
 
 @contextmanager
@@ -118,12 +64,12 @@ def _widened(scene: Scene) -> Iterator[Operator]:
     named = replace(scene.operator, run_id=f"faults-{secrets.token_hex(3)}")
     other = f"{SCRATCH}{named.run_id}:{JOINER}"
     allow = [{"service_account": account} for account in (f"{TBOT_NAMESPACE}:{TBOT}", other)]
-    with _of_token(_with("kubernetes.allow", allow))(scene):
+    with _of_token(with_field("kubernetes.allow", allow))(scene):
         yield named
 
 
 def _with_foreign_keys(sound: Document) -> Document:
-    return _with("kubernetes.static_jwks", {"jwks": jwks_of_another_cluster()})(sound)
+    return with_field("kubernetes.static_jwks", {"jwks": jwks_of_another_cluster()})(sound)
 
 
 def jwks_of_another_cluster() -> str:
@@ -144,16 +90,13 @@ def jwks_of_another_cluster() -> str:
     return json.dumps({"keys": [key]})
 
 
-IDENTITY_BESIDE = "payments"
 SECOND_TOKEN = "istio-tbot-of-another-cluster"
 IDENTITY = "teleport-workload-identity.yaml"
-ROLE = "teleport-bot-role.yaml"
-LABELS = "allow.workload_identity_labels"
-BOT = "teleport-bot.yaml"
 
 NAMESPACE, ACCOUNT = "{{ workload.kubernetes.namespace }}", "{{ workload.kubernetes.service_account }}"
 WITHOUT_SA_ID = f"/ns/{NAMESPACE}/{ACCOUNT}"
-CREATED_AGAIN = "The suite creates the resource again from its manifest."
+
+OF_ANOTHER_NAMESPACE = {"attribute": NAMESPACE_OF_CALLER, "eq": {"value": "payments"}}
 
 _identity_fault = partial(Fault, touches="Teleport workload_identity/istio-workloads", undo=CREATED_AGAIN)
 _token_fault = partial(
@@ -170,7 +113,7 @@ FAULTS = (
         cause="identity-template-without-sa",
         breaks=frozenset({"INST-12", "INST-14", "CHK-4"}) | reach.TRAFFIC,
         reach=reach.TELEPORT | {"TRF-03", "ID-02"},
-        inject=_of_manifest(IDENTITY, _with("spiffe.id", WITHOUT_SA_ID)),
+        inject=of_manifest(IDENTITY, with_field("spiffe.id", WITHOUT_SA_ID)),
         short=True,
     ),
     Fault(
@@ -181,7 +124,7 @@ FAULTS = (
         undo=f"{CREATED_AGAIN[:-1]} and restarts the test application.",
         breaks=frozenset({"INST-12", "INST-14", "CHK-4", "CHK-6", "CHK-7", "ID-02", "ID-11"}) | reach.REFUSED,
         reach=reach.TELEPORT | reach.INJECTED_PODS | {"ID-01", "ID-03", "ID-05"},
-        inject=_of_manifest(IDENTITY, _with("spiffe.id", WITHOUT_SA_ID), Scene.restart_app),
+        inject=of_manifest(IDENTITY, with_field("spiffe.id", WITHOUT_SA_ID), Scene.restart_app),
     ),
     _identity_fault(
         name="identity-with-trailing-slash",
@@ -189,7 +132,7 @@ FAULTS = (
         cause="identity-template-trailing-slash",
         breaks=frozenset({"INST-12", "INST-14", "CHK-4"}),
         reach=reach.TELEPORT,
-        inject=_of_manifest(IDENTITY, _with("spiffe.id", f"/ns/{NAMESPACE}/sa/{ACCOUNT}/")),
+        inject=of_manifest(IDENTITY, with_field("spiffe.id", f"/ns/{NAMESPACE}/sa/{ACCOUNT}/")),
     ),
     Fault(
         name="identity-with-trailing-slash-in-use",
@@ -199,7 +142,7 @@ FAULTS = (
         undo=f"{CREATED_AGAIN[:-1]} and restarts the test application.",
         breaks=frozenset({"INST-12", "INST-14", "CHK-4", "CHK-6", "CHK-7", "ID-02", "ID-05", "ID-11"}) | reach.REFUSED,
         reach=reach.TELEPORT | reach.INJECTED_PODS,
-        inject=_of_manifest(IDENTITY, _with("spiffe.id", f"/ns/{NAMESPACE}/sa/{ACCOUNT}/"), Scene.restart_app),
+        inject=of_manifest(IDENTITY, with_field("spiffe.id", f"/ns/{NAMESPACE}/sa/{ACCOUNT}/"), Scene.restart_app),
     ),
     _identity_fault(
         name="one-identity-for-every-caller",
@@ -207,7 +150,16 @@ FAULTS = (
         cause="identity-template-fixed",
         breaks=frozenset({"INST-12", "INST-14", "CHK-4", "ID-09", "NEG-02"}),
         reach=reach.TELEPORT,
-        inject=_of_manifest(IDENTITY, _with("spiffe.id", "/ns/shared/sa/shared")),
+        inject=of_manifest(IDENTITY, with_field("spiffe.id", "/ns/shared/sa/shared")),
+    ),
+    _identity_fault(
+        name="identity-for-another-namespace",
+        description="The workload identity's only rule lets in the namespace payments: other workloads get no new"
+        " certificate.",
+        cause="identity-rules-refuse",
+        breaks=frozenset({"INST-14"}),
+        reach=reach.TELEPORT | reach.TBOT,
+        inject=of_manifest(IDENTITY, with_field("rules", {"allow": [{"conditions": [OF_ANOTHER_NAMESPACE]}]})),
     ),
     _identity_fault(
         name="maximum-ttl-lowered",
@@ -216,7 +168,7 @@ FAULTS = (
         cause="lifetime-above-maximum",
         breaks=frozenset({"ID-04", "ID-11"}),
         reach=reach.TELEPORT | {"ID-03"},
-        inject=_of_manifest(IDENTITY, _with("spiffe.x509", {"maximum_ttl": "300s"})),
+        inject=of_manifest(IDENTITY, with_field("spiffe.x509", {"maximum_ttl": "300s"})),
     ),
     _token_fault(
         name="jwks-of-another-cluster",
@@ -233,7 +185,7 @@ FAULTS = (
         " keeps running until it has to join again.",
         cause="jwks-placeholder",
         breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),
-        inject=_of_token(_with("kubernetes.static_jwks", {"jwks": LITERAL_PLACEHOLDER})),
+        inject=_of_token(with_field("kubernetes.static_jwks", {"jwks": LITERAL_PLACEHOLDER})),
     ),
     _token_fault(
         name="token-for-a-missing-bot",
@@ -241,7 +193,7 @@ FAULTS = (
         " join again.",
         cause="bot-missing",
         breaks=frozenset({"INST-10", "CHK-2"}),
-        inject=_of_token(_with("bot_name", "istio-tbot-of-the-guide")),
+        inject=_of_token(with_field("bot_name", "istio-tbot-of-the-guide")),
     ),
     _token_fault(
         name="token-for-another-service-account",
@@ -249,7 +201,7 @@ FAULTS = (
         " again.",
         cause="token-other-service-account",
         breaks=frozenset({"INST-10", "CHK-2"}),
-        inject=_of_token(_with("kubernetes.allow", [{"service_account": "default:tbot"}])),
+        inject=_of_token(with_field("kubernetes.allow", [{"service_account": "default:tbot"}])),
     ),
     _token_fault(
         name="token-for-two-service-accounts",
@@ -269,60 +221,17 @@ FAULTS = (
         inject=_second_token,
     ),
     _token_fault(
+        name="token-removed",
+        description="The join token is gone from Teleport, as after its end; tbot keeps running until it has to join again.",
+        cause="token-missing",
+        breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),
+        inject=lambda scene: removed(scene, _own_token(scene)),
+    ),
+    _token_fault(
         name="token-that-expires",
         description="The join token expires in two weeks; tbot keeps running until it has to join again after that.",
         cause="join-token-expires",
         breaks=frozenset({"INST-17"}),
         inject=_of_token(_with_an_end),
-    ),
-    Fault(
-        name="role-taken-from-bot",
-        description="The bot has lost its role: Teleport issues no identity, and tbot's log stays clean.",
-        cause="bot-without-role",
-        touches="Teleport bot/istio-tbot",
-        undo=CREATED_AGAIN,
-        breaks=frozenset({"INST-10", "INST-14", "CHK-2"}),
-        reach=reach.TELEPORT | reach.TBOT,
-        inject=_of_manifest(BOT, _with("roles", [])),
-    ),
-    Fault(
-        name="role-for-every-label",
-        description="The role matches workload identities by the label *.",
-        cause="role-too-wide",
-        touches="Teleport role/istio-workload-identity-issuer",
-        undo=CREATED_AGAIN,
-        breaks=frozenset({"INST-11", "CHK-3"}),
-        reach=reach.TELEPORT,
-        inject=_of_manifest(ROLE, _with(LABELS, {"*": ["*"]})),
-    ),
-    Fault(
-        name="role-for-another-identity",
-        description="Another workload identity has the label that the role selects by, so the bot may issue it as well.",
-        cause="role-too-wide",
-        touches=f"Teleport workload_identity/{IDENTITY_BESIDE}",
-        undo="The suite removes that workload identity.",
-        breaks=frozenset({"INST-11", "CHK-3"}),
-        reach=reach.TELEPORT,
-        inject=_identity_beside,
-    ),
-    Fault(
-        name="role-with-older-spiffe-rules",
-        description="The role also has allow.spiffe, with which the older SPIFFE service issues any ID.",
-        cause="role-too-wide",
-        touches="Teleport role/istio-workload-identity-issuer",
-        undo=CREATED_AGAIN,
-        breaks=frozenset({"INST-11", "CHK-3"}),
-        reach=reach.TELEPORT,
-        inject=_of_manifest(ROLE, _with("allow.spiffe", [{"path": "/*"}])),
-    ),
-    Fault(
-        name="role-for-production",
-        description="The role matches env: prod, and the workload identity is env: dev: Teleport issues no identity.",
-        cause="role-matches-nothing",
-        touches="Teleport role/istio-workload-identity-issuer",
-        undo=CREATED_AGAIN,
-        breaks=frozenset({"INST-11", "INST-14", "CHK-3"}),
-        reach=reach.TELEPORT,
-        inject=_of_manifest(ROLE, _with(LABELS, {"env": ["prod"]})),
     ),
 )

@@ -107,6 +107,11 @@ def test_a_proxy_that_is_down_holds_no_identity(proxy: dict[str, Any], reason: s
     assert finding.problems[0].evidence == ("ev-pod-b",)
 
 
+def test_a_proxy_that_waits_for_its_image_holds_no_identity_for_that_reason() -> None:
+    down = created(timedelta(hours=1), reason="ImagePullBackOff")
+    violated(judged(make.unread(down), pods=(down,)), "ID-01", "(ImagePullBackOff)", causes=("proxy-image-unavailable",))
+
+
 def test_a_pod_without_any_proxy_holds_no_identity() -> None:
     plain = make.pod("b", injected=False)
     violated(judged(make.unread(plain), pods=(plain,)), "ID-01", "it holds no identity: its istio-proxy is not up")

@@ -21,14 +21,17 @@ from facts.kubernetes.jwks import parse_jwks
 from facts.kubernetes.pod_spec import TEMPLATES
 from facts.recorder import KeptInMemory
 from facts.teleport.resources import ClusterStatus, NoSession
+from facts.teleport.tbot_config import parse_tbot_config
 from judge.install.join_tokens import NOTICE
+from judge.install.tbot import LONGEST_TOKEN
 from observe.wait import NotYet, Pace, eventually
 from provision.faults import FAULTS, Fault, Operator, Scene
 from provision.faults.changes import applied, manifest, patched
 from provision.faults.fault import WITH_SPIRE
+from provision.faults.istio import workloads
 from provision.faults.istio.istio_settings import _past_the_proxy, _with_template
 from provision.faults.surroundings.operator import NAMESPACE, VIEWER, _restamp, _with_minor
-from provision.faults.tbot import daemon_set
+from provision.faults.tbot import daemon_set, pod_template, sockets
 from provision.faults.tbot.takeover import FIRST
 from provision.faults.teleport import ca
 from provision.faults.teleport.resources import jwks_of_another_cluster
@@ -138,6 +141,8 @@ def test_the_tokens_keys_are_others_and_then_the_clusters_own_again(tmp_path: Pa
         ("role-for-every-label", "role", "allow.workload_identity_labels", {"*": ["*"]}),
         ("role-for-production", "role", "allow.workload_identity_labels", {"env": ["prod"]}),
         ("role-taken-from-bot", "bot", "roles", []),
+        ("role-misspelt-in-bot", "bot", "roles", ["istio-workload-identity-isuer"]),
+        ("role-without-read", "role", "allow.rules", [{"resources": ["workload_identity"], "verbs": ["list"]}]),
         ("placeholder-in-the-token", "token", "kubernetes.static_jwks.jwks", "PASTE_JWKS_HERE"),
         ("token-for-a-missing-bot", "token", "bot_name", "istio-tbot-of-the-guide"),
         ("token-for-another-service-account", "token", "kubernetes.allow", [{"service_account": "default:tbot"}]),
@@ -178,6 +183,24 @@ def test_a_resource_beside_the_sound_one_is_made_and_removed(tmp_path: Path, nam
             (None, "dev"),
         )
     assert teleport.removed() == [resource]
+
+
+def test_the_bot_has_a_second_role_that_exists_and_then_neither() -> None:
+    teleport = Teleport(is_own=True)
+    with FAULTS["bot-with-a-second-role"].inject(scene(Objects("mesh", MESH), teleport)):
+        bot, role = teleport.there["bot/istio-tbot"], teleport.there["role/payments-issuer"]
+        assert bot["spec"]["roles"] == ["istio-workload-identity-issuer", "payments-issuer"]
+        assert role["spec"]["allow"] == {"workload_identity_labels": {"team": ["payments"]}, "rules": []}
+    assert teleport.there["bot/istio-tbot"]["spec"]["roles"] == ["istio-workload-identity-issuer"]
+    assert teleport.removed() == ["role/payments-issuer"]
+
+
+def test_the_token_is_gone_and_then_there_again(tmp_path: Path) -> None:
+    teleport = Teleport(is_own=True)
+    with FAULTS["token-removed"].inject(scene(Objects("mesh", MESH), teleport, tmp_path)):
+        assert teleport.there == {}
+    (back,) = teleport.there.values()
+    assert json.loads(back["spec"]["kubernetes"]["static_jwks"]["jwks"]) == json.loads(JWKS)
 
 
 def test_the_token_expires_within_the_notice_and_then_never(tmp_path: Path) -> None:
@@ -226,6 +249,204 @@ def test_what_cannot_be_changed_is_told_and_not_passed_over() -> None:
     ):
         pass
     assert objects.data == {"tbot.yaml": "services: []\n"}
+
+
+TBOT_FILE = """\
+version: v2 # as it is
+onboarding: {join_method: kubernetes, token: t}
+services:
+- {type: workload-identity-api, listen: "unix:///s/socket", selector: {name: istio-workloads}, attestors: {}}
+"""
+
+
+class TbotFile(Objects):
+    """tbot's ConfigMap."""
+
+    def __init__(self) -> None:
+        super().__init__("tbot.yaml", TBOT_FILE)
+
+    def patch(self, _version: str, _kind: str, _name: str, change: dict[str, Any], *, namespace: str) -> None:
+        assert namespace == "teleport-system"
+        self.data.update(change["data"])
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "wrong"),
+    [
+        ("attestor-misspelt", ("services", 0, "attestor"), {}),
+        ("service-without-selector", ("services", 0), ["attestors", "listen", "type"]),
+        ("configuration-without-version", (), ["onboarding", "services"]),
+        ("one-lifetime-of-two", ("renewal_interval",), "10m"),
+        ("join-method-of-another-token", ("onboarding", "join_method"), "token"),
+        ("identity-misspelt-in-selector", ("services", 0, "selector"), {"name": "istio-workload"}),
+    ],
+)
+def test_tbots_file_has_one_wrong_setting_and_is_put_back_to_the_letter(
+    name: str, path: tuple[Any, ...], wrong: object
+) -> None:
+    objects = TbotFile()
+    with FAULTS[name].inject(scene(objects)):
+        found = yaml.safe_load(objects.data["tbot.yaml"])
+        assert parse_tbot_config(found).services or name == "configuration-without-version"
+        for key in path:
+            found = found[key]
+        assert (sorted(found) if isinstance(wrong, list) else found) == wrong
+    assert objects.data == {"tbot.yaml": TBOT_FILE}
+
+
+class TbotPods:
+    """tbot's DaemonSet, which takes patches as the API server does not: it keeps them."""
+
+    def __init__(self) -> None:
+        (manifest,) = RECOMMENDED.documents("tbot-daemonset.yaml", VARIABLES)
+        self.spec, self.patches = manifest["spec"], list[dict[str, Any]]()
+
+    def must_get(self, _version: str, kind: str, _name: str, *, namespace: str) -> dict[str, Any]:
+        assert (kind, namespace) == ("DaemonSet", "teleport-system")
+        return {"spec": self.spec}
+
+    def patch(self, _version: str, kind: str, _name: str, change: dict[str, Any], *, namespace: str) -> None:
+        assert (kind, namespace) == ("DaemonSet", "teleport-system")
+        self.patches.append(change["spec"]["template"]["spec"])
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "sound"),
+    [
+        ("tbot-without-host-pid", {"hostPID": None}, {"hostPID": True}),
+        (
+            "tbot-without-node-name",
+            {"containers": [{"name": "tbot", "env": [{"name": "TELEPORT_NODE_NAME", "$patch": "delete"}]}]},
+            {
+                "containers": [
+                    {
+                        "name": "tbot",
+                        "env": [{"name": "TELEPORT_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],
+                    }
+                ]
+            },
+        ),
+        (
+            "tbot-for-other-nodes",
+            {"nodeSelector": {"kubernetes.io/hostname": "control-plane"}},
+            {"nodeSelector": None},
+        ),
+        (
+            "sockets-in-another-directory",
+            {"volumes": [{"name": "sockets", "hostPath": {"path": "/run/tbot-sockets", "type": "DirectoryOrCreate"}}]},
+            {
+                "volumes": [
+                    {
+                        "name": "sockets",
+                        "hostPath": {"path": VARIABLES["SOCKET_DIRECTORY"], "type": "DirectoryOrCreate"},
+                    }
+                ]
+            },
+        ),
+    ],
+)
+def test_tbots_pods_lack_one_thing_and_get_it_back(
+    monkeypatch: pytest.MonkeyPatch, name: str, broken: dict[str, Any], sound: dict[str, Any]
+) -> None:
+    objects = TbotPods()
+    monkeypatch.setattr(Scene, "await_rollout", lambda *_: None)
+    monkeypatch.setattr(Scene, "await_tbot", lambda _scene: None)
+    monkeypatch.setattr(Scene, "nodes", lambda _scene: ["worker", "control-plane"])
+    monkeypatch.setattr(Scene, "on_node", lambda *_command: "")
+    monkeypatch.setattr(pod_template, "await_cut_off", lambda *_which, **_every: None)
+    with FAULTS[name].inject(scene(cast("Any", objects))):
+        assert objects.patches == [broken]
+    assert objects.patches == [broken, sound]
+
+
+def test_tbots_socket_is_renamed_in_its_directory() -> None:
+    (service,) = sockets._renamed(yaml.safe_load(TBOT_FILE))["services"]
+    assert service["listen"] == "unix:///s/agent.sock"
+    assert service["selector"] == {"name": "istio-workloads"}
+
+
+class Firewall:
+    """The firewall of each node."""
+
+    def __init__(self) -> None:
+        self.rules: list[tuple[str, str]] = []
+
+    def run(self, node: str, *argv: str) -> str:
+        assert argv[:2] == ("iptables", "-w")
+        rule = (node, " ".join(argv[3:]))
+        {"-I": self.rules.append, "-D": self.rules.remove}[argv[2]](rule)
+        return ""
+
+
+def test_the_firewall_gets_one_rule_and_loses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    firewall = Firewall()
+    monkeypatch.setattr(Scene, "nodes", lambda _scene: ["worker", "control-plane"])
+    monkeypatch.setattr(Scene, "on_node", lambda _scene, node, *argv: firewall.run(node, *argv))
+    monkeypatch.setattr(Scene, "await_refusal", lambda _scene: None)
+    monkeypatch.setattr(Scene, "await_injected", lambda _scene: None)
+    with FAULTS["injector-cut-off"].inject(scene(Objects("mesh", MESH))):
+        rule = "OUTPUT -p tcp --dport 15017 -j REJECT --reject-with tcp-reset"
+        assert firewall.rules == [("control-plane", rule)]
+    assert firewall.rules == []
+
+
+class Namespace:
+    """The test application's namespace and Deployment; the API server refuses its pods while Pod Security is stricter."""
+
+    def __init__(self, **labels: str) -> None:
+        self.labels, self.annotations = dict(labels), dict[str, Any]()
+        self.deleted: list[str] = []
+
+    def must_get(self, _version: str, kind: str, _name: str, **_namespace: str) -> dict[str, Any]:
+        refused = self.labels.get("pod-security.kubernetes.io/enforce") == "baseline"
+        conditions = [{"type": "ReplicaFailure", "status": "True"}] if refused and self.deleted else []
+        return {"metadata": {"labels": dict(self.labels)}, "status": {"conditions": conditions}, "kind": kind}
+
+    def patch(self, _version: str, kind: str, name: str, change: dict[str, Any]) -> None:
+        assert (kind, name) == ("Namespace", APP)
+        for key, values in change["metadata"].items():
+            own = getattr(self, key)
+            own |= values
+            for each in [each for each, value in own.items() if value is None]:
+                del own[each]
+
+    def all_of(self, *_kind: str, **_where: str) -> list[dict[str, Any]]:
+        return [{"metadata": {"name": "test-app-1"}}, {"metadata": {"name": "test-app-2"}}]
+
+    def delete(self, _version: str, _kind: str, name: str, *, namespace: str) -> None:
+        assert namespace == APP
+        self.deleted.append(name)
+
+
+@pytest.mark.parametrize("labels", [{}, {"pod-security.kubernetes.io/enforce": "privileged"}])
+def test_pod_security_refuses_one_pod_and_is_as_before(monkeypatch: pytest.MonkeyPatch, labels: dict[str, str]) -> None:
+    namespace = Namespace(**labels)
+    restarts: list[str] = []
+    monkeypatch.setattr(Scene, "restart_app", lambda _scene: restarts.append(APP))
+    with FAULTS["pods-refused-by-pod-security"].inject(scene(cast("Any", namespace))):
+        assert namespace.labels == {"pod-security.kubernetes.io/enforce": "baseline"}
+        assert namespace.deleted == ["test-app-1"]
+    assert namespace.labels == labels
+    assert restarts == [APP]
+
+
+def test_the_annotation_moves_to_the_namespace_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    namespace = Namespace()
+    monkeypatch.setattr(workloads, "_without_template", lambda _scene: nullcontext())
+    with FAULTS["template-on-the-namespace"].inject(scene(cast("Any", namespace))):
+        assert namespace.annotations == {TEMPLATES: WITH_SPIRE}
+    assert namespace.annotations == {}
+
+
+def test_a_token_lives_longer_than_teleport_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = TbotPods()
+    monkeypatch.setattr(Scene, "await_tbot", lambda _scene: None)
+    monkeypatch.setattr(pod_template, "await_cut_off", lambda _scene: None)
+    with FAULTS["token-of-two-hours"].inject(scene(cast("Any", objects))):
+        pass
+    broken, sound = (p["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"] for p in objects.patches)
+    assert broken == {**sound, "expirationSeconds": 7200}
+    assert sound["expirationSeconds"] <= LONGEST_TOKEN < broken["expirationSeconds"]
 
 
 def test_a_template_can_be_taken_away_and_comes_back() -> None:

@@ -26,7 +26,8 @@ def test_the_keys_of_every_token_are_judged_and_of_no_other_join_method() -> Non
     joinings = tuple(make.joining(make.tbot(), token, make.bot()) for token in (right, wrong))
     teleport = SimpleNamespace(joinings_by_kubernetes=lambda: joinings, fresh_token=fresh)
     tbot = SimpleNamespace(all=lambda: make.tbots(by_iam, make.tbot(), make.tbot()))
-    install = cast("Install", SimpleNamespace(tbot=tbot, teleport=teleport))
+    cluster = SimpleNamespace(jwks=make.jwks)
+    install = cast("Install", SimpleNamespace(tbot=tbot, teleport=teleport, cluster=cluster))
     found: list[Finding] = []
 
     def conclude(*findings: Finding) -> None:
@@ -37,7 +38,7 @@ def test_the_keys_of_every_token_are_judged_and_of_no_other_join_method() -> Non
     signatures = steps.fresh_tokens(tokens, probes, install)
     assert asked == ["a", "b"]
     steps.fresh_token_verifies(tokens, signatures, conclude)
-    steps.extracted_jwks_is_complete(tokens, make.jwks(), conclude)
+    steps.extracted_jwks_is_complete(install, conclude)
     for first, second in (found[:2], found[2:]):
         holds(first, "INST-09")
         violated(second, "INST-09")

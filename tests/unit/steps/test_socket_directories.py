@@ -54,11 +54,11 @@ def test_each_directory_is_probed_where_it_is() -> None:
 
 def test_a_root_that_mounts_the_second_directory_is_found() -> None:
     there = make.pod("a"), make.pod("b", node="node-2", socket=make.OTHER_NODES_SOCKET)
-    other, first = concluded(steps.only_tbot_writes_there, there, install(*there))
+    other, first = concluded(steps.only_tbot_writes_there, install(*there))
     assert (other.seen, first.seen) == ("1 of 1 pods see the directory, and none of them can write to it as root",) * 2
     root = make.container("app", mounts=(VolumeMount("run", "/host"),))
     writes = make.pod("root", node="node-2", injected=False, socket=Volume("run", "hostPath", path="/run/spire-b"))
     writes = replace(writes, spec=replace(writes.spec, containers=(root,)))
-    other, first = concluded(steps.only_tbot_writes_there, (*there, writes), install(*there, writes))
+    other, first = concluded(steps.only_tbot_writes_there, install(*there, writes))
     violated(other, "ID-08", f"may write to {make.OTHER_SOCKETS} there")
     holds(first, "ID-08")

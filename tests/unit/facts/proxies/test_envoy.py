@@ -220,6 +220,13 @@ class TestStatistics:
         held_line = 'istio_agent_cert_expiry_seconds{resource_name="default"} 5\n' if held else ""
         assert envoy.parse_agent_metrics(text + held_line) == AgentMetrics(one + other, held)
 
+    def test_attempts_to_connect_to_istiod_that_failed(self) -> None:
+        text = (
+            "istio_agent_istiod_connection_failures 3\nistio_agent_istiod_connection_errors 4\n"
+            'istio_agent_istiod_connection_terminations{type="cancelled"} 9\n'
+        )
+        assert envoy.parse_agent_metrics(text) == AgentMetrics(0, certificate_held=False, istiod_failures=7)
+
     @pytest.mark.parametrize("text", ["", "envoy_x 1\n", "# istio_agent_up 1\n", " istio_agent_up 1\n"])
     def test_without_any_metric_of_the_agent_nothing_follows(self, text: str) -> None:
         with pytest.raises(CouldNotTell, match="istio_agent_"):

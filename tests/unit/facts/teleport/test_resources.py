@@ -153,6 +153,13 @@ def test_allow_rules_of_an_identity() -> None:
     identity = parse_workload_identity({"kind": "workload_identity", "metadata": {"name": "w"}, "spec": spec})
     assert identity.maximum_ttl == 1200
     assert [bool(rule.expression) for rule in identity.rules] == [True, False, False]
+    assert [[each.attribute for each in rule.conditions] for rule in identity.rules] == [
+        [],
+        ["workload.kubernetes.namespace"],
+        ["x"],
+    ]
+    (named,), (other,) = identity.rules[1].conditions, identity.rules[2].conditions
+    assert (named.among, named.equal, other.unequal) == (("a", "b"), "", "y")
 
 
 @pytest.mark.parametrize("damage", [[], [{}, {}], {"kind": "role"}, "text", {"kind": "token", "metadata": {}}, None])

@@ -160,6 +160,24 @@ def _taken() -> tuple[Pod, Pod, ProxyIdentity, ProxyIdentity]:
     return first, second, served, taken
 
 
+@pytest.mark.parametrize(
+    ("proxy", "failures", "causes"),
+    [
+        ({"ready": False, "started": False}, 3, ("istiod-unreachable",)),
+        ({"ready": False, "started": False}, 0, ()),
+        ({"ready": True}, 3, ()),
+    ],
+)
+def test_a_proxy_that_asks_for_nothing_because_it_has_no_configuration(
+    proxy: dict[str, bool], failures: int, causes: tuple[str, ...]
+) -> None:
+    pod = make.pod(proxy=make.istio_proxy(**proxy))
+    unasked = make.proxy(pod, sds_mode=SdsMode.UNASKED, istiod_failures=failures)
+    finding = secrets_come_from_the_socket(make.sidecars(unasked, pods=[pod]))
+    violated(finding, "ID-01", "its Envoy asks no SDS server", causes=causes)
+    assert ("failed 3 times to connect to istiod" in finding.seen) is bool(causes)
+
+
 def test_a_pod_that_wears_anothers_identity_and_key_is_named_with_the_one_that_gave_it() -> None:
     first, second, served, taken = _taken()
     assert failing(taken, pods=(second,)) == {"ID-01", "ID-02", "ID-03", "ID-06"}

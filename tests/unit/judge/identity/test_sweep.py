@@ -273,7 +273,14 @@ def test_a_pod_of_an_unknown_namespace_is_not_meant_to() -> None:
 
 def test_the_annotation_on_the_namespace_means_it_and_does_nothing() -> None:
     annotated = make.namespace(annotations=ASKS)
-    assert "which Istio reads from pods only" in lacking(make.pod("a", socket=EMPTY_DIR), namespaces=(annotated,))["a"]
+    (on_namespace,) = found(make.pod("a", socket=EMPTY_DIR), namespaces=(annotated,))
+    assert "which Istio reads from pods only" in on_namespace.why
+    assert on_namespace.cause == "annotation-on-namespace"
+    for_gateways = make.namespace(annotations={"inject.istio.io/templates": "gateway"})
+    (other,) = found(make.pod("a", socket=EMPTY_DIR), make.pod("b"), namespaces=(for_gateways,))
+    assert other.cause == "template-not-requested"
+    (on_both,) = found(make.pod("a", socket=EMPTY_DIR, annotations=ASKS), namespaces=(annotated,))
+    assert on_both.cause == "template-without-node-socket"
 
 
 def test_a_sibling_on_the_socket_shows_what_is_meant() -> None:

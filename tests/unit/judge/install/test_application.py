@@ -73,6 +73,30 @@ def test_a_proxy_of_a_ready_pod_is_up_when_it_is_ready_or_started(ready: bool, s
     holds(pods_run_with_a_proxy(pods, APP, NOW, WHERE, EVIDENCE), "INST-15")
 
 
+def test_the_api_servers_refusal_says_why_pods_are_missing() -> None:
+    message = 'pods "test-app-1" is forbidden: violates PodSecurity "baseline:latest": hostPath volumes'
+    condition = Condition("ReplicaFailure", "True", "FailedCreate", message)
+    refused = make.deployment("test-app", namespace="test-app", desired=2, conditions=(condition,))
+    for pods in ([], [make.pod()]):
+        finding = pods_run_with_a_proxy(pods, refused, NOW, WHERE, EVIDENCE)
+        violated(finding, "INST-15", f"the API server refuses its pods: {message}", causes=("pod-refused-by-policy",))
+    complete = replace(refused, desired=1)
+    holds(pods_run_with_a_proxy([make.pod()], complete, NOW, WHERE, EVIDENCE), "INST-15")
+    over = replace(refused, conditions=(replace(condition, status="False"),))
+    violated(pods_run_with_a_proxy([], over, NOW, WHERE, EVIDENCE), "INST-15", "it has no pod", causes=())
+
+
+@pytest.mark.parametrize(("name", "causes"), [("istio-proxy", ("proxy-image-unavailable",)), ("app", ())])
+def test_an_image_that_cannot_be_pulled(name: str, causes: tuple[str, ...]) -> None:
+    pod = make.pod(ready=False, phase="Pending")
+    waiting: dict[str, Any] = {"state": "waiting", "reason": "ImagePullBackOff", "ready": False, "started": False}
+    containers = [replace(c, **waiting) if c.name == name else c for c in pod.containers]
+    finding = pods_run_with_a_proxy(
+        [replace(pod, spec=replace(pod.spec, containers=tuple(containers)))], APP, NOW, WHERE, ()
+    )
+    violated(finding, "INST-15", f"{name}: ImagePullBackOff", causes=causes)
+
+
 def test_without_a_pod_nothing_is_proven() -> None:
     words = (
         "Deployment test-app/test-app: it has no pod; the events of its ReplicaSet show whether the injected pod is invalid"

@@ -14,9 +14,9 @@ from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.workloads import Deployment
 from facts.proxies.envoy import HttpNormalization
 from judge.causes import CAUSES
+from judge.install.admission import SECOND_PROXY
 from judge.install.istio import (
     NORMALIZED,
-    SECOND_PROXY,
     control_plane_is_available,
     images_are_of_istiods_version,
     injected_pod_is_accepted,
@@ -306,8 +306,9 @@ def test_the_api_servers_words_are_kept_when_it_refuses_the_pod() -> None:
         ('failed to run injection template: requested template "spire" not found; have sidecar', ("template-missing",)),
         ('spec.containers[1].name: Duplicate value: "app"', ()),
         ("failed to run injection template: template: inject:1: unexpected EOF", ()),
-        ('failed calling webhook "namespace.sidecar-injector.istio.io": no endpoints available', ()),
-        ('pods "x" is forbidden: violates PodSecurity "restricted:latest": hostPath volumes', ()),
+        ('failed calling webhook "namespace.sidecar-injector.istio.io": no endpoints available', ("injector-unreachable",)),
+        ('pods "x" is forbidden: violates PodSecurity "baseline:latest": hostPath volumes', ("pod-refused-by-policy",)),
+        ('pods "x" is forbidden: exceeded quota: small', ()),
     ],
     ids=[
         "second proxy",
@@ -317,6 +318,7 @@ def test_the_api_servers_words_are_kept_when_it_refuses_the_pod() -> None:
         "broken template",
         "no webhook",
         "policy",
+        "quota",
     ],
 )
 def test_the_refusal_tells_its_cause(message: str, causes: tuple[str, ...]) -> None:
@@ -342,7 +344,12 @@ def test_a_pod_that_is_refused_also_without_injection_proves_nothing() -> None:
 
 def test_a_pod_that_is_refused_only_with_injection_is_a_violation() -> None:
     refused = make.dry_run(accepted=False, pod=None, message='violates PodSecurity "baseline:latest": hostPath volumes')
-    violated(injected_pod_is_accepted(refused, control=control(accepted=True)), "INST-07", "hostPath volumes", causes=())
+    violated(
+        injected_pod_is_accepted(refused, control=control(accepted=True)),
+        "INST-07",
+        "hostPath volumes",
+        causes=("pod-refused-by-policy",),
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
+from facts.teleport.resources import AllowRule, RuleCondition
 from facts.teleport.tbot import KubeletAddress, OtherTbot, Tbot
 from facts.teleport.tbot_config import TbotConfig
 from judge.causes import CAUSES
 from judge.install.tbot import (
+    Beside,
     configuration_is_sound,
     istio_components,
     no_known_defect,
@@ -218,6 +220,29 @@ def unknown_type(tbot: Tbot) -> Finding:
 
 def test_the_guides_configuration_with_the_nodes_name_is_sound() -> None:
     holds(judged(make.tbot()), "INST-13", "ev-agent", "ev-pods")
+
+
+@pytest.mark.parametrize(
+    ("config", "method", "says"),
+    [
+        ({"join_method": "token"}, "kubernetes", "its join_method is token, and Teleport has its join token for kubernetes"),
+        ({"join_method": ""}, "kubernetes", "its join_method is token, and Teleport has its join token for kubernetes"),
+        ({"join_method": "kubernetes"}, "iam", "its join_method is kubernetes, and Teleport has its join token for iam"),
+    ],
+)
+def test_a_tbot_that_joins_by_another_method_than_its_token(config: dict[str, str], method: str, says: str) -> None:
+    finding = sound(make.tbot(config=make.tbot_config(**config)), token=make.token(join_method=method))
+    violated(finding, "INST-13", f"{CONFIG}: {says}: Teleport refuses tbot", causes=("token-method-wrong",))
+
+
+def test_methods_that_agree_or_cannot_be_compared() -> None:
+    by_name = make.tbot(config=make.tbot_config(join_method=""))
+    holds(sound(by_name, token=make.token(join_method="token")), "INST-13")
+    holds(unknown_type(by_name), "INST-13")
+    holds(sound(by_name, token=make.absent("token/istio-tbot-k8s-join")), "INST-13")
+    by_uri = make.tbot(config=make.tbot_config(join_method="", token=""))
+    holds(sound(by_uri), "INST-13")
+    violated(sound(replace(by_uri, join_secret="it")), "INST-13", "its join_method is token", causes=("token-method-wrong",))
 
 
 NOTHING = "tbot-selects-nothing"
@@ -431,6 +456,26 @@ def test_a_socket_on_another_kind_of_volume_reaches_no_pod() -> None:
     violated(judged(hidden), "INST-13", "/run/spire/sockets/socket is on no hostPath volume", causes=())
 
 
+def looking_for(name: str, pod: str = "app") -> Pod:
+    return make.pod(pod, proxy=make.istio_proxy(env={"WORKLOAD_IDENTITY_SOCKET_FILE": name}))
+
+
+def test_pods_that_look_for_a_socket_of_another_name_than_tbots() -> None:
+    finding = judged(make.tbot(), looking_for("agent.sock"), looking_for("agent.sock", "b"), make.pod("c"))
+    violated(finding, "INST-13", causes=("socket-name-differs",))
+    words = "tbot listens on /run/spire/sockets/socket of the node, injected pods look for /run/spire/sockets/agent.sock"
+    assert finding.seen == f"{CONFIG}: {words}"
+    assert finding.problems[0].evidence == ("ev-agent", "ev-pod-app", "ev-pod-b")
+
+
+def test_pods_that_look_for_tbots_socket_by_its_name() -> None:
+    renamed = make.workload_api(listen="unix:///run/spire/sockets/agent.sock")
+    tbot = make.tbot(config=make.tbot_config(services=(renamed,)))
+    holds(judged(tbot, looking_for("agent.sock")), "INST-13")
+    violated(judged(tbot, make.pod()), "INST-13", causes=("socket-name-differs",))
+    holds(judged(make.tbot(), looking_for("socket"), make.pod("b", injected=False)), "INST-13")
+
+
 def test_pods_that_mount_another_directory_than_tbots() -> None:
     elsewhere = replace(make.NODES_SOCKET, path="/run/other")
     finding = judged(make.tbot(), make.pod(), make.pod("b", socket=elsewhere), make.pod("c", socket=make.EMPTY_DIR))
@@ -493,7 +538,8 @@ def test_the_configurations_own_token_path_comes_first() -> None:
 
 def test_another_join_method_needs_no_projected_token() -> None:
     config = make.tbot_config(join_method="iam")
-    holds(judged(make.tbot(config=config, volumes=make.tbot_volumes(audience="x"))), "INST-13")
+    tbot = make.tbot(config=config, volumes=make.tbot_volumes(audience="x"))
+    holds(sound(tbot, token=make.token(join_method="iam")), "INST-13")
 
 
 @pytest.mark.parametrize("changes", [{"audience": "another"}, {"seconds": 3600}])
@@ -586,6 +632,60 @@ def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> Non
         "Node node-1: the probe pod got no identity: denied",
         "Node node-2: the probe pod did not run: ImagePullBackOff",
     )
+
+
+UNANSWERED = make.sds_probe(leaf=None, reason="no answer")
+OF_OTHERS = AllowRule("", (RuleCondition("workload.kubernetes.namespace", "payments", "", (), ()),))
+
+
+@pytest.mark.parametrize(
+    ("beside", "words", "causes"),
+    [
+        (
+            Beside([make.socket_directory_probe(directory=make.seen_file(mode=0o700), entries=None)], ["socket"]),
+            "uid 1337 may not enter the directory (mode 0700, owner 0:0); no answer",
+            ("socket-directory-closed",),
+        ),
+        (
+            Beside([make.socket_directory_probe(entries=(make.seen_file("socket", 0o600, is_socket=True),))], ["socket"]),
+            "uid 1337 may not connect to socket (mode 0600, owner 0:0); no answer",
+            ("socket-closed",),
+        ),
+        (
+            Beside(identities=[make.identity(rules=(OF_OTHERS,))]),
+            "the rules of workload_identity istio-workloads refuse the service account probe of conformance-1; no answer",
+            ("identity-rules-refuse",),
+        ),
+        (Beside([make.socket_directory_probe()], ["socket"], [make.identity()]), "got no identity: no answer", ()),
+        (Beside([make.socket_directory_probe(entries=None)], ["socket"]), "got no identity: no answer", ()),
+        (
+            Beside([make.socket_directory_probe(entries=(make.seen_file("socket", 0o600),))], ["socket"]),
+            "got no identity: no answer",
+            (),
+        ),
+        (
+            Beside([make.socket_directory_probe(entries=(make.seen_file("old", 0o600, is_socket=True),))], ["socket"]),
+            "got no identity: no answer",
+            (),
+        ),
+        (
+            Beside([make.socket_directory_probe("node-2", directory=make.seen_file(mode=0o700))], ["socket"]),
+            "got no identity: no answer",
+            (),
+        ),
+        (Beside([make.refused()], ["socket"], [make.absent("workload_identity/x")]), "got no identity: no answer", ()),
+    ],
+    ids=["directory", "socket", "rules", "all well", "unlisted", "a file", "another socket", "another node", "unknown"],
+)
+def test_what_is_read_beside_a_socket_that_gave_nothing(beside: Beside, words: str, causes: tuple[str, ...]) -> None:
+    finding = probes_got_their_own_identity([UNANSWERED], make.bundle(), beside)
+    violated(finding, "INST-14", words, causes=causes)
+
+
+def test_what_a_group_may_do_counts_for_its_members() -> None:
+    own_group = make.seen_file("socket", 0o660, gid=1337, is_socket=True)
+    beside = Beside([make.socket_directory_probe(entries=(own_group,))], ["socket"])
+    violated(probes_got_their_own_identity([UNANSWERED], make.bundle(), beside), "INST-14", causes=())
 
 
 def test_without_a_probe_no_socket_was_asked() -> None:

@@ -1,0 +1,126 @@
+"""Checks of chapter 3: the proxies that are observed, what they are held against, and the socket's directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from facts.errors import ConformanceError
+from facts.finding import Finding
+from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
+from facts.teleport.tbot import Tbots
+from judge.identity import proxies as judge
+from judge.identity import socket, sweep
+from judge.identity.proxies import Lifetime, ObservedProxies
+from judge.identity.sweep import Expectation, Outside
+from judge.install import tbot
+from judge.install.tbot import Beside
+from observe.install import Install
+
+
+def sidecars(install: Install) -> ObservedProxies:
+    """Every sidecar of the mesh, as its own Envoy reports it."""
+    fleet = install.proxies.sidecar_fleet()  # before the pods: it knows which of them are gone, and who came in their place
+    evidence, asked = install.cluster.pods_evidence(), install.proxies.surveyed_pods()
+    return ObservedProxies(install.proxies.sidecar_pods(), fleet, evidence, asked=asked)
+
+
+def proxies(install: Install) -> ObservedProxies:
+    """Every proxy of the mesh, gateways included."""
+    fleet = install.proxies.fleet()  # before the pods, as above
+    evidence, asked = install.cluster.pods_evidence(), install.proxies.surveyed_pods()
+    return ObservedProxies(install.proxies.pods(), fleet, evidence, asked=asked)
+
+
+def lifetime(install: Install) -> Lifetime:
+    """The longest lifetime that tbot and the workload identity allow."""
+    return judge.effective_lifetime(install.tbot.all(), install.teleport.issuing())
+
+
+def expectation(install: Install) -> Expectation:
+    """The expected issuer, trust bundle and longest lifetime of every proxy."""
+    longest = lifetime(install)
+    return Expectation(install.teleport.bundle(), install.istio.authorities(), longest)
+
+
+def outside_of_teleport(install: Install) -> Outside:
+    """The workloads that should use the socket but lack the injection template."""
+    pods, namespaces, planes = install.cluster.living_pods(), install.cluster.namespaces_of_install(), install.istio.planes()
+    named, directories = install.names.injection_template, install.tbot.socket_directories()
+    return sweep.outside_of_teleport(pods, namespaces, planes, named, directories)
+
+
+def secrets_come_from_the_socket(install: Install) -> Finding:
+    """ID-01."""
+    observed = sidecars(install)
+    return judge.secrets_come_from_the_socket(observed, tbots_if_known(install))
+
+
+def tbots_if_known(install: Install) -> Tbots | None:
+    """Every tbot that serves the mesh; None where the suite cannot read it, as the requirements on tbot then say."""
+    try:
+        return install.tbot.all()
+    except ConformanceError:
+        return None
+
+
+def sockets_of_nodes(install: Install) -> list[tuple[str, str]]:
+    """Name of the node and path there of every socket that injected pods should use: what INST-14 asks."""
+    nodes = sorted(install.proxies.pods_by_node())
+    return [(node, path) for node in nodes for path in install.tbot.sockets_on(node)]
+
+
+class SocketProbes(Protocol):
+    """Makes probe pods that look at the sockets of nodes."""
+
+    def of_sockets(self, sockets: Sequence[tuple[str, str]], image: str) -> tuple[SdsProbe | Refused, ...]:
+        """Ask sockets, each by node and path, for the probe's own identity, with a proxy image."""
+
+    def of_socket_directories(
+        self, nodes: Sequence[str], socket_directory: str
+    ) -> tuple[SocketDirectoryProbe | Refused, ...]:
+        """Report what a workload on each node can do to a directory."""
+
+
+def own_identities_of_probes(install: Install, probes: SocketProbes) -> Finding:
+    """INST-14; where a socket gives a probe nothing, more probes look at its directory."""
+    asked = sockets_of_nodes(install)
+    found = probes.of_sockets(asked, install.istio.proxy_image())
+    return tbot.probes_got_their_own_identity(found, install.teleport.bundle(), beside(install, probes, found))
+
+
+def beside(install: Install, probes: SocketProbes, found: Sequence[SdsProbe | Refused]) -> Beside:
+    """What is read beside the sockets that gave probes nothing.
+
+    Args:
+        install: The install.
+        probes: Makes probe pods.
+        found: What the sockets gave.
+    """
+    silent = {probe.node for probe in found if isinstance(probe, SdsProbe) and probe.leaf is None}
+    if not silent:
+        return Beside()
+    nodes = {directory: sorted(silent & {*there}) for directory, there in nodes_by_directory(install).items()}
+    directories = [each for path, there in nodes.items() if there for each in probes.of_socket_directories(there, path)]
+    names = {path.rpartition("/")[2] for _node, path in sockets_of_nodes(install)}
+    issuing = install.teleport.issuing() if install.teleport.session().has_admin else ()
+    return Beside(directories, names, [identity for each in issuing for identity in each.identities or ()])
+
+
+def nodes_by_directory(install: Install) -> dict[str, tuple[str, ...]]:
+    """By directory of a socket: the nodes that have it and answer, which ID-08 looks at."""
+    nodes = {*install.proxies.pods_by_node(), *install.tbot.all().nodes} - install.cluster.silent_nodes()
+    found = install.tbot.socket_directories()
+    return {directory: tuple(found.nodes_with(directory, nodes)) for directory in sorted(found.everywhere)}
+
+
+def only_tbot_writes_to_the_sockets(install: Install) -> tuple[Finding, ...]:
+    """ID-08, the part that reads pods: of every directory of a socket."""
+    living, tbots = install.cluster.living_pods(), install.tbot.all()
+    directories, seen = install.tbot.socket_directories(), install.cluster.pods_evidence()
+    return tuple(
+        socket.only_tbot_writes_there(
+            [pod for pod in living if directory in directories.on(pod.node)], tbots, directory, seen
+        )
+        for directory in sorted(directories.everywhere)
+    )

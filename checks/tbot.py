@@ -1,0 +1,43 @@
+"""Checks of INST-13, INST-16 and INST-18: tbot on its nodes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from facts.finding import Finding
+from judge.install import kubelet_rights
+from judge.install import tbot as judge
+from observe.install import Install
+
+
+def is_ready_on_every_node(install: Install) -> Finding:
+    """INST-13, first part."""
+    tbots, hosts = install.tbot.all(), install.proxies.pods_by_node()
+    return judge.ready_on_every_node(tbots, hosts, datetime.now(UTC), install.cluster.pods_evidence())
+
+
+def configurations_are_sound(install: Install) -> tuple[Finding, ...]:
+    """INST-13, second part, of every tbot."""
+    tbots, name = install.tbot.all(), install.teleport.ping().cluster_name
+    pods, seen = install.proxies.pods(), install.cluster.pods_evidence()
+    joinings = install.teleport.joinings()
+    return tuple(judge.configuration_is_sound(each, name, tbots.supplied_by(each.tbot, pods), seen) for each in joinings)
+
+
+def no_known_defect(install: Install) -> tuple[Finding, ...]:
+    """INST-16, of every tbot, each beside Istio's components."""
+    instances = install.teleport.bot_instances()
+    istio = judge.istio_components(install.istio.planes(), install.proxies.pods())
+    return tuple(
+        judge.no_known_defect([*judge.tbot_components(each, instances), *istio], each.image)
+        for each in install.tbot.all().each
+    )
+
+
+def rights_are_what_attestation_needs(install: Install) -> tuple[Finding, ...]:
+    """INST-18, of the service account of every tbot."""
+    nodes = install.cluster.nodes()
+    return tuple(
+        kubelet_rights.rights_are_what_attestation_needs(tbot, install.tbot.kubelet_rights(tbot), nodes)
+        for tbot in install.tbot.all().each
+    )

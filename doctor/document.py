@@ -1,0 +1,70 @@
+"""A diagnosis as one JSON document; ``diagnosis.schema.json`` beside this module is its schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from facts.evidence import ObjectRef
+from judge.diagnosis.diagnosis import Ambiguous, Diagnosis, FoundCause
+
+VERSION = 1
+"""Version of the document; a program that reads it can rely on every key."""
+
+SCHEMA_FILE = Path(__file__).with_name("diagnosis.schema.json")
+
+
+def plain(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The diagnosis as mappings, lists, texts and numbers; not redacted yet."""
+    return {
+        "version": VERSION,
+        "causes": [_cause(each) for each in diagnosis.causes],
+        "classes": [_class(each) for each in diagnosis.classes],
+        "effects": [_cause(each) for each in diagnosis.effects],
+        "undetermined": [{"said": each.said, "settle": each.settle} for each in diagnosis.undetermined],
+        "checks": [
+            {
+                "section": check.section,
+                "title": check.title,
+                "requirement": check.requirement,
+                "outcome": check.outcome.value,
+                "said": check.said,
+            }
+            for check in diagnosis.checks
+        ],
+        "requests": sum(diagnosis.requests.values()),
+        "requests_by_kind": dict(diagnosis.requests),
+        "seconds": round(diagnosis.seconds, 3),
+        "authority": diagnosis.authority,
+    }
+
+
+def _cause(found: FoundCause) -> dict[str, Any]:
+    cause = found.cause
+    return {
+        "id": cause.id,
+        "sentence": cause.sentence,
+        "harms": found.harms,
+        "requirements": list(found.requirements),
+        "subjects": [_subject(ref) for ref in found.subjects],
+        "said": list(found.said),
+        "rests_on": [{"question": each.question, "about": each.about} for each in found.rests_on],
+        "otherwise": [{"id": other.cause, "told_by": other.told_by} for other in found.otherwise],
+        "explains": list(found.explains),
+        "remedy": list(cause.remedy),
+        "check": cause.check,
+        "references": list(cause.references),
+    }
+
+
+def _class(found: Ambiguous) -> dict[str, Any]:
+    return {
+        "ids": list(found.ids),
+        "causes": [_cause(each) for each in found.causes],
+        "settled_by": found.settled_by,
+        "explains": list(found.explains),
+    }
+
+
+def _subject(ref: ObjectRef) -> dict[str, str]:
+    return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}

@@ -1,0 +1,135 @@
+"""An examination: every check of the table, several at once, each with its answer; none ends the others."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from doctor.check import Case, Check, Needs, Section
+from facts.catalogue import Level, Requirement
+from facts.errors import ConformanceError, NotApplicable
+from facts.finding import Finding, Holds, Problem, told
+from facts.recorder import KeptInMemory
+from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
+from observe.install import Install
+from observe.proxies.facet import SURVEY
+from observe.requests import Requests
+
+AT_ONCE = 16
+"""Checks at the same time. Most of them wait for the one pass over the proxies, which the others must not wait for."""
+
+_WORST_FIRST = (Outcome.PROBLEM, Outcome.UNKNOWN, Outcome.HOLDS, Outcome.NOT_APPLICABLE, Outcome.NOT_RUN)
+
+NOTHING_FOUND = "nothing found"
+"""The answer of a rule of the diagnosis that finds no problem; a rule proves nothing beyond that."""
+
+
+def examined(
+    case: Case,
+    sections: Sequence[Section],
+    requirements: Mapping[str, Requirement],
+    recorder: KeptInMemory,
+    *,
+    authority: Callable[[], str],
+    requests: Requests,
+) -> Diagnosis:
+    """Run every check, and say what they show together.
+
+    Args:
+        case: The install.
+        sections: The table.
+        requirements: Of the catalogue, by id; they tell a premise from a promise, and a risk from harm.
+        recorder: Has the readings.
+        authority: Called after the checks, see `judge.diagnosis.diagnosis.Diagnosis`.
+        requests: Counts what is asked.
+    """
+    begun = time.monotonic()
+    given = _given(case)
+    table = [(section.name, check) for section in sections for check in section.checks]
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="check") as pool:
+        checks = list(pool.map(lambda each: _checked(each[0], each[1], case, given, requirements), table))
+    return diagnosed(
+        checks,
+        {key: Decisive(evidence.question, str(evidence.subject)) for key, evidence in recorder.evidence.items()},
+        proxies=_proxies(case.install),
+        authority=authority(),
+        requests=requests.made(),
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _given(case: Case) -> Collection[Needs]:
+    there = {
+        Needs.SESSION: bool(case.settings.tctl),
+        Needs.PROBES: case.probes is not None,
+        Needs.AUDIT_EVENTS: case.settings.audit_events is not None,
+    }
+    return {need for need, is_there in there.items() if is_there}
+
+
+def _proxies(install: Install) -> frozenset[str]:
+    """Names of the pods whose proxies were asked; none where the survey failed or was not needed."""
+    survey = install.seen(SURVEY)
+    return frozenset(str(pod.ref) for pod in survey.pods) if survey is not None else frozenset()
+
+
+def _checked(
+    section: str, check: Check, case: Case, given: Collection[Needs], requirements: Mapping[str, Requirement]
+) -> Checked:
+    requirement = requirements.get(check.requirement)
+    harms = check.harms if requirement is None else requirement.level is Level.MUST
+    blank = Checked(section, check.title, check.requirement, Outcome.NOT_RUN, "", harms=harms)
+    if missing := [need for need in Needs if need in check.needs and need not in given]:
+        return replace(blank, said=f"it needs {' and '.join(missing)}")
+    try:
+        answers = list(check.run(case))
+    except NotApplicable as condition:
+        return replace(blank, outcome=Outcome.NOT_APPLICABLE, said=condition.condition)
+    except ConformanceError as error:
+        return replace(blank, outcome=Outcome.UNKNOWN, said=error.compared, settle=error.remedy)
+    except Exception as error:  # a defect of one check must not hide the answers of the others
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"a defect in the suite: {type(error).__name__}: {error} (in {place.name}, {place.filename}:{place.lineno})"
+        return replace(blank, outcome=Outcome.UNKNOWN, said=said, settle="report it; the other checks are not touched by it")
+    made = _of_answers(blank, answers)
+    return _as_premise(made) if requirement is not None and requirement.premise else made
+
+
+def _of_answers(blank: Checked, answers: Sequence[Finding | Problem]) -> Checked:
+    findings = [each for each in answers if isinstance(each, Finding)]
+    ruled = [each for each in answers if isinstance(each, Problem)]
+    outcomes = [_OUTCOMES[finding.holds] for finding in findings] + [Outcome.PROBLEM for _ in ruled]
+    outcome = min(outcomes, key=_WORST_FIRST.index, default=Outcome.HOLDS)
+    deciding = [finding for finding in findings if _OUTCOMES[finding.holds] is outcome]
+    said = "; ".join(dict.fromkeys([finding.seen for finding in deciding] + ([told(ruled)] if ruled else [])))
+    return replace(
+        blank,
+        outcome=outcome,
+        said=said or NOTHING_FOUND,
+        problems=(*(p for finding in findings for p in finding.problems), *ruled),
+        unclear=tuple(p for finding in findings for p in finding.unclear),
+        settle="; ".join(dict.fromkeys(finding.settle for finding in findings if finding.settle)),
+    )
+
+
+_OUTCOMES = {
+    Holds.YES: Outcome.HOLDS,
+    Holds.NO: Outcome.PROBLEM,
+    Holds.UNKNOWN: Outcome.UNKNOWN,
+    Holds.NOT_APPLICABLE: Outcome.NOT_APPLICABLE,
+}
+
+
+def _as_premise(checked: Checked) -> Checked:
+    """A premise that does not hold is nothing wrong with the install: it keeps the doctor from reading it."""
+    if checked.outcome is not Outcome.PROBLEM:
+        return checked
+    open_ones = tuple(replace(problem, cause="") for problem in checked.problems)
+    return replace(checked, outcome=Outcome.UNKNOWN, problems=(), unclear=(*open_ones, *checked.unclear), settle=PREMISE)
+
+
+PREMISE = "give the doctor what the line says is missing, and run it again"
+"""The next step where a premise does not hold."""

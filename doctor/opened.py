@@ -1,0 +1,169 @@
+"""An install that is there, opened to be examined: readers, and with ``--allow namespaced`` probe pods. Wiring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from checks.mtls import Sweeps
+from doctor.check import Case
+from facts.errors import BadInput
+from facts.kubernetes.objects import Labelled
+from facts.recorder import Recorder
+from judge.verdict import Authority
+from observe.install import Install
+from observe.kubernetes.api import must_have_context
+from observe.kubernetes.cluster import Cluster
+from observe.requests import Requests
+from observe.teleport.anchors import read_anchors
+from observe.teleport.audit import EventFiles
+from observe.teleport.facet import PING
+from observe.teleport.session import TeleportSession
+from observe.tools import Tools, tctl_of
+from observe.wait import Pace
+from provision.pods.probes import Probes
+from provision.target import already_there, claim_of, fence
+from reporting.writing.words import authority_in_words
+from settings import Settings, Timeouts
+
+READS = frozenset({"install", "mtls", "rotation"})
+"""Profiles that decide what the one pass over the proxies reads: all that goes through Envoy's admin interface."""
+
+PATIENCE = 5.0
+"""Seconds for pods that are starting, all together. Who is on call wants to know what is so now, and can ask again."""
+
+
+@dataclass
+class Patient:
+    """An install that is examined.
+
+    Attributes:
+        case: It, for the checks.
+        requests: Counts what is asked.
+        claimed: Addresses of Teleport that only tbot's own configuration vouches for, once one was asked.
+    """
+
+    case: Case
+    requests: Requests
+    claimed: list[str] = field(default_factory=list)
+
+    def authority(self) -> str:
+        """Whose authority the certificates were held against, in words, as far as the checks have asked by now."""
+        ping = self.case.install.seen(PING)
+        claimed = ", ".join(self.claimed)
+        if ping is None or claimed:
+            return authority_in_words(Authority.UNKNOWN, claimed)
+        return authority_in_words(Authority.STAND_IN if ping.stand_in else Authority.TELEPORT)
+
+
+@contextmanager
+def opened(
+    settings: Settings,
+    recorder: Recorder,
+    run_id: str,
+    *,
+    is_scratch: Callable[[Labelled], bool],
+    say: Callable[[str], None],
+) -> Iterator[Patient]:
+    """Open an install; at the end of the block everything that was made is removed.
+
+    Args:
+        settings: Name the context.
+        recorder: Keeps what is asked.
+        run_id: Names the probe pods' namespace.
+        is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
+        say: Tells the user whom the doctor waits for.
+
+    Raises:
+        BadInput: The context cannot be used, or a safety class is allowed that the doctor does not use.
+        CouldNotTell: The API server does not answer.
+    """
+    if "disruptive" in settings.allowed_safety:
+        raise BadInput(
+            expected="namespaced, the only class beyond read-only that the doctor uses",
+            seen="disruptive",
+            where="--allow",
+            remedy="give --allow namespaced, or leave it out",
+        )
+    must_have_context(settings.kubeconfig, settings.context)
+    patience = _impatient(settings.patience)
+    cluster = Cluster(settings.kubeconfig, settings.context, recorder, patience, settings.sizes)
+    try:
+        cluster.api.must_answer()
+        if "namespaced" in settings.allowed_safety:
+            with _probing(settings, cluster, run_id, say) as probes:
+                yield _patient(settings, cluster, recorder, is_scratch, probes)
+        else:
+            yield _patient(settings, cluster, recorder, is_scratch, None)
+    finally:
+        cluster.close()
+
+
+def _impatient(patience: Timeouts) -> Timeouts:
+    return patience.model_copy(update={"svid": min(patience.svid, PATIENCE), "pod_ready": min(patience.pod_ready, PATIENCE)})
+
+
+def _patient(
+    settings: Settings,
+    cluster: Cluster,
+    recorder: Recorder,
+    is_scratch: Callable[[Labelled], bool],
+    probes: Probes | None,
+) -> Patient:
+    claimed: list[str] = []
+    tctl = tctl_of(settings)
+
+    def teleport() -> TeleportSession:
+        address = settings.teleport_proxy
+        if not address:
+            address = install.tbot.all().first.config.proxy_server
+            claimed.append(address)
+        return TeleportSession(
+            address,
+            recorder=recorder,
+            timeout=settings.patience.api,
+            limit=settings.sizes.teleport,
+            tctl=tctl,
+            insecure=settings.teleport_insecure,
+            ca=settings.teleport_ca,
+            requests=cluster.requests,
+        )
+
+    install = Install.of(
+        cluster,
+        teleport=teleport,
+        # Nothing here runs kubectl or istioctl: who is on call may have neither.
+        tools=Tools("kubectl", "istioctl", tctl, settings.kubeconfig, settings.context, recorder, settings.patience.command),
+        names=settings.names,
+        recorder=recorder,
+        allowed=settings.allowed_safety,
+        profiles=READS,
+        provisions=False,
+        audit_events=lambda: EventFiles(settings.audit_events) if settings.audit_events else None,
+        anchors=partial(read_anchors, settings.trust_bundle, settings.trust_domain, recorder)
+        if settings.trust_bundle
+        else None,
+        is_scratch=is_scratch,
+    )
+    case = Case(install, settings, Sweeps(lambda _handshakes: None, settings.mesh), probes)
+    return Patient(case, cluster.requests, claimed)
+
+
+@contextmanager
+def _probing(settings: Settings, cluster: Cluster, run_id: str, say: Callable[[str], None]) -> Iterator[Probes]:
+    """Probe pods, removed at the end; as any run that changes something, it holds the cluster's Lease meanwhile."""
+    claim = claim_of(settings, run_id, say)
+    target = already_there(settings, run_id, fence(claim, say))
+    probes = Probes(target.objects, cluster, image=target.sources.workload_image, patience=settings.patience.pod_ready)
+    try:
+        if claim is not None and (without := claim.take()):
+            say(without)
+        yield probes
+    finally:
+        probes.remove()
+        if settings.patience.teardown:
+            target.objects.await_departures(Pace(settings.patience.teardown))
+        if claim is not None and (wrong := claim.release()):
+            say(wrong)

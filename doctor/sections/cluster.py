@@ -1,0 +1,36 @@
+"""The cluster: this identity's rights, and what acts on workloads of the mesh."""
+
+from __future__ import annotations
+
+from checks import diagnosis, rotation
+from doctor.check import Answer, Case, Check, Needs, Section, probes_of
+from judge.install import prerequisites
+
+
+def _rights(case: Case) -> Answer:
+    return [prerequisites.rights_suffice(case.install.rights.reviewed(), case.install.cluster.where)]
+
+
+def _nodes(case: Case) -> Answer:
+    install = case.install
+    probes = probes_of(case).on_nodes(install.cluster.workload_nodes(), install.tbot.kubelet_address())
+    return [
+        prerequisites.nodes_admit_probes(probes),
+        prerequisites.kubelets_answer(probes),
+        prerequisites.mountinfo_identifies_pods(probes, install.cluster.pods()),
+    ]
+
+
+SECTION = Section(
+    "cluster",
+    (
+        Check("this identity may read what the suite reads", _rights, "INST-02"),
+        Check("every node admits tbot, and its kubelet answers there", _nodes, "INST-04", frozenset({Needs.PROBES})),
+        Check("the API server refuses no pod of the mesh", lambda case: diagnosis.refused_pods(case.install)),
+        Check(
+            "no CronJob restarts workloads of the mesh",
+            lambda case: [rotation.no_cron_job_restarts_workloads(case.install)],
+            "ROT-05",
+        ),
+    ),
+)

@@ -1,0 +1,93 @@
+"""Proxies: what every Envoy holds, who issued it, and whether it is renewed."""
+
+from __future__ import annotations
+
+from checks import diagnosis, identity, rotation
+from doctor.check import Answer, Case, Check, Needs, Section
+from judge.identity import issuance, sweep
+from judge.identity import proxies as judge
+from judge.rotation import age
+
+
+def _mesh(case: Case) -> Answer:
+    install = case.install
+    return [
+        sweep.mesh_is_teleports(
+            identity.proxies(install), identity.expectation(install), identity.outside_of_teleport(install)
+        )
+    ]
+
+
+def _issuer(case: Case) -> Answer:
+    install = case.install
+    return [judge.teleport_issued(identity.sidecars(install), install.teleport.bundle(), install.istio.authorities())]
+
+
+def _audited(case: Case) -> Answer:
+    install = case.install
+    trail = install.teleport.audit_trail(install.proxies.sidecar_serials())
+    return [issuance.certificates_are_audited(identity.sidecars(install), trail)]
+
+
+def _renewal(case: Case) -> Answer:
+    return [age.renewed_before_expiry(rotation.proxies_on_sockets(case.install), case.install.tbot.all())]
+
+
+def _expiry(case: Case) -> Answer:
+    settings, install = case.settings, case.install
+    thresholds = settings.expiry_warning, settings.authority_expiry_warning
+    return [age.nothing_expires_soon(rotation.proxies_on_sockets(install), install.tbot.all(), *thresholds)]
+
+
+SESSION = frozenset({Needs.SESSION})
+
+SECTION = Section(
+    "proxies",
+    (
+        Check("nothing keeps a proxy from starting", lambda case: diagnosis.held_up(case.install)),
+        Check("every proxy has its configuration from istiod", lambda case: diagnosis.without_istiod(case.install)),
+        Check("no proxy holds a socket directory that is gone", lambda case: diagnosis.cut_off(case.install)),
+        Check("the identity's rules refuse no proxy", lambda case: diagnosis.refused_by_rules(case.install), needs=SESSION),
+        Check(
+            "no workload is in ambient mode, where istiod certifies it",
+            lambda case: diagnosis.in_ambient_mode(case.install),
+            harms=False,
+        ),
+        Check(
+            "secrets come from the external SDS socket",
+            lambda case: [identity.secrets_come_from_the_socket(case.install)],
+            "ID-01",
+        ),
+        Check(
+            "no Istio agent asked istiod for a certificate",
+            lambda case: [judge.no_request_went_to_istiod(identity.sidecars(case.install))],
+            "ID-07",
+        ),
+        Check("Teleport issued every certificate", _issuer, "ID-03"),
+        Check(
+            "every SPIFFE ID is its pod's own",
+            lambda case: [judge.names_are_the_pods_own(identity.sidecars(case.install), case.install.teleport.bundle())],
+            "ID-02",
+        ),
+        Check(
+            "every SPIFFE ID follows the grammar",
+            lambda case: [judge.names_are_well_formed(identity.sidecars(case.install))],
+            "ID-05",
+        ),
+        Check(
+            "every certificate is an SVID that is valid now",
+            lambda case: [judge.leaves_are_svids(identity.sidecars(case.install), identity.lifetime(case.install))],
+            "ID-04",
+        ),
+        Check(
+            "peers are validated against exactly Teleport's authorities",
+            lambda case: [judge.authorities_are_teleports(identity.sidecars(case.install), case.install.teleport.bundle())],
+            "ID-06",
+        ),
+        Check("gateways likewise, and no workload lacks the template", _mesh, "ID-11"),
+        Check("certificates are renewed well before they expire", _renewal, "ROT-01"),
+        Check("no certificate is overdue for renewal", lambda case: [rotation.none_is_overdue(case.install)], "ROT-07"),
+        Check("nothing expires soon", _expiry, "ROT-06"),
+        Check("Teleport audited every certificate", _audited, "ID-10", frozenset({Needs.AUDIT_EVENTS})),
+    ),
+)

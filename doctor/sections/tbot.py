@@ -1,0 +1,28 @@
+"""tbot: its pods on the nodes, its configuration and its rights."""
+
+from __future__ import annotations
+
+from checks import diagnosis, tbot
+from doctor.check import Check, Section
+
+SECTION = Section(
+    "tbot",
+    (
+        Check(
+            "tbot is Ready on every node with injected pods",
+            lambda case: [tbot.is_ready_on_every_node(case.install)],
+            "INST-13",
+        ),
+        Check("nothing keeps tbot off such a node", lambda case: diagnosis.without_tbot(case.install)),
+        Check(
+            "no setting of tbot breaks joining or attestation",
+            lambda case: tbot.configurations_are_sound(case.install),
+            "INST-13",
+        ),
+        Check(
+            "tbot may ask the kubelet, and do nothing else there",
+            lambda case: tbot.rights_are_what_attestation_needs(case.install),
+            "INST-18",
+        ),
+    ),
+)

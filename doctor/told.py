@@ -1,0 +1,158 @@
+"""A diagnosis for a terminal: one line a check, by section; then the causes, and last what an engineer at night must see."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
+from facts.evidence import ObjectRef
+from facts.finding import Problem
+from facts.redaction import beginning
+from judge.diagnosis.diagnosis import (
+    Ambiguous,
+    Checked,
+    Diagnosis,
+    FoundCause,
+    Outcome,
+    Undetermined,
+    statements_of,
+    subjects_of,
+)
+from reporting.writing.causes import NAMED
+from reporting.writing.words import LOOKS, first_line
+
+_LOOKED_LIKE = {
+    Outcome.HOLDS: "pass",
+    Outcome.PROBLEM: "fail",
+    Outcome.UNKNOWN: "error",
+    Outcome.NOT_APPLICABLE: "not-applicable",
+    Outcome.NOT_RUN: "not-run",
+}
+"""The word whose mark stands for an answer."""
+
+SHOWN = 160
+"""Characters of what a check says that its line has; the causes at the end say it by subject."""
+
+
+def lines_of(diagnosis: Diagnosis) -> Iterator[str]:
+    """The lines to print. What was read stands in them as it is: they must be made printable."""
+    section = ""
+    for check in diagnosis.checks:
+        if check.section != section:
+            section = check.section
+            yield from ("", section, "-" * len(section))
+        yield _of_check(check)
+    if diagnosis.undetermined:
+        yield from ("", "What could not be determined", *_unknown(diagnosis.undetermined))
+    if diagnosis.causes or diagnosis.classes:
+        yield from ("", "Causes, and what to do")
+    for cause in diagnosis.causes:
+        yield from ("", *_cause(cause, diagnosis))
+    for found in diagnosis.classes:
+        yield from ("", *_class(found, diagnosis))
+    yield ""
+    yield f"authority: {diagnosis.authority}"
+    yield f"requests:  {_requests(diagnosis)}, in {diagnosis.seconds:.1f} s"
+    yield _last(diagnosis)
+
+
+def mark_of(outcome: Outcome, *, harms: bool = True) -> str:
+    """The mark of an answer; a risk has another one than harm."""
+    word = "finding" if outcome is Outcome.PROBLEM and not harms else _LOOKED_LIKE[outcome]
+    return LOOKS[word][0]
+
+
+def _of_check(check: Checked) -> str:
+    said = _shortened(check.said) if check.outcome is not Outcome.HOLDS else ""
+    requirement = f" ({check.requirement})" if check.requirement else ""
+    word = f"{check.outcome.value}: " if check.outcome in (Outcome.UNKNOWN, Outcome.NOT_RUN, Outcome.NOT_APPLICABLE) else ""
+    return f"{mark_of(check.outcome, harms=check.harms)} {check.title}{requirement}" + (f": {word}{said}" if said else "")
+
+
+def _shortened(said: str) -> str:
+    return beginning(first_line(said), SHOWN)
+
+
+def _unknown(undetermined: Iterable[Undetermined]) -> Iterator[str]:
+    for each in undetermined:
+        yield f"{LOOKS['error'][0]} {each.said}"
+        yield f"    {WHAT_WOULD_SETTLE_IT}: {each.settle}"
+
+
+def _cause(found: FoundCause, diagnosis: Diagnosis) -> Iterator[str]:
+    yield f"{LOOKS['fail' if found.harms else 'finding'][0]} {found.cause.id}: {found.cause.sentence}"
+    yield from _shown(found, diagnosis.proxies)
+    yield from _explains(found.explains, diagnosis)
+    if found.rests_on:
+        yield "    Rests on:"
+        yield from (f"      {each.question}" for each in found.rests_on)
+    if found.otherwise:
+        yield "    It would have been another cause:"
+        yield from (f"      {other.cause}: {other.told_by}" for other in found.otherwise)
+    yield f"    {WHAT_TO_DO}:"
+    yield from (f"      {number}. {step}" for number, step in enumerate(found.cause.remedy, 1))
+    yield f"    Check again: {found.cause.check}"
+    yield f"    See: {', '.join(found.cause.references)}"
+
+
+def _class(found: Ambiguous, diagnosis: Diagnosis) -> Iterator[str]:
+    yield f"{LOOKS['fail'][0]} One of these, which the readings do not tell apart: {', '.join(found.ids)}"
+    yield from _shown(found.causes[0], diagnosis.proxies)
+    yield from _explains(found.explains, diagnosis)
+    yield f"    {WHAT_WOULD_SETTLE_IT}: {found.settled_by}"
+    for each in found.causes:
+        yield f"  {each.cause.id}: {each.cause.sentence}"
+        yield f"    {WHAT_TO_DO}:"
+        yield from (f"      {number}. {step}" for number, step in enumerate(each.cause.remedy, 1))
+        yield f"    Check again: {each.cause.check}"
+
+
+def _explains(ids: Sequence[str], diagnosis: Diagnosis) -> Iterator[str]:
+    """The effects of a cause, each with what shows it; nobody has to mend them."""
+    for effect in diagnosis.effects:
+        if effect.cause.id in ids:
+            where = grouped(effect.subjects, diagnosis.proxies)
+            yield f"    It explains {effect.cause.id}: {effect.cause.clause} ({where})."
+
+
+def _shown(found: FoundCause, proxies: Collection[str]) -> Iterator[str]:
+    """What shows it, by statement, each with its subjects."""
+    statements = statements_of(found.shown)
+    for said in statements[:NAMED]:
+        about = subjects_of(problem for problem in found.shown if problem.said == said)
+        yield f"    {grouped(about, proxies)}: {first_line(said)}"
+    if len(statements) > NAMED:
+        rest: list[Problem] = [problem for problem in found.shown if problem.said not in statements[:NAMED]]
+        yield f"    {grouped(subjects_of(rest), proxies)}: more of the kind"
+
+
+def grouped(subjects: Sequence[ObjectRef], proxies: Collection[str] = ()) -> str:
+    """Subjects in short: up to three by name, more of them as a number with three names.
+
+    Args:
+        subjects: Each once.
+        proxies: Names of all pods with a proxy; where the subjects are some of them, their number stands beside it.
+    """
+    names = [str(subject) for subject in subjects]
+    if len(names) <= NAMED:
+        return ", ".join(names)
+    of_all = f"{len(names)} of {len(proxies)} proxies" if proxies and {*names} <= {*proxies} else f"{len(names)} objects"
+    return f"{of_all} ({', '.join(names[:NAMED])} and {len(names) - NAMED} more)"
+
+
+def _requests(diagnosis: Diagnosis) -> str:
+    by_kind = ", ".join(f"{number} to {kind}" for kind, number in diagnosis.requests.items())
+    return f"{sum(diagnosis.requests.values())}{f' ({by_kind})' if by_kind else ''}"
+
+
+def _last(diagnosis: Diagnosis) -> str:
+    ids = [each.cause.id for each in diagnosis.causes] + [" or ".join(each.ids) for each in diagnosis.classes]
+    rest = f"; {len(diagnosis.undetermined)} could not be determined" if diagnosis.undetermined else ""
+    code = f"exit {diagnosis.exit_code}"
+    if ids:
+        first, *others = ids
+        more = f", then {', '.join(others)}" if others else ""
+        return f"{LOOKS['fail'][0]} begin with {first}{more}; what to do stands above{rest} · {code}"
+    if diagnosis.undetermined:
+        return f"{LOOKS['error'][0]} no cause is known{rest} · {code}"
+    return f"{LOOKS['pass'][0]} nothing found · {code}"

@@ -1,0 +1,312 @@
+"""A diagnosis: the outcomes of checks, and the causes that they show, grouped and in order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from facts.evidence import ObjectRef
+from facts.finding import Problem
+from judge.causes import CAUSES, Cause, LooksLike
+from judge.diagnosis.order import explained
+
+DECISIVE = 3
+"""Readings that a cause rests on, at most; the first of each problem's own decides it."""
+
+
+READ_ON = "look at the object that the line names, and run again"
+"""The next step where nothing says what would settle a question."""
+
+
+class Outcome(StrEnum):
+    """The answer of one check."""
+
+    HOLDS = "holds"
+    PROBLEM = "problem"
+    UNKNOWN = "could not tell"
+    NOT_APPLICABLE = "not applicable"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One check and its answer.
+
+    Attributes:
+        section: Part of the install that it is about, such as ``tbot``.
+        title: What must be so.
+        requirement: Id of the requirement whose judgment it runs; empty for a rule of the diagnosis alone.
+        outcome: The answer.
+        said: The answer in one sentence.
+        problems: What is wrong, by subject.
+        unclear: What could not be determined, by subject.
+        settle: Next step that would settle what is unclear.
+        harms: False for what breaks nothing today: a SHOULD, a risk.
+    """
+
+    section: str
+    title: str
+    requirement: str
+    outcome: Outcome
+    said: str
+    problems: tuple[Problem, ...] = ()
+    unclear: tuple[Problem, ...] = ()
+    settle: str = ""
+    harms: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Decisive:
+    """One reading that a cause rests on.
+
+    Attributes:
+        question: The command line, API path or URL, as a person could repeat it.
+        about: Its object.
+    """
+
+    question: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCause:
+    """A cause that checks name.
+
+    Attributes:
+        cause: The cause.
+        shown: Every problem that names it, each once.
+        requirements: Ids of the requirements whose judgments name it.
+        harms: False where only checks name it that find risks.
+        rests_on: The readings that decide it, the most decisive one first.
+        explains: Ids of the causes that were found and that it explains.
+    """
+
+    cause: Cause
+    shown: tuple[Problem, ...]
+    requirements: tuple[str, ...] = ()
+    harms: bool = True
+    rests_on: tuple[Decisive, ...] = ()
+    explains: tuple[str, ...] = ()
+
+    @property
+    def subjects(self) -> tuple[ObjectRef, ...]:
+        """The objects that it is about, each once."""
+        return subjects_of(self.shown)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What is said about them, each statement once, that about the most subjects first."""
+        return statements_of(self.shown)
+
+    @property
+    def otherwise(self) -> tuple[LooksLike, ...]:
+        """The causes that look alike, with the sign that would have shown them instead."""
+        return self.cause.told_from
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Causes that the readings do not tell apart: one of them is so.
+
+    Attributes:
+        causes: Each of them.
+        settled_by: What would tell them apart.
+        explains: Ids of the causes that were found and that each of them would explain.
+    """
+
+    causes: tuple[FoundCause, ...]
+    settled_by: str
+    explains: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the causes."""
+        return tuple(each.cause.id for each in self.causes)
+
+
+@dataclass(frozen=True, slots=True)
+class Undetermined:
+    """Something that is wrong without a known cause, or that could not be read.
+
+    Attributes:
+        said: The statement, with its subjects.
+        settle: What would settle it.
+    """
+
+    said: str
+    settle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the checks show.
+
+    Attributes:
+        checks: Every check with its answer, in the order of the table.
+        causes: The causes that nothing else explains; the one that explains most comes first.
+        classes: Classes of causes that cannot be told apart, likewise.
+        effects: The causes that one of them explains.
+        undetermined: What is wrong without a known cause, and what could not be read.
+        proxies: Names of all pods with a proxy, as problems name them.
+        authority: Whose authority the certificates were held against, and who vouches for it.
+        requests: Number of requests that were made, by kind.
+        seconds: Time that it took.
+    """
+
+    checks: tuple[Checked, ...]
+    causes: tuple[FoundCause, ...] = ()
+    classes: tuple[Ambiguous, ...] = ()
+    effects: tuple[FoundCause, ...] = ()
+    undetermined: tuple[Undetermined, ...] = ()
+    proxies: frozenset[str] = frozenset()
+    authority: str = ""
+    requests: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the command: 0 nothing found, 1 a cause was named, 6 not determined or not all read."""
+        if self.causes or self.classes:
+            return 1
+        return 6 if self.undetermined else 0
+
+
+def diagnosed(
+    checks: Sequence[Checked],
+    readings: Mapping[str, Decisive],
+    *,
+    proxies: Collection[str] = (),
+    authority: str = "",
+    requests: Mapping[str, int] | None = None,
+    seconds: float = 0.0,
+) -> Diagnosis:
+    """Group what checks found by cause.
+
+    Args:
+        checks: The checks, in the order of the table.
+        readings: By id of the evidence: the reading.
+        proxies: Names of all pods with a proxy.
+        authority: In words, see `Diagnosis`.
+        requests: Number of requests that were made, by kind.
+        seconds: Time that the checks took.
+    """
+    single, classes = told_apart([problem for check in checks for problem in check.problems])
+    found: list[FoundCause | Ambiguous] = [_found(cause, shown, checks, readings) for cause, shown in single.items()]
+    for ids, shown in classes.items():
+        members = tuple(
+            _found(cause, tuple(each for each in shown if each.cause == cause), checks, readings) for cause in ids
+        )
+        found.append(Ambiguous(members, _settled_by(ids)))
+    ids_of = [(each.cause.id,) if isinstance(each, FoundCause) else each.ids for each in found]
+    sorted_out = explained(ids_of, {cause.id: cause.explains for cause in CAUSES.values()}, lambda at: _weight(found[at]))
+    roots, effects = [], []
+    for place in sorted_out.roots:
+        under = [cause for effect in sorted_out.effects[place] for cause in ids_of[effect]]
+        roots.append(_explaining(found[place], tuple(dict.fromkeys(under))))
+    for place in dict.fromkeys(effect for root in sorted_out.roots for effect in sorted_out.effects[root]):
+        each = found[place]
+        effects += [each] if isinstance(each, FoundCause) else list(each.causes)
+    return Diagnosis(
+        checks=tuple(checks),
+        causes=tuple(each for each in roots if isinstance(each, FoundCause)),
+        classes=tuple(each for each in roots if isinstance(each, Ambiguous)),
+        effects=tuple(effects),
+        undetermined=tuple(_undetermined(checks)),
+        proxies=frozenset(proxies),
+        authority=authority,
+        requests=dict(requests or {}),
+        seconds=seconds,
+    )
+
+
+Single = dict[str, tuple[Problem, ...]]
+"""By cause: the problems that name it alone."""
+
+Classes = dict[tuple[str, ...], tuple[Problem, ...]]
+"""By the causes of a class: the problems that name one of them each, and the others of the same subject as well."""
+
+
+def told_apart(problems: Iterable[Problem]) -> tuple[Single, Classes]:
+    """Problems by cause; those that say the same of one subject with several causes are one class.
+
+    Where another problem of that subject names one of these causes alone, that one is so, and the class is settled.
+    """
+    said: dict[tuple[str, str], dict[str, Problem]] = {}
+    for problem in problems:
+        if problem.cause:
+            said.setdefault((str(problem.subject), problem.said), {}).setdefault(problem.cause, problem)
+    alone = {(subject, cause) for (subject, _), by in said.items() if len(by) == 1 for cause in by}
+    single: dict[str, list[Problem]] = {}
+    classes: dict[tuple[str, ...], list[Problem]] = {}
+    for (subject, _), by in said.items():
+        if len(by) > 1 and not any((subject, cause) in alone for cause in by):
+            classes.setdefault(tuple(sorted(by)), []).extend(by.values())
+        elif len(by) == 1:
+            for cause, problem in by.items():
+                single.setdefault(cause, []).append(problem)
+    return {c: tuple(shown) for c, shown in single.items()}, {ids: tuple(shown) for ids, shown in classes.items()}
+
+
+def subjects_of(problems: Iterable[Problem]) -> tuple[ObjectRef, ...]:
+    """The subjects of some problems, each once."""
+    return tuple({str(problem.subject): problem.subject for problem in problems}.values())
+
+
+def statements_of(problems: Iterable[Problem]) -> tuple[str, ...]:
+    """What some problems say, each statement once, that about the most subjects first."""
+    about: dict[str, set[str]] = {}
+    for problem in problems:
+        about.setdefault(problem.said, set()).add(str(problem.subject))
+    return tuple(sorted(about, key=lambda said: -len(about[said])))
+
+
+def _found(
+    cause: str, shown: tuple[Problem, ...], checks: Sequence[Checked], readings: Mapping[str, Decisive]
+) -> FoundCause:
+    naming = [check for check in checks if any(problem.cause == cause for problem in check.problems)]
+    return FoundCause(
+        CAUSES[cause],
+        tuple(dict.fromkeys(shown)),
+        tuple(dict.fromkeys(check.requirement for check in naming if check.requirement)),
+        any(check.harms for check in naming),
+        _rests_on(shown, readings),
+    )
+
+
+def _rests_on(shown: Sequence[Problem], readings: Mapping[str, Decisive]) -> tuple[Decisive, ...]:
+    """The deciding readings: of each problem the first one, then its second one, until there are enough."""
+    deepest = max((len(problem.evidence) for problem in shown), default=0)
+    ids = [problem.evidence[at] for at in range(deepest) for problem in shown if at < len(problem.evidence)]
+    return tuple(dict.fromkeys(readings[each] for each in ids if each in readings))[:DECISIVE]
+
+
+def _settled_by(ids: Sequence[str]) -> str:
+    words = [CAUSES[cause].settled_by or "" for cause in ids]
+    signs = [each.told_by for cause in ids for each in CAUSES[cause].told_from if each.cause in ids]
+    return "; ".join(dict.fromkeys(filter(None, words))) or "; ".join(dict.fromkeys(signs)) or READ_ON
+
+
+def _weight(found: FoundCause | Ambiguous) -> int:
+    members = (found,) if isinstance(found, FoundCause) else found.causes
+    return 0 if any(each.harms for each in members) else 1
+
+
+def _explaining(found: FoundCause | Ambiguous, ids: tuple[str, ...]) -> FoundCause | Ambiguous:
+    if isinstance(found, Ambiguous):
+        return Ambiguous(found.causes, found.settled_by, ids)
+    return FoundCause(found.cause, found.shown, found.requirements, found.harms, found.rests_on, ids)
+
+
+def _undetermined(checks: Iterable[Checked]) -> Iterable[Undetermined]:
+    told: dict[str, Undetermined] = {}
+    for check in checks:
+        open_ones = [p for p in check.problems if not p.cause] + list(check.unclear)
+        if not open_ones and check.outcome is Outcome.UNKNOWN:
+            told.setdefault(check.said, Undetermined(check.said, check.settle or READ_ON))
+        for said in statements_of(open_ones):
+            names = [str(subject) for subject in subjects_of(p for p in open_ones if p.said == said)]
+            more = f" and {len(names) - DECISIVE} more" if len(names) > DECISIVE else ""
+            whole = f"{', '.join(names[:DECISIVE])}{more}: {said}"
+            told.setdefault(whole, Undetermined(whole, check.settle or READ_ON))
+    return told.values()

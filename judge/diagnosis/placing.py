@@ -1,0 +1,68 @@
+"""Rules about what runs where: nodes that tbot leaves out, and workloads for which no sidecar speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from facts.evidence import ObjectRef, readings
+from facts.finding import Problem
+from facts.istio.ambient import is_enrolled
+from facts.kubernetes.objects import Labelled, Node, Pod
+from facts.teleport.tbot import Tbot, Tbots
+from judge.findings import listed, problem
+from judge.install.tbot import NOT_ON_NODE
+
+
+def without_tbot(
+    tbots: Tbots, hosts: Mapping[str, Sequence[Pod]], nodes: Sequence[Node], pods: Sequence[Pod]
+) -> list[Problem]:
+    """Nodes that host injected pods and no tbot, each with what keeps tbot away, where the API server shows it.
+
+    Args:
+        tbots: Every tbot that serves the mesh.
+        hosts: Injected pods by node.
+        nodes: All nodes.
+        pods: All pods, those that have ended among them.
+    """
+    known = {node.name: node for node in nodes}
+    return [
+        Problem(
+            ObjectRef("Node", name),
+            f"it hosts {len(hosts[name])} injected pods and no tbot: {_kept_away(tbots, known.get(name), name, pods)}",
+            NOT_ON_NODE,
+            readings(tbots, known.get(name)),
+        )
+        for name in sorted(hosts)
+        if name not in tbots.nodes and not tbots.unread
+    ]
+
+
+def _kept_away(tbots: Tbots, node: Node | None, name: str, pods: Sequence[Pod]) -> str:
+    evicted = [p for p in pods if p.has_ended and p.node == name and any(t.runs(p) for t in tbots.each)]
+    if evicted:
+        return f"{evicted[0].ref} there has ended ({evicted[0].message or evicted[0].phase})"
+    if node is None:
+        return "the API server does not list the node"
+    reasons = [f"the node is tainted {taint}" for taint in node.taints if not taint.endswith(":PreferNoSchedule")]
+    reasons += [reason for tbot in tbots.each if (reason := _not_selected(tbot, node))]
+    pending = [p for p in pods if not p.node and any(t.runs(p) for t in tbots.each)]
+    reasons += [f"{p.ref} is Pending: {p.why_not_ready}" for p in pending]
+    return "; ".join(dict.fromkeys(reasons)) or "no taint, node selector or waiting pod shows why"
+
+
+def _not_selected(tbot: Tbot, node: Node) -> str:
+    wanted = tbot.daemon_set.template.spec.node_selector
+    missing = [f"{key}={value}" for key, value in wanted.items() if node.labels.get(key) != value]
+    return f"{tbot.daemon_set.ref} selects nodes with {listed(missing)}" if missing else ""
+
+
+def in_ambient_mode(pods: Sequence[Pod], namespaces: Sequence[Labelled]) -> list[Problem]:
+    """Workloads that are enrolled in ambient mode, so that ztunnel speaks for them with a certificate of istiod.
+
+    Args:
+        pods: All pods that run or are to run.
+        namespaces: All namespaces.
+    """
+    by_name = {namespace.name: namespace for namespace in namespaces}
+    said = "it is in ambient mode: ztunnel speaks for it, with a certificate of istiod"
+    return [problem(pod, said, "ambient-by-design") for pod in pods if is_enrolled(pod, by_name.get(pod.namespace))]

@@ -1,0 +1,94 @@
+"""Rules about pods that do not start: what keeps each istio-proxy from its start, told from several readings together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from facts.evidence import readings
+from facts.finding import Problem
+from facts.kubernetes.objects import Pod, condition_holds
+from facts.kubernetes.pod_spec import ISTIOS_SOCKET, SOCKET_FILE, SOCKET_VOLUME
+from facts.kubernetes.workloads import Deployment
+from facts.proxies.identity import ProxyIdentity
+from facts.proxies.presence import Stage, start_of
+from facts.teleport.tbot import Tbots
+from judge.findings import problem
+from judge.identity.proxies import cause_of_no_configuration
+from judge.install.admission import refused_pods
+from judge.install.application import cause_of_no_start
+
+BEGUN = "PodReadyToStartContainers"
+"""Condition of a pod whose volumes are mounted and whose sandbox has its network."""
+
+
+def refused(deployments: Iterable[Deployment], namespaces: Iterable[str]) -> list[Problem]:
+    """Deployments whose pods the API server refuses, so that a list of pods does not show them.
+
+    Args:
+        deployments: All Deployments.
+        namespaces: Namespaces with proxies, and those that are injected.
+    """
+    of_mesh = frozenset(namespaces)
+    return [each for deployment in deployments if deployment.namespace in of_mesh for each in refused_pods(deployment)]
+
+
+def held_up(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:
+    """Pods whose proxy should have started and has not, where their own status or their node's tbot tells why.
+
+    Args:
+        pods: Injected pods, gateways among them.
+        tbots: Every tbot that serves the mesh.
+        now: UTC time of the list of pods.
+    """
+    down = [pod for pod in pods if pod.is_injected and start_of(pod, now).stage is Stage.DOWN]
+    return [found for pod in down if (found := _held_up(pod, tbots)) is not None]
+
+
+def _held_up(pod: Pod, tbots: Tbots) -> Problem | None:
+    if cause := cause_of_no_start(pod):
+        return problem(pod, f"its istio-proxy does not start: {pod.why_not_ready}", cause)
+    if not pod.node or _has_ready_tbot(tbots, pod.node):
+        return None
+    volume, evidence = pod.spec.volume(SOCKET_VOLUME), readings(pod, tbots)
+    without = f"node {pod.node} has no Ready tbot"
+    must_exist = volume is not None and volume.source == "hostPath" and volume.type == "Directory"
+    if must_exist and volume is not None and not _has_begun(pod):
+        said = f"none of its containers has started: it requires the directory {volume.path}, and {without}"
+        return Problem(pod.ref, said, "socket-directory-absent", evidence)
+    name = pod.proxy.variable(SOCKET_FILE) if pod.proxy is not None else ""
+    if name not in ("", ISTIOS_SOCKET) and _has_begun(pod):
+        said = f"its istio-proxy waits for the socket {name}, without a fallback to istiod, and {without}"
+        return Problem(pod.ref, said, "fail-closed-without-tbot", evidence)
+    return None
+
+
+def _has_begun(pod: Pod) -> bool:
+    """Return whether the kubelet has mounted a pod's volumes; before Kubernetes 1.29 only a container's start shows it."""
+    return condition_holds(pod.conditions, BEGUN) or any(
+        c.restarts or c.state in ("running", "terminated") for c in pod.containers
+    )
+
+
+def _has_ready_tbot(tbots: Tbots, node: str) -> bool:
+    return any(each.pods[node].ready for each in tbots.each if node in each.pods)
+
+
+def without_istiod(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod]) -> list[Problem]:
+    """Proxies without a configuration, whose agent cannot connect to istiod: nothing in them asks for an identity.
+
+    Args:
+        proxies: Proxies of the mesh.
+        pods: Their pods.
+    """
+    known = {pod.uid: pod for pod in pods}
+    return [
+        Problem(
+            proxy.ref,
+            f"Envoy has no configuration, and its Istio agent failed {proxy.istiod_failures} times to connect to istiod",
+            cause,
+            readings(proxy, known[proxy.pod.uid]),
+        )
+        for proxy in proxies
+        if (cause := cause_of_no_configuration(proxy, known.get(proxy.pod.uid)))
+    ]

@@ -1,0 +1,125 @@
+"""Faults of tbot's sockets: where they are, and how they are called. tbot itself is Ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from facts.document import when
+from observe.wait import NotYet, eventually
+from provision.faults import reach
+from provision.faults.changes import Document, edited, pod_template
+from provision.faults.fault import Fault, Scene
+from provision.faults.tbot.daemon_set import DAEMON_SET, SOCKETS, await_cut_off, pods_of_tbot, pods_on
+from provision.faults.tbot.pod_template import CUT_OFF, serves_nobody
+from provision.names import GATEWAY, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
+
+ELSEWHERE = "/run/tbot-sockets"
+"""Directory on the node that no pod mounts."""
+OTHER_NAME = "agent.sock"
+GIVEN_UP = timedelta(seconds=75)
+"""Time after a start of tbot within which every proxy that can connect has done so; Envoy waits 30 s at most."""
+
+
+@contextmanager
+def _in_another_directory(scene: Scene) -> Iterator[None]:
+    (sound,) = (v["hostPath"] for v in pods_of_tbot(scene)["volumes"] if v["name"] == SOCKETS)
+    broken, former = (
+        pod_template(volumes=[{"name": SOCKETS, "hostPath": path}]) for path in ({**sound, "path": ELSEWHERE}, sound)
+    )
+    try:
+        with serves_nobody(scene, broken, former):
+            yield
+    finally:
+        for node in scene.nodes():
+            scene.on_node(node, "rm", "-rf", ELSEWHERE)
+
+
+def _renamed(file: Document) -> Document:
+    (service,) = file["services"]
+    directory = str(service["listen"]).rpartition("/")[0]
+    return {**file, "services": [{**service, "listen": f"{directory}/{OTHER_NAME}"}]}
+
+
+@contextmanager
+def _of_another_name(scene: Scene) -> Iterator[None]:
+    try:
+        with edited(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, _renamed):
+            scene.installation.objects.restart("DaemonSet", TBOT, namespace=TBOT_NAMESPACE)
+            scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
+            await_cut_off(scene, every=True)
+            yield
+    finally:
+        scene.restart_tbot()
+
+
+@contextmanager
+def _directory_made_again(scene: Scene) -> Iterator[None]:
+    """Remove the socket directory of a node and make it again, restart tbot there, and leave the proxies as they are."""
+    node, directory = scene.nodes()[0], scene.installation.variables["SOCKET_DIRECTORY"]
+    objects = scene.installation.objects
+    try:
+        scene.on_node(node, "sh", "-ec", f"rm -rf {directory}; mkdir -m 0755 {directory}")
+        for pod in pods_on(scene, node):
+            objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=TBOT_NAMESPACE)
+        scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
+        await_cut_off(scene, node)
+        _await_no_return(scene, node)
+        yield
+    finally:
+        objects.restart("Deployment", GATEWAY, namespace=ISTIO_NAMESPACE)
+        scene.restart_app()
+        scene.await_rollout("Deployment", GATEWAY, ISTIO_NAMESPACE)
+        scene.await_tbot()
+
+
+def _await_no_return(scene: Scene, node: str) -> None:
+    """Wait for as long as a proxy that could connect would take to do so."""
+    with scene.looking() as cluster:
+
+        def look() -> None:
+            now = datetime.now(UTC)
+            started = [
+                when(c.started_at, node) for p in cluster.pods(TBOT_NAMESPACE) if p.node == node for c in p.containers
+            ]
+            if not started or now - max(started) < GIVEN_UP:
+                raise NotYet(f"tbot there has run since {max(started, default=None)}")
+
+        eventually(f"the tbot of {node} has run for a while", look, scene.rollout)
+
+
+# tbot serves there, and a probe pod of the suite, which asks there, gets its identity: INST-14 holds.
+_socket_fault = partial(Fault, reach=reach.TBOT | reach.INJECTED_PODS)
+
+FAULTS = (
+    _socket_fault(
+        name="sockets-in-another-directory",
+        description=f"tbot listens in {ELSEWHERE} of its node, which no pod mounts.",
+        cause="socket-path-differs",
+        touches=DAEMON_SET,
+        undo="The suite restores the template, waits until every Envoy has its streams again, and removes the directory.",
+        breaks=frozenset({"INST-07", "INST-13", "INST-15", "CHK-6"}) | CUT_OFF,
+        inject=_in_another_directory,
+    ),
+    _socket_fault(
+        name="socket-of-another-name",
+        description=f"tbot's socket is called {OTHER_NAME}, and proxies look for one called socket.",
+        cause="socket-name-differs",
+        touches=f"ConfigMap {TBOT_NAMESPACE}/{TBOT_CONFIG}; {DAEMON_SET}",
+        undo="The suite restores the entry exactly and restarts tbot.",
+        breaks=frozenset({"INST-13"}) | CUT_OFF,
+        inject=_of_another_name,
+    ),
+    _socket_fault(
+        name="socket-directory-made-again",
+        description="The socket directory of one node was removed and made again, and tbot restarted there: running pods are"
+        " 2/2, with a mount of the directory that is gone.",
+        cause="socket-directory-recreated",
+        touches="the socket directory of one node; tbot's pod there; Deployments test-app and istio-ingressgateway",
+        undo="The suite restarts what mounts the directory.",
+        breaks=CUT_OFF,
+        inject=_directory_made_again,
+    ),
+)

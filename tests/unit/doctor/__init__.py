@@ -1,0 +1,1 @@
+"""The doctor: its table, its examination, and what it prints."""

@@ -1,0 +1,43 @@
+"""The table of checks: every read-only requirement of core is in it, or left out with a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from doctor.check import Needs
+from doctor.table import LEFT_OUT, SECTIONS
+from facts.catalogue import CORE
+from reporting.features.reading import read_catalogue, safety_classes
+
+FEATURES = Path(__file__).parents[3] / "features"
+CHECKS = [check for section in SECTIONS for check in section.checks]
+
+
+def test_every_requirement_of_core_that_is_read_is_checked_or_left_out_with_a_reason() -> None:
+    classes = safety_classes(FEATURES)
+    read = {r.id for r in read_catalogue(FEATURES).chosen((CORE,)) if "read-only" in classes.get(r.id, ())}
+    checked = {check.requirement for check in CHECKS}
+    assert read <= checked | {*LEFT_OUT}
+    assert checked & {*LEFT_OUT} == set()
+    assert {*LEFT_OUT} <= read
+
+
+def test_what_a_check_judges_is_in_the_catalogue() -> None:
+    requirements = read_catalogue(FEATURES).requirements
+    assert {check.requirement for check in CHECKS} - {""} <= {*requirements}
+
+
+def test_no_two_checks_have_one_title() -> None:
+    titles = [check.title for check in CHECKS]
+    assert sorted(titles) == sorted({*titles})
+
+
+def test_a_requirement_whose_every_scenario_creates_something_needs_probe_pods() -> None:
+    classes = safety_classes(FEATURES)
+    creating = {check.requirement for check in CHECKS if Needs.PROBES in check.needs}
+    assert all("namespaced" in classes[each] for each in creating)
+    assert all(
+        Needs.PROBES in check.needs
+        for check in CHECKS
+        if check.requirement and "read-only" not in classes[check.requirement]
+    )

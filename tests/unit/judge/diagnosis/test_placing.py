@@ -1,0 +1,74 @@
+"""Why a node has no tbot, and for which workloads no sidecar speaks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from facts.evidence import ObjectRef
+from facts.kubernetes.objects import Condition
+from facts.teleport.tbot import OtherTbot
+from judge.diagnosis.placing import in_ambient_mode, without_tbot
+from tests.unit.judge import builders as make
+from tests.unit.judge.diagnosis.told import named
+
+HOSTS = {"node-1": [make.pod()]}
+ELSEWHERE = make.tbot(make.tbot_pod(node="node-2"))
+NODE = make.node()
+
+
+def said_of(node: Any = NODE, tbot: Any = ELSEWHERE, pods: Any = ()) -> str:
+    found = without_tbot(make.tbots(tbot), HOSTS, [node] if node else [], pods)
+    assert named(found) == [("Node node-1", "tbot-not-on-node")]
+    return found[0].said.removeprefix("it hosts 1 injected pods and no tbot: ")
+
+
+def test_a_taint_keeps_tbot_away() -> None:
+    tainted = replace(NODE, taints=("reserved=batch:NoSchedule", "slow=:PreferNoSchedule"))
+    assert said_of(tainted) == "the node is tainted reserved=batch:NoSchedule"
+
+
+def test_a_selector_of_tbot_leaves_the_node_out() -> None:
+    spec = replace(ELSEWHERE.daemon_set.template.spec, node_selector={"pool": "mesh", "kubernetes.io/hostname": "node-1"})
+    template = replace(ELSEWHERE.daemon_set.template, spec=spec)
+    tbot = replace(ELSEWHERE, daemon_set=replace(ELSEWHERE.daemon_set, template=template))
+    assert said_of(tbot=tbot) == "DaemonSet teleport-system/tbot selects nodes with pool=mesh"
+
+
+def test_tbot_was_evicted() -> None:
+    evicted = replace(make.tbot_pod("tbot-9"), phase="Failed", message="The node was low on resource: memory.")
+    assert said_of(pods=[evicted]) == "Pod teleport-system/tbot-9 there has ended (The node was low on resource: memory.)"
+    of_others = replace(evicted, owner="DaemonSet/fluent")
+    assert said_of(pods=[of_others]) == "no taint, node selector or waiting pod shows why"
+
+
+def test_tbot_waits_for_a_node() -> None:
+    waits = Condition("PodScheduled", "False", "Unschedulable", "0/2 nodes are available: 1 Insufficient memory.")
+    pending = replace(make.tbot_pod("tbot-9", node=""), phase="Pending", ready=False, conditions=(waits,))
+    assert said_of(pods=[pending]) == (
+        "Pod teleport-system/tbot-9 is Pending: 0/2 nodes are available: 1 Insufficient memory."
+    )
+
+
+def test_a_node_that_is_not_listed() -> None:
+    assert said_of(node=None) == "the API server does not list the node"
+
+
+def test_nodes_with_tbot_or_with_one_that_may_be_theirs() -> None:
+    tainted = replace(NODE, taints=("reserved=batch:NoSchedule",))
+    assert without_tbot(make.tbots(), HOSTS, [tainted], ()) == []
+    other = OtherTbot(ObjectRef("DaemonSet", "tbot-b", "batch"), "it is in a Secret", unread=True)
+    assert without_tbot(make.tbots(ELSEWHERE, left_out=[other]), HOSTS, [tainted], ()) == []
+
+
+AMBIENT = make.namespace("test-app", labels={"istio.io/dataplane-mode": "ambient"})
+
+
+def test_workloads_in_ambient_mode() -> None:
+    plain = make.pod(injected=False, socket=None)
+    assert named(in_ambient_mode([plain], [AMBIENT])) == [("Pod test-app/app", "ambient-by-design")]
+
+
+def test_workloads_with_a_sidecar_or_outside_of_the_mesh() -> None:
+    assert in_ambient_mode([make.pod()], [AMBIENT]) == []
+    assert in_ambient_mode([make.pod(injected=False)], [make.namespace("test-app")]) == []

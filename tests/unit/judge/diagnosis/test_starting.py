@@ -1,0 +1,165 @@
+"""Why a proxy does not start: from the status of its pod, beside the tbot of its node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from facts.kubernetes.objects import Condition, Pod
+from facts.proxies.sds_mode import SdsMode
+from judge.diagnosis.starting import held_up, refused, without_istiod
+from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import NOW
+from tests.unit.judge.diagnosis.told import named
+
+NONE_THERE = make.tbots(make.tbot(make.tbot_pod(node="node-2")))
+BEGUN, NOT_BEGUN = (Condition("PodReadyToStartContainers", status) for status in ("True", "False"))
+WAITING: dict[str, Any] = {"state": "waiting", "ready": False, "started": False}
+
+
+def waiting(*conditions: Condition, name: str = "", socket: Any = make.NODES_SOCKET, **proxy: Any) -> Pod:
+    """A pod whose proxy waits, and whose application has not started."""
+    env = {"WORKLOAD_IDENTITY_SOCKET_FILE": name} if name else {}
+    made = make.pod(proxy=make.istio_proxy(env=env, **(WAITING | proxy)), socket=socket, phase="Pending", ready=False)
+    app = make.container("app", **WAITING)
+    containers = (*(c for c in made.containers if c.name != "app"), app)
+    return replace(made, spec=replace(made.spec, containers=containers), conditions=conditions)
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
+def test_the_proxys_image_cannot_be_pulled(reason: str) -> None:
+    found = held_up([waiting(BEGUN, reason=reason)], make.tbots(), NOW)
+    assert named(found) == [("Pod test-app/app", "proxy-image-unavailable")]
+    assert reason in found[0].said
+
+
+def test_the_image_of_an_application_is_no_business_of_the_mesh() -> None:
+    pod = make.pod(ready=False, phase="Pending")
+    app = make.container("app", **WAITING, reason="ImagePullBackOff")
+    containers = (*(c for c in pod.containers if c.name != "app"), app)
+    assert held_up([replace(pod, spec=replace(pod.spec, containers=containers))], NONE_THERE, NOW) == []
+
+
+def test_the_image_of_istios_own_init_container_counts() -> None:
+    pod = waiting(BEGUN)
+    init = make.container("istio-init", **WAITING, is_init=True, reason="ErrImagePull")
+    pod = replace(pod, spec=replace(pod.spec, containers=(init, *pod.containers)))
+    assert named(held_up([pod], make.tbots(), NOW)) == [("Pod test-app/app", "proxy-image-unavailable")]
+
+
+def test_a_directory_that_must_exist_and_that_no_tbot_has_made() -> None:
+    found = held_up([waiting(NOT_BEGUN, reason="PodInitializing")], NONE_THERE, NOW)
+    assert named(found) == [("Pod test-app/app", "socket-directory-absent")]
+    assert "it requires the directory /run/spire/sockets, and node node-1 has no Ready tbot" in found[0].said
+
+
+@pytest.mark.parametrize(
+    ("pod", "tbots"),
+    [
+        (waiting(NOT_BEGUN), make.tbots()),
+        (waiting(BEGUN), NONE_THERE),
+        (waiting(NOT_BEGUN, socket=replace(make.NODES_SOCKET, type="DirectoryOrCreate")), NONE_THERE),
+        (waiting(NOT_BEGUN, socket=make.EMPTY_DIR), NONE_THERE),
+        (waiting(NOT_BEGUN, socket=None), NONE_THERE),
+        (make.pod(), NONE_THERE),
+        (make.pod(injected=False, ready=False), NONE_THERE),
+    ],
+)
+def test_pods_that_the_directory_does_not_hold_up(pod: Pod, tbots: Any) -> None:
+    assert held_up([pod], tbots, NOW) == []
+
+
+def test_a_sidecar_that_may_not_fall_back_waits_for_tbot() -> None:
+    crashing = waiting(BEGUN, name="agent.sock", reason="CrashLoopBackOff", restarts=4)
+    assert named(held_up([crashing], NONE_THERE, NOW)) == [("Pod test-app/app", "fail-closed-without-tbot")]
+    unready = make.tbots(make.tbot(make.tbot_pod(ready=False)))
+    assert named(held_up([crashing], unready, NOW)) == [("Pod test-app/app", "fail-closed-without-tbot")]
+    before_that_condition = replace(crashing, conditions=())
+    assert named(held_up([before_that_condition], NONE_THERE, NOW)) == [("Pod test-app/app", "fail-closed-without-tbot")]
+
+
+def test_a_sidecar_that_crashes_beside_a_ready_tbot_or_may_fall_back_has_another_reason() -> None:
+    assert held_up([waiting(BEGUN, name="agent.sock", restarts=4)], make.tbots(), NOW) == []
+    assert held_up([waiting(BEGUN, name="socket", restarts=4)], NONE_THERE, NOW) == []
+    assert held_up([waiting(BEGUN, restarts=4)], NONE_THERE, NOW) == []
+
+
+def test_an_init_container_of_the_application_is_no_business_of_the_mesh() -> None:
+    pod = waiting(BEGUN, name="agent.sock")
+    migration = make.container("migrate", is_init=True, ready=False, started=False)
+    pod = replace(pod, spec=replace(pod.spec, containers=(migration, *pod.containers)))
+    assert held_up([pod], NONE_THERE, NOW) == []
+
+
+def refusing(message: str, status: str = "True", kind: str = "ReplicaFailure") -> Any:
+    conditions = (Condition("Available", "False"), Condition(kind, status, "FailedCreate", message))
+    return make.deployment("shop", namespace="shop", conditions=conditions)
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        ('pods "shop-1" is forbidden: violates PodSecurity "baseline:latest": hostPath volumes', "pod-refused-by-policy"),
+        ('admission webhook "validate.kyverno.svc-fail" denied the request: no hostPath', "pod-refused-by-policy"),
+        ("ValidatingAdmissionPolicy 'no-host-path' with binding 'all' denied request: no", "pod-refused-by-policy"),
+        (
+            'Internal error occurred: failed calling webhook "rev.namespace.sidecar-injector.istio.io": failed to call'
+            ' webhook: Post "https://istiod.istio-system.svc:443/inject": dial tcp: connection refused',
+            "injector-unreachable",
+        ),
+        (
+            'admission webhook "namespace.sidecar-injector.istio.io" denied the request: requested template "x" not found',
+            "template-missing",
+        ),
+        (
+            'Pod "shop-1" is invalid: spec.initContainers[1].name: Duplicate value: "istio-proxy"',
+            "template-builds-invalid-pod",
+        ),
+    ],
+)
+def test_pods_that_the_api_server_refuses(message: str, cause: str) -> None:
+    found = refused([refusing(message)], ["shop"])
+    assert named(found) == [("Deployment shop/shop", cause)]
+    assert message in found[0].said
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'pods "shop-1" is forbidden: exceeded quota: small',
+        'failed calling webhook "validate.kyverno.svc-fail": context deadline exceeded',
+        'admission webhook "namespace.sidecar-injector.istio.io" denied the request: unexpected EOF',
+    ],
+)
+def test_a_refusal_of_another_kind_has_no_cause(message: str) -> None:
+    (found,) = refused([refusing(message)], ["shop"])
+    assert found.cause == ""
+
+
+def test_deployments_that_are_not_refused_or_outside_of_the_mesh() -> None:
+    message = 'violates PodSecurity "baseline:latest": hostPath volumes'
+    assert refused([refusing(message)], ["test-app"]) == []
+    assert refused([refusing(message, status="False"), refusing(message, kind="Progressing")], ["shop"]) == []
+
+
+def test_a_proxy_without_a_configuration_whose_agent_does_not_reach_istiod() -> None:
+    starting = replace(waiting(BEGUN), uid="uid-app")
+    proxy = make.proxy(starting, sds_mode=SdsMode.UNASKED, istiod_failures=7)
+    found = without_istiod([proxy], [starting])
+    assert named(found) == [("Pod test-app/app", "istiod-unreachable")]
+    assert "failed 7 times to connect to istiod" in found[0].said
+    assert found[0].evidence == ("ev-proxy-app", "ev-pod-app")
+
+
+def test_proxies_that_istiod_is_not_missing_to() -> None:
+    starting = waiting(BEGUN)
+    for changes in (
+        {"istiod_failures": 7},
+        {"sds_mode": SdsMode.UNASKED},
+        {"sds_mode": SdsMode.SILENT, "istiod_failures": 7},
+    ):
+        assert without_istiod([make.proxy(starting, **changes)], [starting]) == []
+    started = make.pod()
+    assert without_istiod([make.proxy(started, sds_mode=SdsMode.UNASKED, istiod_failures=7)], [started]) == []
