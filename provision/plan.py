@@ -61,7 +61,11 @@ ON_CLUSTER: Mapping[str, ProfileOnCluster] = {
         "suite made, so on your cluster they are *not-evaluated*, and the best exit code with this profile is 6.",
         360,
     ),
-    "diagnosis": ProfileOnCluster("", 0),  # breaks only what the suite made, so that it is not-evaluated on your cluster
+    "diagnosis": ProfileOnCluster(
+        "Nothing: the suite breaks only what it made. On your cluster DX-1 to DX-9 are *not-evaluated*, and the best exit code "
+        "with this profile is 6.",
+        0,
+    ),
 }
 
 

@@ -12,10 +12,11 @@ import pytest
 
 from facts.doctor.answer import Answer, Class, Look, NamedCause, Way
 from facts.errors import CouldNotTell
-from judge.doctor import Kind
+from facts.finding import Finding, Holds, Violated
+from judge.doctor import Kind, ToldRow
 from provision.faults import FAULTS
 from reporting.features.reading import judged_by_reading
-from steps.diagnosis import Soundness, broken, doctor_reads, state_of, with_herring
+from steps.diagnosis import Soundness, broken, doctor_reads, names_the_causes, state_of, with_herring
 from tests.unit.reporting.features.test_reading import FEATURES
 
 SHOWN = {Way.READER: judged_by_reading(FEATURES)}
@@ -176,3 +177,33 @@ def test_faults_come_after_the_fence_and_go_in_reverse(monkeypatch: pytest.Monke
     with ExitStack() as cleanup:
         assert with_herring("loud", cast("Any", target), cleanup).causes == ()
     assert target.said == ["fence", "scene", "h comes", "h goes"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "trusted"), [(look("tbot-not-answering"), True), (look("gateway-without-socket"), False)]
+)
+def test_a_row_is_noted_whatever_it_says_and_trusted_only_if_it_is_right(answer: Look, *, trusted: bool) -> None:
+    state = state_of(Kind.FAULT, (FAULTS["tbot-frozen"],), SHOWN)
+    looks, noted, concluded = Looks(), list[ToldRow](), list[Finding]()
+    soundness = Soundness(looks)
+
+    def conclude(*findings: Finding) -> None:
+        concluded.extend(findings)
+        for finding in findings:
+            if finding.holds is Holds.NO:
+                raise Violated(finding)
+
+    def row() -> None:
+        with soundness.row():
+            names_the_causes("DX-6", state, (answer,), soundness, noted.append, conclude)
+
+    if trusted:
+        row()
+    else:
+        with pytest.raises(Violated, match="it names gateway-without-socket, which is not so"):
+            row()
+    assert [told.right for told in noted] == [trusted]
+    assert [finding.requirement for finding in concluded] == ["DX-6"]
+    with soundness.row():
+        pass
+    assert looks.number == (1 if trusted else 2)
