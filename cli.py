@@ -19,11 +19,13 @@ from typer.exceptions import TyperException
 from doctor.document import plain
 from doctor.examination import examined
 from doctor.opened import opened
+from doctor.pod import pod_called, story_of
 from doctor.table import SECTIONS
 from doctor.told import lines_of
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
 from facts.kubernetes.objects import Pod
 from facts.recorder import KeptInMemory, QuestionsKept
+from judge.diagnosis.place import Place, concerning
 from judge.findings import listed
 from judge.mtls.answer import Answer, Says, answered
 from judge.mtls.ends import Ends, MeshTls
@@ -270,6 +272,8 @@ def doctor(
     tctl: Tctl = None,
     teleport_proxy: Annotated[str | None, typer.Option(help="HOST:PORT of the Teleport that you expect.")] = None,
     teleport_ca: Annotated[Path | None, typer.Option(help="PEM file with the CA of Teleport's proxy.")] = None,
+    pod: Annotated[str, typer.Option(metavar="NAMESPACE/NAME", help="Tell who issued the certificate of this pod.")] = "",
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Name the causes that concern it alone.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the diagnosis as one JSON document.")] = False,
 ) -> None:
     """Name the cause of a broken mesh, what shows it, and what to do. Read-only without --allow.
@@ -283,13 +287,19 @@ def doctor(
     requirements = read_catalogue(FEATURES).requirements
     run_id = f"doctor-{secrets.token_hex(3)}"
     with opened(settings, recorder, run_id, is_scratch=is_scratch, say=errors.print) as patient:
+        asked = pod_called(patient.case, pod) if pod else None
         diagnosis = examined(
             patient.case, SECTIONS, requirements, recorder, authority=patient.authority, requests=patient.requests
         )
+        story = story_of(patient.case, asked) if asked else None
+    if story is not None:
+        diagnosis = concerning(diagnosis, Place.of_pod(story.pod, story.node))
+    elif namespace:
+        diagnosis = concerning(diagnosis, Place.of_namespace(namespace))
     if as_json:
-        _write_json(plain(diagnosis))
+        _write_json(plain(diagnosis, story))
     else:
-        for line in lines_of(diagnosis):
+        for line in lines_of(diagnosis, story):
             # Part of it was written by others: their line breaks must make no line that looks like one of the suite.
             console.print(line.replace("\n", "\n        "), soft_wrap=True)
     raise typer.Exit(diagnosis.exit_code)

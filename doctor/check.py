@@ -51,6 +51,7 @@ class Check:
         run: Reads what it needs, and judges it.
         requirement: Id of the requirement whose judgment it runs; empty for a rule of the diagnosis alone.
         needs: What it needs beyond reading.
+        of_effects: See `judge.diagnosis.diagnosis.Checked`.
         harms: False for a rule about what is so by design; of a judgment, the level of its requirement decides.
     """
 
@@ -58,6 +59,7 @@ class Check:
     run: Callable[[Case], Answer]
     requirement: str = ""
     needs: frozenset[Needs] = frozenset()
+    of_effects: bool = False
     harms: bool = True
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from doctor.pod import Story
 from facts.evidence import ObjectRef
-from judge.diagnosis.diagnosis import Ambiguous, Diagnosis, FoundCause
+from judge.diagnosis.diagnosis import Ambiguous, Diagnosis, FoundCause, subjects_of
 
 VERSION = 1
 """Version of the document; a program that reads it can rely on every key."""
@@ -14,8 +15,13 @@ VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("diagnosis.schema.json")
 
 
-def plain(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The diagnosis as mappings, lists, texts and numbers; not redacted yet."""
+def plain(diagnosis: Diagnosis, story: Story | None = None) -> dict[str, Any]:
+    """The diagnosis as mappings, lists, texts and numbers; not redacted yet.
+
+    Args:
+        diagnosis: The diagnosis.
+        story: The pod that the question is about; None without one.
+    """
     return {
         "version": VERSION,
         "causes": [_cause(each) for each in diagnosis.causes],
@@ -36,7 +42,13 @@ def plain(diagnosis: Diagnosis) -> dict[str, Any]:
         "requests_by_kind": dict(diagnosis.requests),
         "seconds": round(diagnosis.seconds, 3),
         "authority": diagnosis.authority,
+        "pod": _story(story) if story is not None else None,
     }
+
+
+def _story(story: Story) -> dict[str, Any]:
+    lines = [{"title": line.title, "said": line.said, "wanted": line.wanted} for line in story.lines]
+    return {"pod": _subject(story.pod), "lines": lines}
 
 
 def _cause(found: FoundCause) -> dict[str, Any]:
@@ -48,6 +60,7 @@ def _cause(found: FoundCause) -> dict[str, Any]:
         "requirements": list(found.requirements),
         "subjects": [_subject(ref) for ref in found.subjects],
         "said": list(found.said),
+        "felt_by": [_subject(ref) for ref in subjects_of(found.felt)],
         "rests_on": [{"question": each.question, "about": each.about} for each in found.rests_on],
         "otherwise": [{"id": other.cause, "told_by": other.told_by} for other in found.otherwise],
         "explains": list(found.explains),

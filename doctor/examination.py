@@ -15,6 +15,7 @@ from facts.finding import Finding, Holds, Problem, told
 from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
 from observe.install import Install
+from observe.kubernetes.facet import PODS
 from observe.proxies.facet import SURVEY
 from observe.requests import Requests
 
@@ -55,6 +56,7 @@ def examined(
         checks,
         {key: Decisive(evidence.question, str(evidence.subject)) for key, evidence in recorder.evidence.items()},
         proxies=_proxies(case.install),
+        nodes=_nodes(case.install),
         authority=authority(),
         requests=requests.made(),
         seconds=time.monotonic() - begun,
@@ -76,12 +78,16 @@ def _proxies(install: Install) -> frozenset[str]:
     return frozenset(str(pod.ref) for pod in survey.pods) if survey is not None else frozenset()
 
 
+def _nodes(install: Install) -> dict[str, str]:
+    return {str(pod.ref): pod.node for pod in install.seen(PODS) or () if pod.node}
+
+
 def _checked(
     section: str, check: Check, case: Case, given: Collection[Needs], requirements: Mapping[str, Requirement]
 ) -> Checked:
     requirement = requirements.get(check.requirement)
     harms = check.harms if requirement is None else requirement.level is Level.MUST
-    blank = Checked(section, check.title, check.requirement, Outcome.NOT_RUN, "", harms=harms)
+    blank = Checked(section, check.title, check.requirement, Outcome.NOT_RUN, "", harms=harms, of_effects=check.of_effects)
     if missing := [need for need in Needs if need in check.needs and need not in given]:
         return replace(blank, said=f"it needs {' and '.join(missing)}")
     try:

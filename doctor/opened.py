@@ -53,8 +53,10 @@ class Patient:
         """Whose authority the certificates were held against, in words, as far as the checks have asked by now."""
         ping = self.case.install.seen(PING)
         claimed = ", ".join(self.claimed)
-        if ping is None or claimed:
+        if claimed:
             return authority_in_words(Authority.UNKNOWN, claimed)
+        if ping is None:
+            return "unknown: Teleport did not answer"
         return authority_in_words(Authority.STAND_IN if ping.stand_in else Authority.TELEPORT)
 
 

@@ -19,7 +19,7 @@ _GUIDES = "it compares the guide's own command with the ground truth, which is {
 
 LEFT_OUT = {
     "INST-01": "it is about the tools of the person who certifies; the doctor runs neither kubectl nor istioctl",
-    "ID-12": "it needs a program in a container; the doctor starts none",
+    "ID-12": "it reads mount tables, with a program in the container of every proxy",
     "CHK-1": _GUIDES.format("INST-05 to INST-07"),
     "CHK-2": _GUIDES.format("INST-09 and INST-10"),
     "CHK-3": _GUIDES.format("INST-11"),

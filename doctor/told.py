@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from doctor.pod import Story
 from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.evidence import ObjectRef
 from facts.finding import Problem
@@ -34,14 +35,21 @@ SHOWN = 160
 """Characters of what a check says that its line has; the causes at the end say it by subject."""
 
 
-def lines_of(diagnosis: Diagnosis) -> Iterator[str]:
-    """The lines to print. What was read stands in them as it is: they must be made printable."""
+def lines_of(diagnosis: Diagnosis, story: Story | None = None) -> Iterator[str]:
+    """The lines to print. What was read stands in them as it is: they must be made printable.
+
+    Args:
+        diagnosis: The diagnosis.
+        story: The pod that the question is about; None without one.
+    """
     section = ""
     for check in diagnosis.checks:
         if check.section != section:
             section = check.section
             yield from ("", section, "-" * len(section))
         yield _of_check(check)
+    if story is not None:
+        yield from ("", f"{story.pod}: who issued its certificate", *_story(story))
     if diagnosis.undetermined:
         yield from ("", "What could not be determined", *_unknown(diagnosis.undetermined))
     if diagnosis.causes or diagnosis.classes:
@@ -62,6 +70,13 @@ def mark_of(outcome: Outcome, *, harms: bool = True) -> str:
     return LOOKS[word][0]
 
 
+def _story(story: Story) -> Iterator[str]:
+    for line in story.lines:
+        yield f"{LOOKS['fail' if line.wanted else 'pass'][0]} {line.title}: {line.said}"
+        if line.wanted:
+            yield f"    wanted: {line.wanted}"
+
+
 def _of_check(check: Checked) -> str:
     said = _shortened(check.said) if check.outcome is not Outcome.HOLDS else ""
     requirement = f" ({check.requirement})" if check.requirement else ""
@@ -70,7 +85,8 @@ def _of_check(check: Checked) -> str:
 
 
 def _shortened(said: str) -> str:
-    return beginning(first_line(said), SHOWN)
+    line = first_line(said)
+    return line if len(line) <= SHOWN else f"{beginning(line, SHOWN)} …"
 
 
 def _unknown(undetermined: Iterable[Undetermined]) -> Iterator[str]:
@@ -82,6 +98,9 @@ def _unknown(undetermined: Iterable[Undetermined]) -> Iterator[str]:
 def _cause(found: FoundCause, diagnosis: Diagnosis) -> Iterator[str]:
     yield f"{LOOKS['fail' if found.harms else 'finding'][0]} {found.cause.id}: {found.cause.sentence}"
     yield from _shown(found, diagnosis.proxies)
+    if found.felt:
+        by = grouped(subjects_of(found.felt), diagnosis.proxies)
+        yield f"    Felt by {by}: {first_line(statements_of(found.felt)[0])}"
     yield from _explains(found.explains, diagnosis)
     if found.rests_on:
         yield "    Rests on:"
@@ -152,7 +171,11 @@ def _last(diagnosis: Diagnosis) -> str:
     if ids:
         first, *others = ids
         more = f", then {', '.join(others)}" if others else ""
-        return f"{LOOKS['fail'][0]} begin with {first}{more}; what to do stands above{rest} · {code}"
+        if diagnosis.is_explained:
+            return f"{LOOKS['fail'][0]} begin with {first}{more}; what to do stands above{rest} · {code}"
+        if not diagnosis.undetermined:
+            return f"{LOOKS['finding'][0]} nothing is broken; at risk by {first}{more}; what to do stands above · {code}"
+        return f"{LOOKS['error'][0]} no cause is known, only risks: {first}{more}{rest} · {code}"
     if diagnosis.undetermined:
         return f"{LOOKS['error'][0]} no cause is known{rest} · {code}"
     return f"{LOOKS['pass'][0]} nothing found · {code}"

@@ -26,10 +26,12 @@ class Pushes:
     Attributes:
         version: The SDS server's version of the last push, from ``version_text``.
         evidence: Ids of the readings.
+        rejected: Pushes that Envoy refused so far, from ``update_rejected``.
     """
 
     version: str
     evidence: tuple[str, ...] = ()
+    rejected: int = 0
 
     @property
     def last(self) -> datetime | None:
@@ -54,7 +56,11 @@ def parse_pushes(document: Any, evidence: tuple[str, ...] = ()) -> Pushes | None
     """
     where = "/stats: sds.default"
     need(document, "stats", list, where)
+    version, rejected = None, 0
     for stat in mappings(document, "stats", where):
-        if maybe(stat, "name", "", where).endswith("version_text"):
-            return Pushes(need(stat, "value", str, where), evidence)
-    return None
+        name = maybe(stat, "name", "", where)
+        if version is None and name.endswith("version_text"):
+            version = need(stat, "value", str, where)
+        elif name.endswith("update_rejected"):
+            rejected = need(stat, "value", int, where)
+    return None if version is None else Pushes(version, evidence, rejected)

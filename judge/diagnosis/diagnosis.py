@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from facts.evidence import ObjectRef
@@ -43,6 +43,8 @@ class Checked:
         unclear: What could not be determined, by subject.
         settle: Next step that would settle what is unclear.
         harms: False for what breaks nothing today: a SHOULD, a risk.
+        of_effects: Its problems are about those who feel a defect, such as a proxy that refuses its peer's certificate. The
+            object that has the defect is another one.
     """
 
     section: str
@@ -54,6 +56,7 @@ class Checked:
     unclear: tuple[Problem, ...] = ()
     settle: str = ""
     harms: bool = True
+    of_effects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ class FoundCause:
 
     Attributes:
         cause: The cause.
-        shown: Every problem that names it, each once.
+        shown: Every problem that names it and is about an object that has it, each once; where no check looks at that
+            object, the problems of those who feel it.
+        felt: The problems of those who feel it, where others show it.
         requirements: Ids of the requirements whose judgments name it.
         harms: False where only checks name it that find risks.
         rests_on: The readings that decide it, the most decisive one first.
@@ -84,6 +89,7 @@ class FoundCause:
 
     cause: Cause
     shown: tuple[Problem, ...]
+    felt: tuple[Problem, ...] = ()
     requirements: tuple[str, ...] = ()
     harms: bool = True
     rests_on: tuple[Decisive, ...] = ()
@@ -132,10 +138,12 @@ class Undetermined:
     Attributes:
         said: The statement, with its subjects.
         settle: What would settle it.
+        subjects: Them, each once; none for a reading that failed.
     """
 
     said: str
     settle: str
+    subjects: tuple[ObjectRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +174,18 @@ class Diagnosis:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the command: 0 nothing found, 1 a cause was named, 6 not determined or not all read."""
-        if self.causes or self.classes:
+        """Exit code of the command: 0 nothing found, 1 a cause was named, 6 not determined or not all read.
+
+        A risk explains nothing that is broken, so it does not hide what was not determined.
+        """
+        if self.is_explained:
             return 1
-        return 6 if self.undetermined else 0
+        return 6 if self.undetermined else 1 if self.causes else 0
+
+    @property
+    def is_explained(self) -> bool:
+        """True where a cause was named that breaks something."""
+        return bool(self.classes) or any(found.harms for found in self.causes)
 
 
 def diagnosed(
@@ -177,6 +193,7 @@ def diagnosed(
     readings: Mapping[str, Decisive],
     *,
     proxies: Collection[str] = (),
+    nodes: Mapping[str, str] | None = None,
     authority: str = "",
     requests: Mapping[str, int] | None = None,
     seconds: float = 0.0,
@@ -187,6 +204,7 @@ def diagnosed(
         checks: The checks, in the order of the table.
         readings: By id of the evidence: the reading.
         proxies: Names of all pods with a proxy.
+        nodes: By the name of a pod, as problems have it: its node.
         authority: In words, see `Diagnosis`.
         requests: Number of requests that were made, by kind.
         seconds: Time that the checks took.
@@ -199,11 +217,17 @@ def diagnosed(
         )
         found.append(Ambiguous(members, _settled_by(ids)))
     ids_of = [(each.cause.id,) if isinstance(each, FoundCause) else each.ids for each in found]
-    sorted_out = explained(ids_of, {cause.id: cause.explains for cause in CAUSES.values()}, lambda at: _weight(found[at]))
+    where = [_nodes(each, nodes or {}) for each in found]
+    sorted_out = explained(
+        ids_of,
+        {cause.id: cause.explains for cause in CAUSES.values()},
+        lambda at: _weight(found[at]),
+        lambda effect, cause: _is_within(where[effect], where[cause]),
+    )
     roots, effects = [], []
     for place in sorted_out.roots:
         under = [cause for effect in sorted_out.effects[place] for cause in ids_of[effect]]
-        roots.append(_explaining(found[place], tuple(dict.fromkeys(under))))
+        roots.append(replace(found[place], explains=tuple(dict.fromkeys(under))))
     for place in dict.fromkeys(effect for root in sorted_out.roots for effect in sorted_out.effects[root]):
         each = found[place]
         effects += [each] if isinstance(each, FoundCause) else list(each.causes)
@@ -212,7 +236,7 @@ def diagnosed(
         causes=tuple(each for each in roots if isinstance(each, FoundCause)),
         classes=tuple(each for each in roots if isinstance(each, Ambiguous)),
         effects=tuple(effects),
-        undetermined=tuple(_undetermined(checks)),
+        undetermined=tuple(_undetermined(checks, found, nodes or {})),
         proxies=frozenset(proxies),
         authority=authority,
         requests=dict(requests or {}),
@@ -265,9 +289,14 @@ def _found(
     cause: str, shown: tuple[Problem, ...], checks: Sequence[Checked], readings: Mapping[str, Decisive]
 ) -> FoundCause:
     naming = [check for check in checks if any(problem.cause == cause for problem in check.problems)]
+    of_objects = {problem for check in naming if not check.of_effects for problem in check.problems}
+    having = tuple(dict.fromkeys(problem for problem in shown if problem in of_objects))
+    feeling = tuple(dict.fromkeys(problem for problem in shown if problem not in of_objects))
+    shown = having or feeling
     return FoundCause(
         CAUSES[cause],
-        tuple(dict.fromkeys(shown)),
+        shown,
+        feeling if having else (),
         tuple(dict.fromkeys(check.requirement for check in naming if check.requirement)),
         any(check.harms for check in naming),
         _rests_on(shown, readings),
@@ -287,26 +316,45 @@ def _settled_by(ids: Sequence[str]) -> str:
     return "; ".join(dict.fromkeys(filter(None, words))) or "; ".join(dict.fromkeys(signs)) or READ_ON
 
 
+def _nodes(found: FoundCause | Ambiguous, nodes: Mapping[str, str]) -> frozenset[str]:
+    """The nodes that something is about; none where it is about the whole install, or nobody knows where it is."""
+    members = (found,) if isinstance(found, FoundCause) else found.causes
+    subjects = [subject for each in members for subject in each.subjects]
+    there = {subject.name if subject.kind == "Node" else nodes.get(str(subject), "") for subject in subjects}
+    return frozenset() if "" in there else frozenset(there)
+
+
+def _is_within(effect: frozenset[str], cause: frozenset[str]) -> bool:
+    return not effect or not cause or effect <= cause
+
+
 def _weight(found: FoundCause | Ambiguous) -> int:
     members = (found,) if isinstance(found, FoundCause) else found.causes
     return 0 if any(each.harms for each in members) else 1
 
 
-def _explaining(found: FoundCause | Ambiguous, ids: tuple[str, ...]) -> FoundCause | Ambiguous:
-    if isinstance(found, Ambiguous):
-        return Ambiguous(found.causes, found.settled_by, ids)
-    return FoundCause(found.cause, found.shown, found.requirements, found.harms, found.rests_on, ids)
+def _undetermined(
+    checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous], nodes: Mapping[str, str]
+) -> Iterable[Undetermined]:
+    """Problems and open points that no cause accounts for, the same words of several subjects once.
 
-
-def _undetermined(checks: Iterable[Checked]) -> Iterable[Undetermined]:
+    What is wrong with a pod that has a cause, or whose node has one, is taken for its symptom: its check has a line for it.
+    """
+    members = [cause for each in found for cause in ((each,) if isinstance(each, FoundCause) else each.causes)]
+    ill = {str(subject) for each in members if each.harms for subject in each.subjects}
     told: dict[str, Undetermined] = {}
     for check in checks:
-        open_ones = [p for p in check.problems if not p.cause] + list(check.unclear)
-        if not open_ones and check.outcome is Outcome.UNKNOWN:
+        open_ones = [
+            problem
+            for problem in check.problems
+            if not problem.cause and not {str(problem.subject), f"Node {nodes.get(str(problem.subject))}"} & ill
+        ]
+        open_ones += check.unclear
+        if check.outcome is Outcome.UNKNOWN and not check.unclear:
             told.setdefault(check.said, Undetermined(check.said, check.settle or READ_ON))
         for said in statements_of(open_ones):
-            names = [str(subject) for subject in subjects_of(p for p in open_ones if p.said == said)]
-            more = f" and {len(names) - DECISIVE} more" if len(names) > DECISIVE else ""
-            whole = f"{', '.join(names[:DECISIVE])}{more}: {said}"
-            told.setdefault(whole, Undetermined(whole, check.settle or READ_ON))
+            subjects = subjects_of(problem for problem in open_ones if problem.said == said)
+            more = f" and {len(subjects) - DECISIVE} more" if len(subjects) > DECISIVE else ""
+            whole = f"{', '.join(str(subject) for subject in subjects[:DECISIVE])}{more}: {said}"
+            told.setdefault(whole, Undetermined(whole, check.settle or READ_ON, subjects))
     return told.values()

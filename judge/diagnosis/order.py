@@ -24,26 +24,48 @@ class Explained:
     effects: Mapping[int, tuple[int, ...]]
 
 
-def explained(found: Sequence[Collection[str]], explains: Explains, weight: Callable[[int], int]) -> Explained:
+def explained(
+    found: Sequence[Collection[str]],
+    explains: Explains,
+    weight: Callable[[int], int] = lambda _place: 0,
+    within: Callable[[int, int], bool] = lambda _effect, _cause: True,
+) -> Explained:
     """Sort out what was found.
 
     Args:
         found: The ids of each cause; several ids are a class of causes that cannot be told apart.
         explains: The relation; no cause explains itself in it.
         weight: Importance of the one at a place: a smaller one comes first. A root weighs what its heaviest effect weighs.
+        within: Tells whether the effect at a place lies where the cause at another place has its effects: a node without
+            tbot explains nothing on another node.
     """
     reach = [reachable(each, explains) for each in found]
     # A class is an effect only where each of its members would be: one that nothing explains may be the true one.
     over = {
-        place: [other for other in range(len(found)) if other != place and all(each in reach[other] for each in ids)]
+        place: {other for other in range(len(found)) if other != place and all(each in reach[other] for each in ids)}
         for place, ids in enumerate(found)
     }
     # Of two classes that explain each other through different members, neither is the other's effect.
-    over = {place: [other for other in others if place not in over[other]] for place, others in over.items()}
+    over = {
+        place: {other for other in others if place not in over[other] and within(place, other)}
+        for place, others in over.items()
+    }
     roots = [place for place in over if not over[place]]
-    effects = {root: tuple(place for place in over if root in over[place]) for root in roots}
+    effects = {root: tuple(place for place in over if root in _above(place, over)) for root in roots}
 
     def key(root: int) -> tuple[int, int, int]:
         return min(weight(place) for place in (root, *effects[root])), -len(effects[root]), root
 
     return Explained(tuple(sorted(roots, key=key)), effects)
+
+
+def _above(place: int, over: Mapping[int, Collection[int]]) -> set[int]:
+    """Everything that explains the one at a place, over any number of steps."""
+    above: set[int] = set()
+    left = [*over[place]]
+    while left:
+        other = left.pop()
+        if other not in above:
+            above.add(other)
+            left.extend(over[other])
+    return above

@@ -1,7 +1,7 @@
-"""Redaction, surveys, provisioning against a bare script, checks, sidecars against a loop: ``python -m tests.bench``.
+"""Redaction, surveys, the doctor, provisioning against a bare script, checks, sidecars against a loop: `tests.bench`.
 
 What is compared takes turns, so that whatever else the machine does burdens both. The exit code says whether everything
-could be timed, and whether redaction and surveys are linear: 1 where they are not.
+could be timed, whether redaction and surveys are linear, and whether the doctor stays within its limits: 1 where not.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from facts.recorder import KeptInMemory
 from provision.clusters.sources import Sources, resolve
 from provision.installing.install import remove
 from settings import Settings, load
+from tests.bench.doctor import Examined, examined_fleet
 from tests.bench.figures import Figure, ratio, table
 from tests.bench.fleet import read_fleets
 from tests.bench.redaction import redacted_texts
@@ -39,8 +40,11 @@ def bench(
     ] = "",
     redaction_alone: Annotated[bool, typer.Option(help="Only time the redaction of the worst texts: no cluster.")] = False,
     survey_alone: Annotated[bool, typer.Option(help="Only time surveys of simulated fleets: no cluster.")] = False,
+    doctor_alone: Annotated[bool, typer.Option(help="Only time the doctor on a simulated fleet: no cluster.")] = False,
 ) -> None:
     """Times redaction, surveys, provisioning against a bare script, the checks on a ready cluster, reading many sidecars."""
+    if doctor_alone:
+        sys.exit(1 if _examine().is_too_much else 0)
     slow = [] if survey_alone else _redact(rounds)
     if redaction_alone:
         sys.exit(1 if slow else 0)
@@ -48,6 +52,7 @@ def bench(
     steep = _is_steep(surveys)
     if survey_alone:
         sys.exit(1 if steep else 0)
+    examined = _examine()
     ours = load(kind_name=fleet_on or OURS)
     sources = resolve(ours)
     started, load_before = datetime.now(UTC), os.getloadavg()
@@ -71,11 +76,19 @@ def bench(
         "fleets": [fleet.as_document() for fleet in fleets],
         "redaction_too_slow": slow,
         "surveys": [surveyed.as_document() for surveyed in surveys],
+        "doctor": examined.as_document(),
     }
     FILE.parent.mkdir(parents=True, exist_ok=True)
     FILE.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    if slow or steep:
+    if slow or steep or examined.is_too_much:
         sys.exit(1)
+
+
+def _examine() -> Examined:
+    """Prints what the doctor costs on a large mesh."""
+    found = examined_fleet()
+    print(found.line(), flush=True)
+    return found
 
 
 def _is_steep(surveys: list[Surveyed]) -> bool:

@@ -20,10 +20,7 @@ from observe.kubernetes.cluster import Cluster
 from settings import Timeouts
 from tests.data import document, text
 from tests.unit.observe.api_server import CONTEXT, ApiServer, Canned, running
-from tests.unit.observe.captured import APPS, ENCODED, WEBHOOKS
-
-INJECTOR = {"metadata": {"name": "istio-sidecar-injector", "labels": {"istio.io/rev": "default"}}, "webhooks": []}
-"""The webhook of the captured istiod, which was not captured itself."""
+from tests.unit.observe.captured import ENCODED, serve_components
 
 
 @pytest.fixture
@@ -55,19 +52,7 @@ def healthy(server: ApiServer) -> ApiServer:
         metadata = {key: value for key, value in item["metadata"].items() if key != "deletionTimestamp"}
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
         server.answer(f"GET {path}", {**item, "metadata": metadata})
-    server.answer(f"GET {APPS}/deployments", document("cluster/deployments.json"))
-    tbot = document("cluster/daemon_set.json")
-    server.answer(f"GET {APPS}/namespaces/teleport-system/daemonsets/tbot", tbot)
-    server.answer(f"GET {APPS}/daemonsets", {"items": [tbot]})
-    server.answer(f"GET {WEBHOOKS}", {"items": [INJECTOR]})
-    maps = "/api/v1/namespaces/{}/configmaps/{}"
-    server.answer("GET " + maps.format("istio-system", "istio"), document("cluster/config_map_istio.json"))
-    server.answer(
-        "GET " + maps.format("istio-system", "istio-sidecar-injector"), document("cluster/config_map_injector.json")
-    )
-    server.answer("GET " + maps.format("teleport-system", "tbot-config"), document("cluster/config_map_tbot.json"))
-    pods = [p for p in document("cluster/pods.json")["items"] if p["metadata"]["namespace"] == "teleport-system"]
-    server.answer("GET /api/v1/namespaces/teleport-system/pods", {"items": pods})
+    serve_components(server)
     server.http = {
         ENCODED[envoy.ACTIVE_SECRETS]: Canned(document("healthy/active_secrets.json")),
         ENCODED[envoy.WARMING_SECRETS]: Canned({}),

@@ -20,11 +20,15 @@ from aiohttp import web
 from cryptography import x509
 
 from facts.proxies import envoy
+from facts.proxies.tls import questions
+from facts.proxies.tls.inbound import OF_SIDECAR
+from observe.proxies.envoy import _quoted
 from tests.data import document, text
+from tests.unit.facts import tls_dumps as built
 from tests.unit.facts.authorities import Authority
 from tests.unit.facts.dumps import leaf_secret, spiffe_root
 from tests.unit.observe.api_server import ApiServer, Canned, running
-from tests.unit.observe.captured import ENCODED
+from tests.unit.observe.captured import ENCODED, serve_components
 
 NAMESPACE, ACCOUNT, TRUST_DOMAIN = "fleet", "fleet", "teleport.example.com"
 TABLE = b"651 635 0:24 /spire/sockets /run/secrets/workload-spiffe-uds ro,nosuid - tmpfs tmpfs rw\n"
@@ -102,6 +106,25 @@ class SimulatedFleet:
             made = SimulatedPod(_item(f"fleet-{self._made:03}", status), self._answers(falls_back))
             self.pods[made.item["metadata"]["name"]] = made
             return made
+
+    def has_a_mesh(self, services: int) -> None:
+        """Gives the API server the captured Istio and tbot, and the pods that there are a configuration with services."""
+        serve_components(self.server)
+        self.server.answer("GET /version", document("cluster/version.json"))
+        self.server.answer("GET /apis/batch/v1/cronjobs", {"items": []})
+        hosts = [f"service-{number}.{NAMESPACE}.svc.cluster.local" for number in range(services)]
+        account = f"spiffe://{TRUST_DOMAIN}/ns/{NAMESPACE}/sa/{ACCOUNT}"
+        endpoints = (
+            built.endpoints(host, 80, built.endpoint(f"10.1.0.{at}", 8080, tls=True)) for at, host in enumerate(hosts)
+        )
+        answers = {
+            OF_SIDECAR: built.virtual_inbound(built.strict(), built.strict(8080)),
+            questions.COUNT: built.count(services),
+            questions.WHOLE.clusters: built.dump(*(built.auto_mutual(host, 80, [account]) for host in hosts)),
+            questions.WHOLE.endpoints: built.dump(*endpoints),
+        }
+        for pod in self.pods.values():
+            pod.answers |= {_quoted(question): Canned(answer) for question, answer in answers.items()}
 
     def remove(self, name: str) -> None:
         """Takes a pod away at once."""

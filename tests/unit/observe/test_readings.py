@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -85,3 +87,27 @@ def test_a_later_reading_takes_the_place_of_an_earlier_one() -> None:
     kept.renew(key("k"), "second")
     assert kept.once(key("k"), lambda: "third") == "second"
     assert recorder.ids == ["ev-first", "ev-second"]
+
+
+def test_two_threads_that_want_the_same_reading_make_it_once_and_another_one_does_not_wait_for_it() -> None:
+    kept, made, begun, go_on = readings(), [], threading.Event(), threading.Event()
+
+    def slow() -> str:
+        made.append("x")
+        begun.set()
+        assert go_on.wait(5)
+        return "slow"
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(kept.once, key("slow"), slow)
+        assert begun.wait(5)
+        second = pool.submit(kept.once, key("slow"), slow)
+        assert kept.once(key("quick"), lambda: "quick") == "quick"
+        assert not second.done()
+        go_on.set()
+        assert (first.result(5), second.result(5), made) == ("slow", "slow", ["x"])
+
+
+def test_a_reading_may_be_made_of_others() -> None:
+    kept = readings()
+    assert kept.once(key("whole"), lambda: kept.once(key("part"), lambda: "part") + "s") == "parts"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+from checks.mtls import Sweeps, trust_domains
 from judge.mtls.told import Handshakes
 from observe.install import Install
 from settings import Declared
-from steps.mtls import Sweeps, trust_domains
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload, mesh
 

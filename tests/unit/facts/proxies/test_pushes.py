@@ -52,3 +52,11 @@ def test_a_damaged_answer_is_not_guessed_at(damage: Any) -> None:
 def test_a_version_of_another_server_is_no_time(version: str) -> None:
     assert pushed_at(version) is None
     assert Pushes(version).last is None
+
+
+def test_pushes_that_envoy_refused_are_counted() -> None:
+    found = parse_pushes(
+        stats({"name": "sds.default.version_text", "value": VERSION}, {"name": "sds.default.update_rejected", "value": 2})
+    )
+    assert found is not None
+    assert found.rejected == 2

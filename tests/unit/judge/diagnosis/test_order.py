@@ -96,6 +96,16 @@ def test_everything_that_was_found_is_a_root_or_an_effect_of_one(
     assert sorted_out == explained(found, relation, equal)
 
 
+@given(relations(), FOUND, st.lists(st.frozensets(st.sampled_from(["node-1", "node-2"])), min_size=7, max_size=7))
+def test_nothing_is_lost_where_some_of_it_is_on_other_nodes(
+    relation: dict[str, list[str]], found: list[tuple[str, ...]], where: list[frozenset[str]]
+) -> None:
+    sorted_out = explained(found, relation, equal, lambda effect, cause: not where[cause] or where[effect] <= where[cause])
+    effects = {place for each in sorted_out.effects.values() for place in each}
+    assert {*sorted_out.roots} | effects == {*range(len(found))}
+    assert not {*sorted_out.roots} & effects
+
+
 @given(relations(), FOUND, st.randoms(use_true_random=False))
 def test_the_roots_do_not_depend_on_the_order_in_which_causes_were_found(
     relation: dict[str, list[str]], found: list[tuple[str, ...]], random: Random

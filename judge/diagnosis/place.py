@@ -1,0 +1,59 @@
+"""The causes that concern one pod, or one namespace. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from facts.evidence import ObjectRef
+from judge.diagnosis.diagnosis import Ambiguous, Diagnosis, FoundCause
+
+IN_PLACES = ("Pod", "Node")
+"""Kinds of subjects that lie somewhere. What names none of these is about the install: a token, a template, a role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A part of the mesh.
+
+    Attributes:
+        has: Tells whether a pod or a node is in it.
+    """
+
+    has: Callable[[ObjectRef], bool]
+
+    @classmethod
+    def of_pod(cls, pod: ObjectRef, node: str) -> Place:
+        """A pod, with its node."""
+        return cls(lambda ref: str(ref) == str(pod) or (ref.kind == "Node" and ref.name == node))
+
+    @classmethod
+    def of_namespace(cls, name: str) -> Place:
+        """The pods of a namespace, with every node: any of them may run there."""
+        return cls(lambda ref: ref.kind == "Node" or ref.namespace == name)
+
+
+def concerning(diagnosis: Diagnosis, place: Place) -> Diagnosis:
+    """The diagnosis with what concerns a place alone: what names something in it, or the install as a whole.
+
+    Every check stays, and every reading that failed.
+    """
+    return replace(
+        diagnosis,
+        causes=tuple(each for each in diagnosis.causes if _concerns(each, diagnosis, place)),
+        classes=tuple(each for each in diagnosis.classes if _concerns(each, diagnosis, place)),
+        undetermined=tuple(each for each in diagnosis.undetermined if _is_about(each.subjects, place)),
+    )
+
+
+def _concerns(found: FoundCause | Ambiguous, diagnosis: Diagnosis, place: Place) -> bool:
+    members = (found,) if isinstance(found, FoundCause) else found.causes
+    under = [effect for effect in diagnosis.effects if effect.cause.id in found.explains]
+    return _is_about(
+        [ref for each in (*members, *under) for ref in (*each.subjects, *(problem.subject for problem in each.felt))], place
+    )
+
+
+def _is_about(named: Sequence[ObjectRef], place: Place) -> bool:
+    lying = [ref for ref in named if ref.kind in IN_PLACES]
+    return any(place.has(ref) for ref in lying) or not lying

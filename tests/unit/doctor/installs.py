@@ -1,0 +1,138 @@
+"""Installs of small meshes: what the doctor reads of them, without a cluster. Healthy, but for what a test changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+from checks.mtls import Sweeps
+from doctor.check import Case
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import SOCKET_FILE
+from facts.proxies.identity import Fleet
+from facts.teleport.join_tokens import JoinTokens
+from observe.install import Install
+from settings import Names, load
+from tests.unit.judge import builders as make
+from tests.unit.judge.mtls.meshes import Workload, mesh
+
+SHOP = (Workload("a"), Workload("b"))
+
+SOCKET = "tbot"
+"""File name of the socket."""
+
+Change = Callable[[SimpleNamespace], None]
+"""Breaks an install: puts other readings into its facets."""
+
+
+def install(*workloads: Workload, change: Change = lambda _install: None) -> Install:
+    """An install with these workloads.
+
+    Args:
+        workloads: The mesh; two healthy ones where none are given.
+        change: What is wrong with it.
+    """
+    made = mesh(*(workloads or SHOP))
+    pods = tuple(_told(SOCKET, pod) for pod in made.pods)
+    injected = tuple(pod for pod in pods if pod.is_injected)
+    identities = _looking_for(SOCKET, made.identities)
+    plane = make.mesh()
+    tbot = make.tbot(config=make.tbot_config(services=(make.workload_api(listen=f"unix://{make.SOCKETS}/{SOCKET}"),)))
+    tbots = make.tbots(tbot)
+    planes = make.planes(plane)
+    namespaces = tuple(make.namespace(name) for name in sorted({pod.namespace for pod in pods}))
+    facets = SimpleNamespace(
+        names=Names(),
+        cluster=SimpleNamespace(
+            where="context staging",
+            cron_jobs=tuple,
+            deployments=tuple,
+            pods=lambda: pods,
+            living_pods=lambda: pods,
+            pods_evidence=lambda: ("ev-pods",),
+            pods_of_the_suite=tuple,
+            silent_nodes=frozenset,
+            silent_pods=tuple,
+            nodes=lambda: (make.node(),),
+            namespaces=lambda: namespaces,
+            namespaces_of_install=lambda: namespaces,
+            jwks=make.jwks,
+        ),
+        rights=SimpleNamespace(reviewed=lambda: (make.right(),), provisions=False),
+        istio=SimpleNamespace(
+            planes=lambda: planes,
+            pods_of_planes=lambda: planes.sorted_out(injected, namespaces),
+            surveyed_pods_of_planes=lambda: planes.sorted_out(injected, namespaces),
+            dry_run=lambda _sidecar: make.dry_run(),
+            control_of=lambda _dry_run: None,
+            authorities=make.istiod,
+        ),
+        teleport=SimpleNamespace(
+            ping=make.ping,
+            bundle=make.bundle,
+            status=make.status,
+            joinings=lambda: (make.joining(tbot),),
+            joinings_by_kubernetes=lambda: (make.joining(tbot, make.token(), make.bot()),),
+            role_of=lambda _bot: make.ROLE,
+            grants=lambda: (make.grants(make.role(), make.identity()),),
+            identities=lambda: (make.identity(),),
+            issuing=lambda: (make.issuing(),),
+            bot_instances=lambda: None,
+            tokens=lambda: JoinTokens((), ("ev-tokens",)),
+            bots=lambda: (make.bot().name,),
+            named_tokens=lambda: (make.token().name,),
+        ),
+        tbot=SimpleNamespace(
+            all=lambda: tbots,
+            socket_directories=lambda: make.DIRECTORIES,
+            kubelet_rights=lambda _tbot: (
+                make.right("get", "nodes/pods"),
+                make.right("get", "nodes/proxy", allowed=False),
+                make.right("create", "nodes/proxy", allowed=False),
+            ),
+        ),
+        proxies=SimpleNamespace(
+            pods=lambda: injected,
+            sidecar_pods=lambda: injected,
+            surveyed_pods=lambda: injected,
+            pods_on_sockets=lambda: injected,
+            pods_by_node=lambda: {make.NODE: list(injected)} if injected else {},
+            fleet=lambda: identities,
+            sidecar_fleet=lambda: identities,
+            fleet_on_sockets=lambda: identities,
+            tls=lambda: made.tls,
+            normalizations=lambda: tuple(make.normalization(pod.name) for pod in injected),
+            pushes=lambda _late: {},
+        ),
+        application=SimpleNamespace(
+            where="test application",
+            pods=tuple,
+            deployment=lambda: make.absent("test-app"),
+            silent_pods=tuple,
+            evidence=lambda _pods: ("ev-pods",),
+        ),
+        seen=lambda _key: None,
+    )
+    change(facets)
+    return cast("Install", facets)
+
+
+def _told(name: str, pod: Pod) -> Pod:
+    """The same pod, whose proxy is told that file name of the socket."""
+    env = {SOCKET_FILE: name}
+    containers = tuple(replace(c, env=env) if c.name == "istio-proxy" else c for c in pod.containers)
+    return replace(pod, spec=replace(pod.spec, containers=containers))
+
+
+def _looking_for(name: str, fleet: Fleet) -> Fleet:
+    """The same proxies, whose socket has another name than the one with a fallback."""
+    path = f".{make.SOCKET_MOUNT}/{name}"
+    return replace(fleet, proxies=tuple(replace(proxy, socket_path=path) for proxy in fleet.proxies))
+
+
+def case(found: Install, **settings: Any) -> Case:
+    """An install, to be examined without probe pods."""
+    given = load(cluster="existing", context="staging", **settings)
+    return Case(found, given, Sweeps(lambda _told: None, given.mesh))

@@ -1,0 +1,175 @@
+"""Every check of the table on small installs: what is named, and that no check ends the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from doctor.check import Case, Check, Needs, Section, probes_of
+from doctor.examination import NOTHING_FOUND, examined
+from doctor.table import SECTIONS
+from facts.errors import CouldNotTell, NotApplicable
+from facts.evidence import ObjectRef
+from facts.finding import Problem
+from facts.recorder import KeptInMemory
+from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome
+from observe.requests import Requests
+from tests.unit.doctor.installs import SHOP, Change, case, install
+from tests.unit.judge import builders as make
+from tests.unit.judge.assertions import catalogue
+from tests.unit.judge.mtls.meshes import PERMISSIVE, Workload
+
+
+def diagnosed(of: Case, *sections: Section) -> Diagnosis:
+    requirements = catalogue().requirements
+    table = sections or SECTIONS
+    return examined(of, table, requirements, KeptInMemory(), authority=lambda: "Teleport", requests=Requests())
+
+
+def named(diagnosis: Diagnosis) -> list[str]:
+    return [each.cause.id for each in diagnosis.causes]
+
+
+def only(*checks: Check) -> tuple[Diagnosis, Checked]:
+    """The diagnosis of a table with these checks, and the first of them."""
+    made = diagnosed(case(install()), Section("part", checks))
+    return made, made.checks[0]
+
+
+def test_a_healthy_install_shows_nothing_with_and_without_a_session() -> None:
+    for settings in ({}, {"tctl": "tctl"}):
+        made = diagnosed(case(install(), **settings))
+        assert [
+            (check.title, check.said) for check in made.checks if check.outcome in (Outcome.PROBLEM, Outcome.UNKNOWN)
+        ] == []
+        assert (made.exit_code, made.causes, made.undetermined) == (0, (), ())
+
+
+def test_what_needs_a_session_or_probe_pods_is_not_run_without_and_says_so() -> None:
+    made = diagnosed(case(install()))
+    said = {check.title: check.said for check in made.checks if check.outcome is Outcome.NOT_RUN}
+    assert said["the SPIFFE ID templates are Istio's"] == "it needs an admin session at Teleport (--tctl)"
+    assert said["every socket answers with the caller's own identity"] == (
+        "it needs probe pods on the nodes (--allow namespaced)"
+    )
+    run = diagnosed(case(install(), tctl="tctl"))
+    assert "the SPIFFE ID templates are Istio's" not in {c.title for c in run.checks if c.outcome is Outcome.NOT_RUN}
+
+
+def _no_tbot(facets: SimpleNamespace) -> None:
+    nowhere = replace(facets.tbot.all().first, pods={})
+    facets.tbot.all = lambda: make.tbots(nowhere)
+
+
+def _other_trust_domain(facets: SimpleNamespace) -> None:
+    planes = make.planes(make.mesh(config=make.mesh_config(trust_domain="cluster.local")))
+    facets.istio.planes = lambda: planes
+
+
+def _without_role(facets: SimpleNamespace) -> None:
+    tbot = facets.tbot.all().first
+    facets.teleport.joinings_by_kubernetes = lambda: (make.joining(tbot, make.token(), make.bot(roles=())),)
+
+
+def _missing_sa(facets: SimpleNamespace) -> None:
+    facets.teleport.identities = lambda: (
+        make.identity(spiffe_id="/ns/{{ workload.kubernetes.namespace }}/{{ workload.kubernetes.service_account }}"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "cause"),
+    [
+        (_no_tbot, {}, "tbot-not-on-node"),
+        (_other_trust_domain, {}, "trust-domain-differs"),
+        (_without_role, {"tctl": "tctl"}, "bot-without-role"),
+        (_missing_sa, {"tctl": "tctl"}, "identity-template-without-sa"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_defect_is_named_and_no_other(change: Change, settings: dict[str, Any], cause: str) -> None:
+    made = diagnosed(case(install(change=change), **settings))
+    assert named(made) == [cause]
+    assert made.exit_code == 1
+
+
+def test_a_pod_on_istiod_is_named_with_the_pod() -> None:
+    on_istiod = Workload("b", identity=make.istiod_proxy, pod={"socket": make.EMPTY_DIR})
+    made = diagnosed(case(install(SHOP[0], on_istiod)))
+    assert named(made)[0] == "template-not-requested"
+    assert [str(subject) for subject in made.causes[0].subjects] == ["Pod shop/b"]
+    assert [str(problem.subject) for problem in made.causes[0].felt] == ["Pod shop/a", "Pod shop/b"]
+
+
+def test_what_breaks_nothing_comes_behind_what_does() -> None:
+    plain = Workload("b", inbound=PERMISSIVE)
+    made = diagnosed(case(install(SHOP[0], plain, change=_other_trust_domain)))
+    assert named(made) == ["trust-domain-differs", "plain-text-accepted"]
+    assert [each.harms for each in made.causes] == [True, False]
+
+
+def test_rights_that_are_missing_are_no_cause_of_a_broken_mesh() -> None:
+    def denied(facets: SimpleNamespace) -> None:
+        facets.rights.reviewed = lambda: (make.right("create", "pods/portforward", allowed=False),)
+
+    made = diagnosed(case(install(change=denied)))
+    assert named(made) == []
+    assert made.exit_code == 6
+    (left,) = made.undetermined
+    assert "denied: create pods/portforward" in left.said
+
+
+def probing(case: Case) -> list[Problem]:
+    probes_of(case).namespace()
+    return []
+
+
+def could_not(_case: Case) -> list[Problem]:
+    raise CouldNotTell(expected="an answer", seen="none", where="over there", remedy="look there")
+
+
+def broken(_case: Case) -> list[Problem]:
+    raise KeyError("gone")
+
+
+def unfit(_case: Case) -> list[Problem]:
+    raise NotApplicable("TRF-05", "there is no gateway", where="here", evidence=("ev-1",))
+
+
+def test_an_answer_that_could_not_be_had_is_the_line_of_its_check_alone() -> None:
+    made, checked = only(Check("first", could_not), Check("second", lambda _case: []))
+    assert (checked.outcome, checked.said) == (Outcome.UNKNOWN, "expected an answer; saw none (over there)")
+    assert made.checks[1].outcome is Outcome.HOLDS
+    assert [(each.said, each.settle) for each in made.undetermined] == [(checked.said, "look there")]
+    assert made.exit_code == 6
+
+
+def test_a_defect_of_the_suite_is_named_with_its_place_and_ends_nothing() -> None:
+    made, checked = only(Check("first", broken), Check("second", lambda _case: []))
+    assert checked.outcome is Outcome.UNKNOWN
+    assert checked.said.startswith("a defect in the suite: KeyError: 'gone' (in broken, ")
+    assert made.checks[1].said == NOTHING_FOUND
+
+
+def test_what_does_not_apply_leaves_nothing_open() -> None:
+    made, checked = only(Check("first", unfit))
+    assert (checked.outcome, checked.said, made.exit_code) == (Outcome.NOT_APPLICABLE, "there is no gateway", 0)
+
+
+def test_the_problems_of_a_rule_are_told_as_those_of_a_judgment_are() -> None:
+    node = ObjectRef("Node", "node-1")
+    found = Problem(node, "nothing answers", "tbot-not-answering")
+    made, checked = only(Check("first", lambda _case: [found]))
+    assert (checked.outcome, checked.said) == (Outcome.PROBLEM, "Node node-1: nothing answers")
+    assert named(made) == ["tbot-not-answering"]
+
+
+def test_a_check_with_probe_pods_must_say_that_it_needs_them() -> None:
+    made, checked = only(Check("first", probing))
+    assert "must say so in `needs`" in checked.said
+    assert made.exit_code == 6
+    _, said = only(Check("first", could_not, needs=frozenset({Needs.PROBES, Needs.SESSION})))
+    assert said.said == ("it needs an admin session at Teleport (--tctl) and probe pods on the nodes (--allow namespaced)")

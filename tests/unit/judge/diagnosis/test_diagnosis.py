@@ -1,0 +1,152 @@
+"""What checks found, grouped by cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from facts.evidence import ObjectRef
+from facts.finding import Problem
+from judge.causes import CAUSES
+from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
+
+PODS = [ObjectRef("Pod", f"app-{number}", "shop") for number in range(5)]
+NODES = {str(pod): f"node-{number % 2}" for number, pod in enumerate(PODS)}
+NOT_ON_NODE, NO_BUNDLE, DOMAIN, AUDIENCE = (
+    "tbot-not-on-node",
+    "bundle-not-delivered",
+    "trust-domain-differs",
+    "token-audience-wrong",
+)
+
+
+def node(name: str) -> ObjectRef:
+    return ObjectRef("Node", name)
+
+
+def check(*problems: Problem, **changes: Any) -> Checked:
+    outcome = Outcome.PROBLEM if problems else Outcome.HOLDS
+    return Checked(**{"section": "part", "title": "t", "requirement": "ID-01", "outcome": outcome, "said": "s"} | changes
+                   | {"problems": problems})  # fmt: skip
+
+
+def of(*problems: Problem, readings: dict[str, Decisive] | None = None) -> Diagnosis:
+    return diagnosed([check(*problems)], readings or {}, nodes=NODES)
+
+
+def ids(diagnosis: Diagnosis) -> list[str]:
+    return [each.cause.id for each in diagnosis.causes]
+
+
+def test_pods_with_one_cause_are_one_cause_with_what_is_said_of_most_first() -> None:
+    made = of(*(Problem(pod, "a" if at < 2 else "b", DOMAIN) for at, pod in enumerate(PODS)))
+    (found,) = made.causes
+    assert found.subjects == tuple(PODS)
+    assert found.said == ("b", "a")
+    assert made.exit_code == 1
+
+
+def test_a_cause_that_two_checks_name_is_one_and_has_both_requirements() -> None:
+    problem = Problem(PODS[0], "a", DOMAIN)
+    made = diagnosed([check(problem), check(problem, requirement="ID-02", harms=False)], {})
+    (found,) = made.causes
+    assert (found.requirements, found.harms, len(found.shown)) == (("ID-01", "ID-02"), True, 1)
+
+
+def test_the_deciding_readings_come_first_and_are_at_most_three() -> None:
+    readings = {f"ev-{each}": Decisive(f"GET {each}", each) for each in "abcd"}
+    first, second = Problem(PODS[0], "s", DOMAIN, ("ev-a", "ev-b", "ev-x")), Problem(PODS[1], "s", DOMAIN, ("ev-c", "ev-d"))
+    (found,) = of(first, second, readings=readings).causes
+    assert [each.about for each in found.rests_on] == ["a", "c", "b"]
+    assert [each.cause for each in found.otherwise] == [each.cause for each in CAUSES[DOMAIN].told_from]
+
+
+def test_an_effect_on_the_node_of_its_cause_is_no_cause_beside_it() -> None:
+    made = of(Problem(PODS[0], "old bundle", NO_BUNDLE), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
+    assert ids(made) == [NOT_ON_NODE]
+    assert made.causes[0].explains == (NO_BUNDLE,)
+    assert [each.cause.id for each in made.effects] == [NO_BUNDLE]
+
+
+def test_the_same_on_another_node_has_another_cause() -> None:
+    made = of(Problem(PODS[1], "old bundle", NO_BUNDLE), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
+    assert ids(made) == [NO_BUNDLE, NOT_ON_NODE]
+    both = of(*(Problem(pod, "old bundle", NO_BUNDLE) for pod in PODS), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
+    assert ids(both) == [NO_BUNDLE, NOT_ON_NODE]
+
+
+def test_who_feels_a_defect_is_not_the_one_that_has_it() -> None:
+    has, feels = Problem(PODS[0], "it has another certificate", DOMAIN), Problem(PODS[1], "it refuses", DOMAIN)
+    (found,) = diagnosed([check(has), check(feels, of_effects=True)], {}).causes
+    assert ([p.subject for p in found.shown], [p.subject for p in found.felt]) == ([PODS[0]], [PODS[1]])
+    (alone,) = diagnosed([check(feels, of_effects=True)], {}).causes
+    assert ([p.subject for p in alone.shown], alone.felt) == ([PODS[1]], ())
+
+
+def either(at: int = 0) -> list[Problem]:
+    return [Problem(node(f"node-{at}"), "nothing answers", cause) for cause in ("tbot-not-answering", "socket-taken-over")]
+
+
+def test_causes_of_which_one_is_so_are_a_class_with_what_would_settle_it() -> None:
+    made = of(*either(0), *either(1))
+    (found,) = made.classes
+    assert (ids(made), found.ids, made.exit_code) == ([], ("socket-taken-over", "tbot-not-answering"), 1)
+    assert [each.subjects for each in found.causes] == [(node("node-0"), node("node-1"))] * 2
+    assert found.settled_by
+
+
+def test_a_class_is_settled_where_another_check_names_one_of_its_causes_for_the_same_subject() -> None:
+    probed = Problem(node("node-0"), "the probe was answered by a pod's agent", "socket-taken-over")
+    made = diagnosed([check(*either(0)), check(probed)], {})
+    assert (ids(made), made.classes) == (["socket-taken-over"], ())
+    other = diagnosed([check(*either(0), *either(1)), check(probed)], {})
+    assert ids(other) == ["socket-taken-over"]
+    assert [each.causes[0].subjects for each in other.classes] == [(node("node-1"),)]
+
+
+def test_a_class_may_be_the_effect_of_a_cause_that_explains_each_of_it() -> None:
+    class_of_effects = [Problem(PODS[0], "old", cause) for cause in (NO_BUNDLE, "rotation-not-followed")]
+    made = of(*class_of_effects, Problem(node("node-0"), "no tbot", NOT_ON_NODE))
+    assert (ids(made), made.classes) == ([NOT_ON_NODE], ())
+    assert {each.cause.id for each in made.effects} == {NO_BUNDLE, "rotation-not-followed"}
+
+
+def test_what_has_no_cause_is_undetermined_with_what_would_settle_it() -> None:
+    made = diagnosed([check(*(Problem(pod, "odd") for pod in PODS), settle="look")], {})
+    (left,) = made.undetermined
+    assert (left.said, left.settle) == ("Pod shop/app-0, Pod shop/app-1, Pod shop/app-2 and 2 more: odd", "look")
+    assert made.exit_code == 6
+
+
+def test_what_else_is_wrong_with_a_pod_that_has_a_cause_or_whose_node_has_one_is_its_symptom() -> None:
+    symptoms = [Problem(pod, "its streams are dead") for pod in PODS]
+    made = of(*symptoms, Problem(PODS[1], "a", DOMAIN), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
+    assert [each.subjects for each in made.undetermined] == [(PODS[3],)]
+
+
+def test_a_risk_accounts_for_nothing_that_is_broken() -> None:
+    risk = check(Problem(PODS[0], "plain", "plain-text-accepted"), harms=False)
+    made = diagnosed([risk, check(Problem(PODS[0], "its streams are dead"))], {})
+    assert len(made.undetermined) == 1
+
+
+def test_what_two_checks_leave_open_in_the_same_words_is_told_once() -> None:
+    unclear = (Problem(PODS[0], "it could not be read"),)
+    open_one = check(outcome=Outcome.UNKNOWN, unclear=unclear)
+    assert len(diagnosed([open_one, open_one], {}).undetermined) == 1
+
+
+def test_a_known_cause_beside_an_open_point_is_a_known_cause() -> None:
+    made = of(Problem(PODS[0], "a", DOMAIN), Problem(PODS[1], "odd"))
+    assert (ids(made), len(made.undetermined), made.exit_code) == ([DOMAIN], 1, 1)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.HOLDS, Outcome.NOT_APPLICABLE, Outcome.NOT_RUN])
+def test_what_holds_or_was_not_run_leaves_nothing_open(outcome: Outcome) -> None:
+    assert diagnosed([check(outcome=outcome)], {}).exit_code == 0
+
+
+def test_an_unknown_cause_is_a_mistake() -> None:
+    with pytest.raises(LookupError):
+        of(Problem(PODS[0], "a", "no-such-cause"))

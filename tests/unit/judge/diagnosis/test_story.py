@@ -1,0 +1,114 @@
+"""The story of one pod: where its way to a certificate of Teleport leaves what is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from facts.kubernetes.pod_spec import TEMPLATES
+from facts.proxies.pushes import Pushes
+from facts.proxies.sds_mode import SdsMode, SecretState
+from judge.diagnosis import story
+from judge.diagnosis.story import Line
+from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import TRUST_DOMAIN
+
+OWN = f"spiffe://{TRUST_DOMAIN}/ns/test-app/sa/test-app"
+
+
+def wanted(line: Line) -> str:
+    return line.wanted
+
+
+def test_a_healthy_pod_is_as_wanted_at_every_step() -> None:
+    pod, proxy = make.pod(), make.proxy()
+    lines = (
+        story.injection(pod, make.mesh()),
+        story.template(pod, make.mesh(), "spire"),
+        story.mount(pod, make.DIRECTORIES),
+        story.tbot_of(pod, make.tbots()),
+        story.mode(proxy),
+        story.issuer(proxy, make.bundle(), make.istiod()),
+        story.name(proxy, TRUST_DOMAIN),
+        story.validity(proxy),
+        story.streams(proxy),
+        story.warming(proxy),
+        story.refused(Pushes("v1")),
+    )
+    assert [line.title for line in lines if wanted(line)] == []
+    assert "Teleport issued its certificate" in lines[5].said
+    assert lines[6].said == OWN
+
+
+def test_a_pod_without_a_proxy_or_without_a_known_control_plane() -> None:
+    assert wanted(story.injection(make.pod(injected=False), None))
+    assert "no control plane that the suite knows" in story.injection(make.pod(), None).said
+
+
+def test_a_pod_that_does_not_ask_for_the_template() -> None:
+    pod = make.pod(socket=make.EMPTY_DIR)
+    assert story.template(pod, make.mesh(), "spire").wanted == f"{TEMPLATES} with spire"
+    asking = replace(pod, annotations={TEMPLATES: "sidecar, spire"})
+    line = story.template(asking, make.mesh(), "spire")
+    assert (line.said, line.wanted) == (f"its annotation {TEMPLATES} is sidecar, spire", "")
+
+
+def test_a_template_that_the_injector_does_not_have() -> None:
+    assert "which it has not" in story.template(make.pod(), make.mesh(injector=make.injector(templates={})), "spire").wanted
+
+
+def test_a_pod_whose_volume_is_not_the_nodes_socket() -> None:
+    said = {
+        "an emptyDir": story.mount(make.pod(socket=make.EMPTY_DIR), make.DIRECTORIES),
+        "no volume": story.mount(make.pod(socket=None), make.DIRECTORIES),
+        make.OTHER_SOCKETS: story.mount(make.pod(socket=make.OTHER_NODES_SOCKET), make.DIRECTORIES),
+    }
+    for words, line in said.items():
+        assert words in line.said
+        assert line.wanted == f"a hostPath of {make.SOCKETS}, where tbot listens"
+    csi = replace(make.NODES_SOCKET, source="csi", path="", driver="csi.spiffe.io")
+    assert not wanted(story.mount(make.pod(socket=csi), make.DIRECTORIES))
+
+
+def test_a_node_without_a_ready_tbot() -> None:
+    assert "no tbot pod runs on node-1" in story.tbot_of(make.pod(), make.tbots(replace(make.tbot(), pods={}))).said
+    unready = replace(make.tbot(), pods={make.NODE: make.tbot_pod(ready=False)})
+    assert story.tbot_of(make.pod(), make.tbots(unready)).wanted == "a Ready tbot pod on node-1"
+
+
+def test_a_certificate_of_istiod_and_one_of_nobody() -> None:
+    line = story.issuer(make.istiod_proxy(), make.bundle(), make.istiod())
+    assert line.said.startswith("istiod issued its certificate")
+    assert line.wanted == f"Teleport's authority of {TRUST_DOMAIN}"
+    nobody = story.issuer(make.istiod_proxy(), make.bundle(), make.istiod(authorities=()))
+    assert "issued it: " in nobody.said
+    assert wanted(story.issuer(make.proxy(chain=()), make.bundle(), make.istiod()))
+    assert wanted(story.mode(make.istiod_proxy()))
+
+
+def test_another_pods_name_is_not_wanted() -> None:
+    assert story.name(make.proxy(), "other.example").wanted == "spiffe://other.example/ns/test-app/sa/test-app"
+
+
+def test_a_certificate_that_has_ended_or_is_missing() -> None:
+    proxy = make.proxy()
+    assert proxy.leaf is not None
+    late = replace(proxy, read_at=proxy.leaf.not_after + timedelta(seconds=1))
+    assert wanted(story.validity(late))
+    assert story.validity(late).said.endswith("-1 s left")
+    assert wanted(story.validity(make.proxy(chain=())))
+
+
+def test_dead_streams_warming_secrets_and_refused_updates() -> None:
+    dead = make.proxy(streams=make.streams(rq_active=1))
+    assert story.streams(dead).said.startswith("1 of 2 are live on ")
+    assert story.streams(dead).wanted == "2 live streams"
+    assert wanted(story.streams(make.proxy(streams=make.streams(cx_active=0))))
+    warming = make.proxy(secret_state=SecretState.WARMING, chain=(), sds_mode=SdsMode.SILENT)
+    assert story.warming(warming).said.startswith("default: Envoy waits")
+    assert wanted(story.warming(warming))
+    assert story.warming(make.proxy()).said == "none; default is active"
+    refused = story.refused(Pushes("v1", rejected=3))
+    assert (refused.said, bool(refused.wanted)) == ("3 of default", True)
+    assert not wanted(story.refused(None))
+    assert "unknown" in story.refused(None).said
