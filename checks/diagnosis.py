@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 from facts.finding import Problem
-from judge.diagnosis import placing, starting, supply
+from facts.kubernetes.probes import Refused, TeleportProbe
+from judge.diagnosis import placing, reaching, starting, supply
 from judge.identity.sweep import injects
 from observe.install import Install
 
@@ -43,6 +46,24 @@ def without_tbot(install: Install) -> list[Problem]:
     """Nodes that host injected pods and no tbot, with what keeps tbot away."""
     hosts, cluster = install.proxies.pods_by_node(), install.cluster
     return placing.without_tbot(install.tbot.all(), hosts, cluster.nodes(), cluster.pods())
+
+
+class TeleportProbes(Protocol):
+    """Makes probe pods that dial Teleport from nodes."""
+
+    def of_teleport(self, nodes: Sequence[str], address: str, tbot: tuple[str, str]) -> tuple[TeleportProbe | Refused, ...]:
+        """Dial an address from each node with the network settings of the pods of a DaemonSet, by namespace and name."""
+
+
+def unreached(install: Install, probes: TeleportProbes) -> list[Problem]:
+    """Nodes of tbot from which Teleport cannot be reached, at the address in tbot's configuration."""
+    found: list[Problem] = []
+    for tbot in install.tbot.all().each:
+        address, nodes = tbot.config.proxy_server or tbot.config.auth_server, sorted(tbot.pods)
+        if address.rpartition(":")[2].isdigit() and nodes:
+            daemon_set = (tbot.daemon_set.namespace, tbot.daemon_set.name)
+            found += reaching.unreached(probes.of_teleport(nodes, address, daemon_set))
+    return found
 
 
 def in_ambient_mode(install: Install) -> list[Problem]:

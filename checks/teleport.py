@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from facts.document import Absent
 from facts.evidence import readings
 from facts.finding import Finding
+from facts.kubernetes.jwks import Signature
 from facts.teleport.joining import Joining
 from facts.teleport.resources import JoinToken
 from judge import conditions
@@ -33,6 +35,14 @@ def extracted_jwks_is_complete(install: Install) -> tuple[Finding, ...]:
     """
     jwks = install.cluster.jwks()
     return tuple(judge.holds_every_key(token, jwks, "INST-09") for token in tokens_with_a_jwks(install))
+
+
+def fresh_token_verifies(
+    install: Install, token: JoinToken | Absent, signature: Signature, evidence: Sequence[str]
+) -> Finding:
+    """INST-09, first part, of one join token; where a signature does not hold, the cluster's keys may tell why."""
+    live = None if signature.ok else install.cluster.jwks()
+    return judge.fresh_token_verifies(signature, token, evidence, live)
 
 
 def tokens_let_tbot_join(install: Install) -> tuple[Finding, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks import diagnosis, tbot
-from doctor.check import Check, Section
+from doctor.check import Check, Needs, Section, probes_of
 
 SECTION = Section(
     "tbot",
@@ -14,6 +14,11 @@ SECTION = Section(
             "INST-13",
         ),
         Check("nothing keeps tbot off such a node", lambda case: diagnosis.without_tbot(case.install)),
+        Check(
+            "Teleport can be reached from every node of tbot",
+            lambda case: diagnosis.unreached(case.install, probes_of(case)),
+            needs=frozenset({Needs.PROBES}),
+        ),
         Check(
             "no setting of tbot breaks joining or attestation",
             lambda case: tbot.configurations_are_sound(case.install),

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from checks import teleport
 from doctor.check import Answer, Case, Check, Needs, Section, probes_of
 from judge.install import issuing, prerequisites
-from judge.install import teleport as judge
 
 SESSION = frozenset({Needs.SESSION})
 
@@ -25,7 +24,7 @@ def _fresh_token(case: Case) -> Answer:
     install, probes = case.install, probes_of(case)
     for token in teleport.tokens_with_a_jwks(install):
         answer, evidence = install.teleport.fresh_token(token, probes.namespace(), probes.service_account)
-        yield judge.fresh_token_verifies(answer, token, evidence)
+        yield teleport.fresh_token_verifies(install, token, answer, evidence)
 
 
 SECTION = Section(

@@ -150,6 +150,27 @@ class SocketDirectoryProbe(Declared):
     evidence: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TeleportProbe(Declared):
+    """How far a probe came that dialled Teleport from a node as tbot does there.
+
+    Attributes:
+        node: The node's name.
+        address: HOST:PORT that was dialled.
+        stage: Where it ended: ``name`` (the name has no address), ``connect``, ``tls``, or ``answered``.
+        addresses: Addresses of the name.
+        error: The error that ended it; empty where it was answered.
+        evidence: Ids of the readings.
+    """
+
+    node: str
+    address: str
+    stage: str
+    addresses: ListOf[str]
+    error: str
+    evidence: tuple[str, ...]
+
+
 def parse_node_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> NodeProbe:
     """Reads a node probe's log.
 
@@ -169,3 +190,9 @@ def parse_socket_directory_probe(text: str, node: str, evidence: tuple[str, ...]
     """Reads the log of a probe of the socket's directory; arguments and errors as `parse_node_probe`."""
     where = f"log of the probe pod for the socket's directory on {node}"
     return read(SocketDirectoryProbe, parse_json(text, where), where, node=node, evidence=evidence)
+
+
+def parse_teleport_probe(text: str, node: str, evidence: tuple[str, ...] = (), *, address: str = "") -> TeleportProbe:
+    """Reads the log of a probe that dialled Teleport at an address; other arguments and errors as `parse_node_probe`."""
+    where = f"log of the probe pod that dialled Teleport from {node}"
+    return read(TeleportProbe, parse_json(text, where), where, node=node, address=address, evidence=evidence)

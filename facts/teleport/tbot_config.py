@@ -228,6 +228,7 @@ class TbotConfig(Declared):
         scoped: tbot expects its bot to belong to a scope.
         evidence: Ids of the readings.
         other_selectors: Selectors of services of other types that issue workload identities.
+        auth_server: HOST:PORT of an Auth Service, empty when not given.
     """
 
     version: Text
@@ -246,6 +247,7 @@ class TbotConfig(Declared):
     other_selectors: Annotated[
         tuple[OtherSelector, ...], Field(default=()), At("services", "outputs"), Only(OtherSelector, _issues_otherwise)
     ] = ()
+    auth_server: Text = ""
 
     @classmethod
     def kept_with(cls, fields: Mask) -> Mask:

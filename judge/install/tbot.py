@@ -23,7 +23,7 @@ from facts.teleport.resources import Bot, BotInstance, JoinToken, WorkloadIdenti
 from facts.teleport.tbot import NodeSocket, Tbot, Tbots
 from facts.teleport.tbot_config import BY_NAME, LIFETIMES, TbotConfig
 from facts.versions import Version
-from judge.causes import causes_of_release
+from judge.causes import Affected, causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
 from judge.identity.socket import why_unreachable
 from judge.install.application import SETTLED
@@ -37,6 +37,15 @@ CONFIG_VERSION = "v2"
 
 OWN_NODE = ("fieldRef:spec.nodeName", "fieldRef:status.hostIP")
 """Fields that hold the name or the address of the node that a pod runs on."""
+
+PORTS_OF_PROXIES = ("443", "3080")
+"""Ports on which Teleport's proxies listen; an Auth Service listens on 3025."""
+
+TAKE_PROXIES = (
+    Affected(since=Version(1, 0, 0), fixed=Version(17, 5, 3)),
+    Affected(since=Version(18, 0, 0), fixed=Version(18, 0, 1)),
+)
+"""Releases of tbot that take a proxy under ``auth_server``. Source: Teleport's changelog, 17.5.3 and 18.0.1."""
 
 NOT_ON_NODE = "tbot-not-on-node"
 """Cause of a node that hosts injected pods and no tbot."""
@@ -158,6 +167,7 @@ def configuration_problems(
         for key in config.unknown_keys
     ]
     found += [setting(said, "tbot-config-refused") for said in _refusals(config)]
+    found += [setting(said, "proxy-under-auth-server") for said in _proxies_under_auth_server(tbot)]
     if bot is not None and not isinstance(bot, Absent) and config.scoped != bool(bot.scope):
         belongs = f"belongs to the scope {bot.scope}" if bot.scope else "belongs to no scope"
         said = f"scoped is {str(config.scoped).lower()}, and the bot {bot.name} {belongs}: tbot exits"
@@ -223,6 +233,17 @@ def _refusals(config: TbotConfig) -> list[str]:
     return found
 
 
+def _proxies_under_auth_server(tbot: Tbot) -> list[str]:
+    """A statement where ``auth_server`` has the port of a proxy, which releases of tbot since mid-2025 refuse."""
+    address, version = tbot.config.auth_server, _exact(tbot.image)
+    takes_it = version is not None and any(version in releases for releases in TAKE_PROXIES)
+    if takes_it or address.rpartition(":")[2] not in PORTS_OF_PROXIES:
+        return []
+    return [
+        f"auth_server is {address}, which has the port of a proxy: tbot refuses a proxy there, it belongs in proxy_server"
+    ]
+
+
 def _config_map(tbot: Tbot) -> ObjectRef:
     return ObjectRef("ConfigMap", tbot.config_map, tbot.daemon_set.namespace)
 
@@ -248,8 +269,8 @@ def token_file_problems(tbot: Tbot, cluster_name: str) -> list[Problem]:
 def _reasons_to_refuse(tbot: Tbot, cluster_name: str) -> list[tuple[str, str]]:
     token = tbot.join_token_file
     if token is None:
-        said = "tbot does not join with a projected service-account token, and Teleport refuses unbound tokens"
-        return [(said, "token-lifetime-too-long")]
+        said = "tbot does not join with a service-account token that is projected for Teleport, and Teleport refuses others"
+        return [(said, "token-not-projected")]
     found = []
     if token.audience != cluster_name:
         audience = token.audience or "the default"

@@ -42,13 +42,16 @@ def _absent(requirement: str, absent: Absent) -> Finding:
     return claim.judged([absent_problem(absent)])
 
 
-def fresh_token_verifies(signature: Signature, token: JoinToken | Absent, evidence: Sequence[str]) -> Finding:
+def fresh_token_verifies(
+    signature: Signature, token: JoinToken | Absent, evidence: Sequence[str], live: Jwks | None = None
+) -> Finding:
     """INST-09: the JWKS in the join token verifies a service-account token that the cluster issued just now.
 
     Args:
         signature: Check of the fresh token's signature against the JWKS in the join token.
         token: The join token.
         evidence: Ids of the readings that the check rests on.
+        live: The keys that the cluster publishes, which may tell why it does not.
     """
     if isinstance(token, JoinToken) and token.kubernetes_type in ASKS_THE_CLUSTER:
         return _no_jwks("INST-09", token)
@@ -57,19 +60,21 @@ def fresh_token_verifies(signature: Signature, token: JoinToken | Absent, eviden
     if isinstance(token, Absent):
         return claim.judged([absent_problem(token)])
     said = f"it does not verify a fresh service-account token: {signature.reason}"
-    problems = [] if signature.ok else [wrong(token, said, _cause_of_keys(token))]
+    problems = [] if signature.ok else [wrong(token, said, _cause_of_keys(token, live))]
     return claim.judged(problems, f"its key {signature.key_id} verifies the token")
 
 
-def _cause_of_keys(token: JoinToken) -> str:
-    """Cause for which the keys in a join token verify no token of this cluster; empty where its key set is damaged."""
+def _cause_of_keys(token: JoinToken, live: Jwks | None) -> str:
+    """Cause for which the keys in a join token do not verify each token of this cluster; empty where they are damaged."""
     if is_placeholder(token.jwks_text):
         return "jwks-placeholder"
     try:
-        parse_jwks(token.jwks_text)
+        held = parse_jwks(token.jwks_text)
     except CouldNotTell:
         return ""
-    return "jwks-of-other-keys"
+    # A cluster that changes its keys publishes the former one beside the next; two clusters have no key in common.
+    has_one = live is not None and len(held.lacks(live)) < len(live.key_ids)
+    return "jwks-rotated-since" if has_one else "jwks-of-other-keys"
 
 
 def _method_problems(token: JoinToken) -> list[Problem]:
@@ -123,7 +128,7 @@ def _key_problems(token: JoinToken, live: Jwks) -> list[Problem]:
     if not lacking:
         return []
     said = f"it lacks the cluster's keys {listed(lacking)}; it holds {listed(held.key_ids)}"
-    return [wrong(token, said, "jwks-of-other-keys")]
+    return [wrong(token, said, _cause_of_keys(token, live))]
 
 
 def holds_every_key(token: JoinToken | Absent, live: Jwks, requirement: str = "INST-10") -> Finding:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import yaml
@@ -19,8 +20,10 @@ from facts.kubernetes.probes import (
     Refused,
     SdsProbe,
     SocketDirectoryProbe,
+    TeleportProbe,
     parse_node_probe,
     parse_socket_directory_probe,
+    parse_teleport_probe,
 )
 from facts.proxies import envoy
 from facts.teleport.tbot import KubeletAddress
@@ -34,6 +37,8 @@ from provision.render import MANIFESTS, documents
 
 PROBES = MANIFESTS / "probes"
 SERVICE_ACCOUNT = "probe"
+NETWORK = ("hostNetwork", "dnsPolicy", "dnsConfig", "hostAliases")
+"""Settings of a pod that decide how it resolves a name and from where it connects."""
 AT_ONCE = 8
 SLICE = 0.5
 REFUSALS = 6
@@ -112,6 +117,28 @@ class Probes:
         def probe(node: str) -> SocketDirectoryProbe | Refused:
             pod = self._pod("socket_directory.yaml", node, variables)
             return self._printed(node, pod, parse_socket_directory_probe)
+
+        return self._each(nodes, probe)
+
+    def of_teleport(self, nodes: Sequence[str], address: str, tbot: tuple[str, str]) -> tuple[TeleportProbe | Refused, ...]:
+        """Dial Teleport from each node with the network settings of tbot's pods.
+
+        Args:
+            nodes: Names of the nodes.
+            address: HOST:PORT in tbot's configuration.
+            tbot: Namespace and name of tbot's DaemonSet.
+        """
+        namespace, name = tbot
+        template = self._objects.must_get("apps/v1", "DaemonSet", name, namespace=namespace)["spec"]["template"]["spec"]
+        network = {key: template[key] for key in NETWORK if key in template}
+        self._objects.apply(config_map(self.namespace(), "teleport-probe", program("teleport_probe.py")))
+        host, _colon, port = address.rpartition(":")
+        variables = {"IMAGE": self._image, "HOST": host.strip("[]"), "PORT": port}
+
+        def probe(node: str) -> TeleportProbe | Refused:
+            pod = self._pod("teleport.yaml", node, variables)
+            pod["spec"] |= network
+            return self._printed(node, pod, partial(parse_teleport_probe, address=address))
 
         return self._each(nodes, probe)
 

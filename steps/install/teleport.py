@@ -13,7 +13,6 @@ from facts.teleport.joining import Joining
 from facts.teleport.resources import JoinToken
 from judge import conditions
 from judge.install import issuing
-from judge.install import teleport as judge
 from observe.install import Install
 from provision.pods.probes import Probes
 from steps.shared import Conclude
@@ -41,9 +40,9 @@ def fresh_tokens(tokens: Tokens, probes: Probes, install: Install) -> FreshToken
 
 
 @then("the extracted JWKS must verify the token's signature")
-def fresh_token_verifies(tokens: Tokens, signatures: FreshTokens, conclude: Conclude) -> None:
+def fresh_token_verifies(tokens: Tokens, signatures: FreshTokens, install: Install, conclude: Conclude) -> None:
     of_each = zip(tokens, signatures, strict=True)
-    conclude(*(judge.fresh_token_verifies(answer, token, evidence) for token, (answer, evidence) in of_each))
+    conclude(*(checks.fresh_token_verifies(install, token, *answer) for token, answer in of_each))
 
 
 @then("the extracted JWKS must hold every key that the cluster publishes")

@@ -96,7 +96,7 @@ def misnamed(fault: Fault, seen: Certified) -> Iterator[str]:
     """
     named = {r: seen.causes.get(r, []) for r in sorted(seen.broken() & fault.breaks)}
     owning = [requirement for requirement, causes in named.items() if fault.cause in causes]
-    if not owning:
+    if not owning and not fault.by_doctor_alone:
         said = "; ".join(f"{r}: {'; '.join(seen.reasons.get(r, ()))}" for r in named)
         yield f"no requirement names the cause {fault.cause}: {said or 'none fails'}"
     for requirement in owning:

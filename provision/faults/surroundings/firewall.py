@@ -19,7 +19,7 @@ KUBELET, INJECTOR, ISTIOD = 10250, 15017, 15012
 
 
 @contextmanager
-def rejected(scene: Scene, node: str, chain: str, port: int, *, source: str = "") -> Iterator[None]:
+def rejected(scene: Scene, node: str, chain: str, port: int, *, source: str = "", destination: str = "") -> Iterator[None]:
     """Answer connections to a TCP port with a reset, as a firewall does.
 
     Args:
@@ -28,8 +28,10 @@ def rejected(scene: Scene, node: str, chain: str, port: int, *, source: str = ""
         chain: Chain of the rule: ``INPUT`` to the node itself, ``OUTPUT`` from it, ``FORWARD`` between others over it.
         port: The port, after the address of a Service has been translated.
         source: Addresses that the rule is for, such as those of the node's pods; empty for all.
+        destination: Addresses to which it is; empty for all.
     """
-    rule = [chain, *(["-s", source] if source else []), "-p", "tcp", "--dport", str(port)]
+    ends = [*(["-s", source] if source else []), *(["-d", destination] if destination else [])]
+    rule = [chain, *ends, "-p", "tcp", "--dport", str(port)]
     rule += ["-j", "REJECT", "--reject-with", "tcp-reset"]
     scene.on_node(node, "iptables", "-w", "-I", *rule)
     try:

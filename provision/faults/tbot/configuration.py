@@ -23,6 +23,14 @@ def _with(scene: Scene, **settings: object) -> AbstractContextManager[None]:
     return edited(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, lambda file: _put(file, **settings))
 
 
+def _proxy_as_auth_server(scene: Scene) -> AbstractContextManager[None]:
+    def change(file: Document) -> Document:
+        host = str(file["proxy_server"]).rpartition(":")[0]
+        return _put({**file, "auth_server": f"{host}:443"}, proxy_server=None)
+
+    return edited(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, change)
+
+
 def _joins_by_name(scene: Scene) -> AbstractContextManager[None]:
     def change(file: Document) -> Document:
         return {**file, "onboarding": {**file["onboarding"], "join_method": BY_NAME}}
@@ -84,6 +92,13 @@ FAULTS = (
         " kubernetes: Teleport refuses tbot at its next restart.",
         cause="token-method-wrong",
         inject=_joins_by_name,
+    ),
+    _file_fault(
+        name="proxy-under-auth-server",
+        description="tbot's configuration has the address of Teleport's proxy under auth_server, which tbot refuses from its"
+        " next restart on.",
+        cause="proxy-under-auth-server",
+        inject=_proxy_as_auth_server,
     ),
     _file_fault(
         name="identity-misspelt-in-selector",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
-from facts.kubernetes.pod_spec import NODE_NAME
+from facts.kubernetes.pod_spec import NODE_NAME, TOKEN_PATH
 from provision.faults import reach
 from provision.faults.changes import Document, patched, pod_template
 from provision.faults.fault import Fault, Scene
@@ -19,21 +19,26 @@ HOSTNAME = "kubernetes.io/hostname"
 
 
 @contextmanager
-def _cannot_join(scene: Scene, **changed: object) -> Iterator[None]:
-    """Change the token that tbot joins with, until a pod of tbot has been replaced and cannot join."""
+def _cannot_join(scene: Scene, broken: Document, sound: Document) -> Iterator[None]:
+    """Patch the template until a pod of tbot has been replaced and cannot join."""
+    with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=sound, then=scene.await_tbot):
+        await_cut_off(scene)
+        yield
+
+
+def _with_token(scene: Scene, **changed: object) -> AbstractContextManager[None]:
+    """Change the projected token that tbot joins with."""
     volumes = pods_of_tbot(scene)["volumes"]
     (sound,) = (v["projected"]["sources"][0]["serviceAccountToken"] for v in volumes if v["name"] == "join-token")
     broken, former = (
         pod_template(volumes=[{"name": "join-token", "projected": {"sources": [{"serviceAccountToken": token}]}}])
         for token in ({**sound, **changed}, sound)
     )
-    with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=former, then=scene.await_tbot):
-        await_cut_off(scene)
-        yield
+    return _cannot_join(scene, broken, former)
 
 
 def _audience_of_the_proxy(scene: Scene) -> AbstractContextManager[None]:
-    return _cannot_join(scene, audience=scene.installation.variables["PROXY_SERVER"])
+    return _with_token(scene, audience=scene.installation.variables["PROXY_SERVER"])
 
 
 @contextmanager
@@ -50,13 +55,22 @@ def _without_host_pid(scene: Scene) -> AbstractContextManager[None]:
 
 
 def _without_node_name(scene: Scene) -> AbstractContextManager[None]:
+    return serves_nobody(scene, *_without_variable(scene, NODE_NAME))
+
+
+def _with_the_pods_token(scene: Scene) -> AbstractContextManager[None]:
+    return _cannot_join(scene, *_without_variable(scene, TOKEN_PATH))
+
+
+def _without_variable(scene: Scene, name: str) -> tuple[Document, Document]:
+    """Return the patch that takes a variable from tbot's container, and the one that gives it back."""
     (container,) = (c for c in pods_of_tbot(scene)["containers"] if c["name"] == TBOT)
-    (sound,) = (variable for variable in container["env"] if variable["name"] == NODE_NAME)
+    (sound,) = (variable for variable in container["env"] if variable["name"] == name)
     broken, former = (
         pod_template(containers=[{"name": TBOT, "env": [variable]}])
-        for variable in ({"name": NODE_NAME, "$patch": "delete"}, sound)
+        for variable in ({"name": name, "$patch": "delete"}, sound)
     )
-    return serves_nobody(scene, broken, former)
+    return broken, former
 
 
 @contextmanager
@@ -96,7 +110,15 @@ FAULTS = (
         " cannot join.",
         cause="token-lifetime-too-long",
         breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | CUT_OFF,
-        inject=partial(_cannot_join, expirationSeconds=TWO_HOURS),
+        inject=partial(_with_token, expirationSeconds=TWO_HOURS),
+    ),
+    _template_fault(
+        name="token-of-the-pod",
+        description="tbot's pods lack KUBERNETES_TOKEN_PATH, so tbot joins with the usual token of its pod, which is for the"
+        " API server: the first tbot pod that is replaced cannot join.",
+        cause="token-not-projected",
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | CUT_OFF,
+        inject=_with_the_pods_token,
     ),
     _template_fault(
         name="tbot-without-host-pid",

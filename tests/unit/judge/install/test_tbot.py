@@ -235,6 +235,25 @@ def test_a_tbot_that_joins_by_another_method_than_its_token(config: dict[str, st
     violated(finding, "INST-13", f"{CONFIG}: {says}: Teleport refuses tbot", causes=("token-method-wrong",))
 
 
+@pytest.mark.parametrize("version", ["18.6.4", "17.5.3", "18.0.1", "18"])
+@pytest.mark.parametrize("address", ["teleport.test:443", "teleport.test:3080"])
+def test_a_proxy_under_auth_server(address: str, version: str) -> None:
+    config = make.tbot_config(auth_server=address, proxy_server="")
+    finding = judged(make.tbot(runs=make.tbot_container(image=f"r/tbot:{version}"), config=config))
+    violated(
+        finding, "INST-13", f"auth_server is {address}, which has the port of a proxy", causes=("proxy-under-auth-server",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "version"),
+    [("auth.test:3025", "18.6.4"), ("", "18.6.4"), ("p.test:443", "17.5.2"), ("p.test:443", "18.0.0")],
+)
+def test_an_auth_server_that_tbot_takes(address: str, version: str) -> None:
+    config = make.tbot_config(auth_server=address, proxy_server="")
+    holds(judged(make.tbot(runs=make.tbot_container(image=f"r/tbot:{version}"), config=config)), "INST-13")
+
+
 def test_methods_that_agree_or_cannot_be_compared() -> None:
     by_name = make.tbot(config=make.tbot_config(join_method=""))
     holds(sound(by_name, token=make.token(join_method="token")), "INST-13")
@@ -526,8 +545,9 @@ def test_a_token_of_exactly_half_an_hour_is_taken() -> None:
 def test_a_token_that_is_not_projected_for_teleport(path: str) -> None:
     env = {"KUBERNETES_TOKEN_PATH": path, "TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}
     finding = judged(make.tbot(runs=make.tbot_container(env=env)))
-    violated(finding, "INST-13", "does not join with a projected service-account token", causes=("token-lifetime-too-long",))
-    assert "KUBERNETES_TOKEN_PATH to its path" in CAUSES["token-lifetime-too-long"].remedy[0]
+    words = "does not join with a service-account token that is projected for Teleport"
+    violated(finding, "INST-13", words, causes=("token-not-projected",))
+    assert "KUBERNETES_TOKEN_PATH to its path" in CAUSES["token-not-projected"].remedy[0]
 
 
 def test_the_configurations_own_token_path_comes_first() -> None:
@@ -558,9 +578,9 @@ def test_a_join_in_cluster_takes_the_pods_usual_token() -> None:
     usual = make.tbot(runs=make.tbot_container(env={"TELEPORT_NODE_NAME": "fieldRef:spec.nodeName"}))
     holds(sound(usual, token=make.token(kubernetes_type="in_cluster")), "INST-13", "ev-token", "ev-pods")
     oidc = sound(usual, token=make.token(kubernetes_type="oidc"))
-    violated(oidc, "INST-13", "not join with a projected", evidence=("ev-token",))
+    violated(oidc, "INST-13", "is projected for Teleport", evidence=("ev-token",))
     # INST-10 reports that the token is missing; the guide's would be of type static_jwks.
-    violated(sound(usual, token=make.absent("token/x")), "INST-13", "not join with a projected")
+    violated(sound(usual, token=make.absent("token/x")), "INST-13", "is projected for Teleport")
 
 
 # INST-14

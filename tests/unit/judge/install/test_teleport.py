@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -163,7 +164,7 @@ def test_a_token_that_was_never_filled_in_or_damaged_on_the_way(text: str, words
 def test_a_token_that_lacks_the_key_after_a_rotation() -> None:
     rotated = make.jwks(make.public_key("live"), make.public_key("new"))
     finding = holds_every_key(make.token(), rotated)
-    violated(finding, "INST-10", evidence=("ev-token", "ev-jwks"), causes=("jwks-of-other-keys",))
+    violated(finding, "INST-10", evidence=("ev-token", "ev-jwks"), causes=("jwks-rotated-since",))
     assert finding.seen == "it lacks the cluster's keys new; it holds live"
 
 
@@ -229,3 +230,16 @@ def test_tbots_of_several_service_accounts_may_share_a_token() -> None:
     violated(allows_only_tbot(make.token(), *pools), "INST-10", words, causes=("token-other-service-account",))
     wide = allows_only_tbot(make.token(allow=(*pools, "x:y")), *pools)
     violated(wide, "INST-10", "it also allows x:y", causes=("token-too-wide",))
+
+
+def test_keys_of_the_cluster_before_a_change() -> None:
+    """The cluster publishes the former key beside the next one; of another cluster's keys it has none."""
+    former, following = make.public_key("former"), make.public_key("next", "another")
+    token = make.token(jwks_text=json.dumps({"keys": [former]}))
+    live = make.jwks(former, following)
+    violated(holds_every_key(token, live), "INST-10", "it lacks the cluster's keys next", causes=("jwks-rotated-since",))
+    unverified = make.signature(ok=False, key_id="next", reason="no key next")
+    finding = fresh_token_verifies(unverified, token, ("ev-fresh",), live)
+    violated(finding, "INST-09", "no key next", causes=("jwks-rotated-since",))
+    violated(fresh_token_verifies(unverified, token, ("ev-fresh",)), "INST-09", causes=("jwks-of-other-keys",))
+    violated(holds_every_key(token, make.jwks(following)), "INST-10", causes=("jwks-of-other-keys",))

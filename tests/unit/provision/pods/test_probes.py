@@ -57,6 +57,23 @@ def test_each_socket_is_asked_at_its_own_path(monkeypatch: pytest.MonkeyPatch) -
     assert seen == [("a", "/run/a/socket"), ("b", "/run/b/b.sock"), ("b", "/run/a/socket")]
 
 
+def test_teleport_is_dialled_with_the_network_settings_of_tbot(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = {"hostNetwork": True, "dnsPolicy": "Default", "hostAliases": [{"ip": "10.1.2.3", "hostnames": ["t.test"]}]}
+    template = {"spec": {"template": {"spec": {**network, "hostPID": True, "serviceAccountName": "tbot"}}}}
+
+    def must_get(_version: str, kind: str, name: str, *, namespace: str) -> dict[str, Any]:
+        assert (kind, namespace, name) == ("DaemonSet", "teleport-system", "tbot")
+        return template
+
+    objects = SimpleNamespace(apply=lambda _document: None, must_get=must_get, run_id="Run")
+    probes = Probes(cast("Any", objects), cast("Any", None), image="i", patience=60)
+    monkeypatch.setattr(probes, "_printed", lambda _node, pod, _parse: pod)
+    (pod,) = cast("Any", probes.of_teleport(["a"], "[fd00::1]:3080", ("teleport-system", "tbot")))
+    assert pod["spec"]["containers"][0]["command"][-2:] == ["fd00::1", "3080"]
+    assert {key: pod["spec"].get(key) for key in network} == network
+    assert (pod["spec"]["serviceAccountName"], "hostPID" in pod["spec"]) == ("probe", False)
+
+
 def test_a_namespace_is_removed_although_its_making_was_interrupted() -> None:
     class Interrupted:
         """Makes what it is asked to make, and is interrupted before it can say so."""
