@@ -116,7 +116,7 @@ def judgments_of(function: Function, seen: frozenset[Function] = frozenset()) ->
     for called in _named(function.__code__, function.__globals__):
         if called.__module__.startswith("judge.") and "Finding" in str(called.__annotations__.get("return", "")):
             found.add(called)
-        elif called.__module__.startswith("steps.") and called not in seen:
+        elif called.__module__.startswith(("steps.", "checks.")) and called not in seen:
             found |= judgments_of(called, seen | {function})
     return found
 

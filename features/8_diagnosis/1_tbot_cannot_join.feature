@@ -27,6 +27,8 @@ Feature: The doctor tells why tbot cannot join Teleport
       | role-misspelt-in-bot              |
       | configuration-without-version     |
       | one-lifetime-of-two               |
+      | next-signing-key                  |
+      | token-of-the-pod                  |
 
   @requirement:DX-1 @safety:disruptive
   Scenario: The doctor finds nothing once these are undone
