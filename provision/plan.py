@@ -62,8 +62,8 @@ ON_CLUSTER: Mapping[str, ProfileOnCluster] = {
         360,
     ),
     "diagnosis": ProfileOnCluster(
-        "Nothing: the suite breaks only what it made. On your cluster DX-1 to DX-9 are *not-evaluated*, and the best exit code "
-        "with this profile is 6.",
+        "Nothing: the suite breaks only what it made. On your cluster DX-1 to DX-9 are *not-evaluated*, and the best exit "
+        "code with this profile is 6.",
         0,
     ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,15 +36,15 @@ def _called(scene: Scene, service: str, status: int, *made: Document) -> Iterato
         yield
 
 
-def _answers_503(scene: Scene) -> Any:
+def _answers_503(scene: Scene) -> AbstractContextManager[None]:
     return _called(scene, "answers-503", 503, *manifest(scene, "answers-503"))
 
 
-def _without_endpoints(scene: Scene) -> Any:
+def _without_endpoints(scene: Scene) -> AbstractContextManager[None]:
     return _called(scene, "without-endpoints", 503, *manifest(scene, "service-without-endpoints"))
 
 
-def _refused_by_policy(scene: Scene) -> Any:
+def _refused_by_policy(scene: Scene) -> AbstractContextManager[None]:
     return _called(scene, APP, 403, *manifest(scene, "every-caller-refused"))
 
 

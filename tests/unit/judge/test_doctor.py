@@ -77,6 +77,11 @@ def test_a_class_is_right_while_reading_and_must_be_split_by_the_last_way() -> N
     assert said == f"it does not name {FROZEN}: it cannot tell {FROZEN}, {STALE} apart"
 
 
+def test_a_class_counts_for_a_cause_only_if_it_holds_it() -> None:
+    assert grade(FAULT, look(classes=((FROZEN,),))) is Grade.CLASS
+    assert grade(PAIR, look(classes=((GATEWAY, STALE),))) is Grade.NOT_DETERMINED
+
+
 def test_a_class_without_the_cause_is_wrong() -> None:
     said = wrong(FAULT, look(classes=((STALE, GATEWAY),)), look(FROZEN, way=Way.PROBES))
     assert said[0] == f"it takes {STALE} or {GATEWAY} for possible, none of which is so"
@@ -138,8 +143,9 @@ def test_an_exit_code_that_contradicts_the_answer_is_wrong(answer: Look) -> None
 
 
 def test_an_answer_that_takes_too_long_is_wrong_unless_probe_pods_start() -> None:
+    assert AT_MOST == 20
     (said,) = wrong(FAULT, look(FROZEN, seconds=AT_MOST + 1))
-    assert "time of the doctor" in said
+    assert said == "time of the doctor, read-only, with tctl: 21 s (at most 20 s)"
     assert wrong(FAULT, look(FROZEN, seconds=AT_MOST + 1, way=Way.PROBES)) == []
 
 
@@ -150,6 +156,10 @@ def test_it_is_settled_once_all_is_named_or_something_is_wrong() -> None:
     assert not is_settled(FAULT, look(classes=((FROZEN, STALE),)))
     assert not is_settled(FAULT, look())
     assert not is_settled(HERRING, look(open_points=1))
+
+
+def test_seconds_of_a_row_have_two_places() -> None:
+    assert told("DX-6", FAULT, [look(FROZEN, seconds=4.23456)]).looks[0].seconds == 4.23
 
 
 def test_a_row_of_the_report_has_what_was_named_and_what_it_cost() -> None:
