@@ -8,8 +8,8 @@ from typing import Protocol
 
 from facts.finding import Problem
 from facts.kubernetes.probes import Refused, TeleportProbe
-from judge.diagnosis import placing, reaching, starting, supply
-from judge.identity.sweep import injects
+from judge.diagnosis import placing, reaching, starting, supply, trust
+from judge.identity.sweep import injects, is_ambients
 from observe.install import Install
 
 
@@ -40,6 +40,28 @@ def cut_off(install: Install) -> list[Problem]:
 def refused_by_rules(install: Install) -> list[Problem]:
     """Proxies that wait for a certificate, and whose service account no workload identity lets in."""
     return supply.refused_by_rules(install.proxies.fleet().proxies, install.teleport.identities())
+
+
+def of_two_authorities(install: Install) -> list[Problem]:
+    """Namespaces that istiod certifies in a mesh that the provider certifies, waypoints of ambient mode left out."""
+    fleet = install.proxies.fleet()  # before the pods, as above
+    pods = {pod.uid: pod for pod in install.proxies.pods()}
+    return trust.of_two_authorities(p for p in fleet.proxies if not is_ambients(p, pods.get(p.pod.uid)))
+
+
+def past_their_end(install: Install) -> list[Problem]:
+    """Proxies whose certificate has ended."""
+    return trust.past_their_end(install.proxies.fleet().proxies)
+
+
+def refused_by_policy(install: Install) -> list[Problem]:
+    """Proxies that have answered requests over mutual TLS with 403."""
+    return trust.refused_by_policy(install.proxies.fleet().proxies)
+
+
+def unheard_of(install: Install) -> list[Problem]:
+    """Pods of tbot that run, and of which Teleport has heard nothing for long."""
+    return supply.unheard_of(install.tbot.all(), install.teleport.bot_instances() or (), datetime.now(UTC))
 
 
 def without_tbot(install: Install) -> list[Problem]:

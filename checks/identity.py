@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from facts.document import Absent
 from facts.errors import ConformanceError
 from facts.finding import Finding
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
+from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbots
 from judge.identity import proxies as judge
 from judge.identity import socket, sweep
@@ -103,8 +105,15 @@ def beside(install: Install, probes: SocketProbes, found: Sequence[SdsProbe | Re
     nodes = {directory: sorted(silent & {*there}) for directory, there in nodes_by_directory(install).items()}
     directories = [each for path, there in nodes.items() if there for each in probes.of_socket_directories(there, path)]
     names = {path.rpartition("/")[2] for _node, path in sockets_of_nodes(install)}
-    issuing = install.teleport.issuing() if install.teleport.session().has_admin else ()
-    return Beside(directories, names, [identity for each in issuing for identity in each.identities or ()])
+    return Beside(directories, names, _identities_if_known(install))
+
+
+def _identities_if_known(install: Install) -> tuple[WorkloadIdentity | Absent, ...]:
+    """The workload identities that tbot issues to the mesh; none where the suite cannot ask Teleport."""
+    try:
+        return tuple(identity for each in install.teleport.issuing() for identity in each.identities or ())
+    except ConformanceError:
+        return ()
 
 
 def nodes_by_directory(install: Install) -> dict[str, tuple[str, ...]]:

@@ -99,6 +99,29 @@ class LooksLike(_Strict):
     told_by: Text
 
 
+def _word(value: object) -> object:
+    """Turns YAML's own reading of ``yes`` and ``no`` back into the words."""
+    return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+
+
+class InGuide(_Strict):
+    """A cause beside the troubleshooting of the guide.
+
+    Attributes:
+        chapter: Chapter whose symptom the cause has, from 1; `CERTIFICATE_ERRORS` for what the guide says nothing about.
+        helps: Whether the chapter's own remedy helps.
+        why: Why, in one sentence.
+    """
+
+    chapter: Annotated[int, Field(ge=1, le=7)]
+    helps: Annotated[Literal["yes", "no", "partly"], BeforeValidator(_word)]
+    why: Text
+
+
+CERTIFICATE_ERRORS = 7
+"""Chapter after the guide's own six: certificate errors between services."""
+
+
 class Cause(_Strict):
     """One thing that can be wrong.
 
@@ -107,6 +130,7 @@ class Cause(_Strict):
         sentence: The defect, in one sentence.
         shown_by: Signs that show it.
         told_from: Causes that look alike, each with the sign that tells it apart.
+        guide: The guide's troubleshooting on its symptom; None where no chapter has it.
         remedy: Steps, in order; commands stand between backticks.
         check: Command or sign that shows that the defect is gone.
         references: An issue (``istio/istio#41308``), a file of this repository, or an address.
@@ -119,6 +143,8 @@ class Cause(_Strict):
     sentence: Text
     shown_by: Text
     told_from: Annotated[tuple[LooksLike, ...], BeforeValidator(_pairs), Field(strict=False)] = ()
+    # Not in reports: docs/troubleshooting.md is made of it.
+    guide: Annotated[InGuide | None, Field(exclude=True)] = None
     remedy: Steps
     check: Text
     references: Steps

@@ -9,17 +9,27 @@ from typing import Protocol
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import PROXY
 from facts.measure import Measure
 from facts.proxies.identity import Fleet, LeftOut, PodRef, ProxyIdentity, Unread
-from facts.proxies.presence import Stage, Start, start_of
+from facts.proxies.presence import ISTIOS_OWN, Stage, Start, start_of
 from judge.findings import Claim, confirmed_of, problem
-from judge.install.application import cause_of_no_start
 
 NONE_STAYED = "every proxy went away while the suite read it"
 READ_AGAIN = "run again when the workloads are not being rolled out"
 """Next step where nothing stayed long enough to be read."""
 ASK_ALL = "run again; the suite must ask every pod that it judges"
 """Next step where pods were not asked."""
+
+
+NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
+"""Reasons of a container that waits for its image. Source: Kubernetes, kubelet."""
+
+
+def cause_of_no_start(pod: Pod) -> str:
+    """Cause for which the proxy of a pod has not started, where the pod's own status tells it; else empty."""
+    own = [c for c in pod.containers if c.name == PROXY or c.name in ISTIOS_OWN]
+    return "proxy-image-unavailable" if any(c.reason in NO_IMAGE for c in own) else ""
 
 
 class Outcome(Protocol):

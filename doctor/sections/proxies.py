@@ -46,6 +46,8 @@ SECTION = Section(
     (
         Check("nothing keeps a proxy from starting", lambda case: diagnosis.held_up(case.install)),
         Check("every proxy has its configuration from istiod", lambda case: diagnosis.without_istiod(case.install)),
+        Check("one authority certifies all proxies", lambda case: diagnosis.of_two_authorities(case.install)),
+        Check("no certificate has ended", lambda case: diagnosis.past_their_end(case.install)),
         Check("no proxy holds a socket directory that is gone", lambda case: diagnosis.cut_off(case.install)),
         Check("the identity's rules refuse no proxy", lambda case: diagnosis.refused_by_rules(case.install), needs=SESSION),
         Check(

@@ -15,6 +15,11 @@ SECTION = Section(
         ),
         Check("nothing keeps tbot off such a node", lambda case: diagnosis.without_tbot(case.install)),
         Check(
+            "Teleport hears of every tbot",
+            lambda case: diagnosis.unheard_of(case.install),
+            needs=frozenset({Needs.SESSION}),
+        ),
+        Check(
             "Teleport can be reached from every node of tbot",
             lambda case: diagnosis.unreached(case.install, probes_of(case)),
             needs=frozenset({Needs.PROBES}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks import mtls
+from checks import diagnosis, mtls
 from doctor.check import Answer, Case, Check, Section
 from judge.mtls import contexts, gateways, handshakes, plain_text
 
@@ -40,6 +40,11 @@ SECTION = Section(
         Check("mutual TLS uses the secrets of the socket", _secrets, "MTL-01"),
         Check("every handshake that Istio leads to completes", _handshakes, "MTL-04", of_effects=True),
         Check("gateways use their identities", _gateways, "MTL-06"),
+        Check(
+            "no server refuses callers whose identity it knows",
+            lambda case: diagnosis.refused_by_policy(case.install),
+            harms=False,
+        ),
         Check("no port takes plain text", _taken_in_plain_text, "MTL-02"),
         Check("nothing is sent in plain text", _sent_in_plain_text, "MTL-03"),
     ),

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from facts.document import counter, damaged, mappings, maybe, need, when
-from facts.masks import KEY, TEXT, Fields, Items, Mask, Prepared, at, keeps, merged, only
+from facts.masks import KEY, TEXT, Fields, Items, Mask, Prepared, at, keeps, lines, merged, only
 from facts.masks import LEAF as VALUE
 from facts.redaction import beginning
 from facts.svid import Certificate, parse_certificates
@@ -107,17 +107,19 @@ class SdsStreams:
 
 @dataclass(frozen=True, slots=True)
 class AgentMetrics:
-    """Dealings of Istio's agent with istiod, by its own metrics.
+    """Dealings of Istio's agent with istiod, by its own metrics, and of its Envoy's what they say about refusals.
 
     Attributes:
         csr_count: Certificate signing requests sent; 0 when the metric is absent, as it is until the first one.
         certificate_held: It holds a certificate of its own making (``istio_agent_cert_expiry_seconds`` is there).
         istiod_failures: Attempts to connect to istiod that failed; 0 when the metrics are absent, as until the first one.
+        forbidden: Requests over mutual TLS that the proxy took as a server and that were answered with 403.
     """
 
     csr_count: int
     certificate_held: bool
     istiod_failures: int = 0
+    forbidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,14 @@ _ISTIOD_FAILURES = ("istio_agent_istiod_connection_failures", "istio_agent_istio
 """Counters of attempts that ended before a stream, and of streams that failed to open. Source: Istio, pkg/istio-agent."""
 
 
+_OF_REFUSALS = ('reporter="destination"', 'connection_security_policy="mutual_tls"', 'response_code="403"')
+
+
+def is_refusal(line: str) -> bool:
+    """Tell whether a line counts requests over mutual TLS that a server answered with 403."""
+    return line.startswith("istio_requests_total{") and all(label in line for label in _OF_REFUSALS)
+
+
 @keeps(TEXT)
 def parse_agent_metrics(text: str) -> AgentMetrics:
     """Reads the metrics of Istio's agent in Prometheus' text format.
@@ -309,7 +319,8 @@ def parse_agent_metrics(text: str) -> AgentMetrics:
         if m["name"] == "istio_agent_num_outgoing_requests" and 'request_type="csr"' in (m["labels"] or "")
     )
     failures = sum(_sample(m["value"]) for m in found if m["name"] in _ISTIOD_FAILURES)
-    return AgentMetrics(csr, any(m["name"] == "istio_agent_cert_expiry_seconds" for m in found), failures)
+    forbidden = sum(_sample(line.rpartition(" ")[2]) for line in lines(text) if is_refusal(line))
+    return AgentMetrics(csr, any(m["name"] == "istio_agent_cert_expiry_seconds" for m in found), failures, forbidden)
 
 
 def _sample(text: str) -> int:

@@ -67,6 +67,7 @@ class ProxyIdentity:
         read_at: UTC time of the last of the readings.
         evidence: Ids of the readings.
         istiod_failures: Attempts of the agent to connect to istiod that failed, since it started.
+        forbidden: Requests over mutual TLS that it took as a server and that were answered with 403, since it started.
     """
 
     pod: PodRef
@@ -88,6 +89,7 @@ class ProxyIdentity:
     read_at: datetime
     evidence: tuple[str, ...]
     istiod_failures: int = 0
+    forbidden: int = 0
 
     @property
     def ref(self) -> ObjectRef:
@@ -248,4 +250,5 @@ def _identify(pod: PodRef, answers: Mapping[str, Any], read_at: datetime, eviden
         read_at=read_at,
         evidence=evidence,
         istiod_failures=agent.istiod_failures,
+        forbidden=agent.forbidden,
     )

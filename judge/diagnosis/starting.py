@@ -14,9 +14,9 @@ from facts.proxies.identity import ProxyIdentity
 from facts.proxies.presence import Stage, start_of
 from facts.teleport.tbot import Tbots
 from judge.findings import problem
+from judge.fleet import cause_of_no_start
 from judge.identity.proxies import cause_of_no_configuration
 from judge.install.admission import refused_pods
-from judge.install.application import cause_of_no_start
 
 BEGUN = "PodReadyToStartContainers"
 """Condition of a pod whose volumes are mounted and whose sandbox has its network."""

@@ -188,7 +188,10 @@ def authority_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Proble
         return [problem(proxy, f"it validates its peers with a plain trusted_ca ({names}), not with the SPIFFE validator")]
     found = []
     if foreign := set(proxy.root_authorities) - {bundle.trust_domain}:
-        found.append(problem(proxy, f"it trusts the trust domains {listed(foreign)} as well"))
+        # Without Teleport's own domain among them, it is not Teleport's tbot that answers on the socket.
+        is_others = bundle.trust_domain not in proxy.root_authorities and proxy.sds_mode in FROM_TELEPORT
+        said = f"it trusts the trust domains {listed(foreign)} {'instead' if is_others else 'as well'}"
+        found.append(problem(proxy, said, "other-provider-on-socket" if is_others else ""))
     held = {a.sha256: a for a in proxy.root_authorities.get(bundle.trust_domain, ())}
     if more := [a for sha256, a in held.items() if sha256 not in bundle.fingerprints]:
         found.append(problem(proxy, f"it trusts {_named(more)}, which Teleport does not publish"))

@@ -9,7 +9,7 @@ from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.node_directories import RUN, NodeMount, mounts_that_reach
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY, ROOT, SOCKET_DIRECTORIES, SOCKET_VOLUME, VolumeMount
-from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
+from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.identity import LeftOut
 from facts.proxies.mounts import SocketMount
 from facts.teleport.tbot import SocketDirectories, Tbots
@@ -17,13 +17,10 @@ from judge.findings import Claim, confirmed_of, listed, problem
 from judge.fleet import NONE_STAYED, READ_AGAIN, went_away
 from judge.install.application import socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
-from judge.install.probes import held_on, on_node
+from judge.install.probes import WRITE, held_on, mode_lets, on_node
 
 DIRECTORY, MOUNT, REACHED = "socket-directory-writable", "mount-writable", "socket-directory-mounted"
 """Causes that these judgments name."""
-
-WRITE, SEARCH = 0o2, 0o1
-"""Permission bits; to search a directory is to use what is in it."""
 
 
 def directories_are_closed(
@@ -107,7 +104,7 @@ def _writable_for_root(pod: Pod, reaching: NodeMount, directory: str) -> Problem
 
 def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[Problem]:
     found = []
-    if probe.writable or _mode_lets(WRITE, probe.directory, probe):
+    if probe.writable or mode_lets(WRITE, probe.directory, probe):
         found.append(on_node(probe, f"uid {probe.uid} may write to {directory} ({probe.directory})", DIRECTORY))
     elif probe.directory.uid != ROOT or probe.directory.mode & 0o022:
         # A mesh may run its proxies as other users: on some platforms each namespace has its own, all in root's group.
@@ -122,29 +119,6 @@ def _directory_problems(probe: SocketDirectoryProbe, directory: str) -> list[Pro
         if entry.is_socket and entry.uid == probe.uid
     ]
     return found
-
-
-def _mode_lets(permission: int, of: SeenFile, probe: SocketDirectoryProbe) -> bool:
-    """Permission by the mode alone, whatever the mount: the owner's bit, else the group's, else the others'."""
-    shift = 6 if of.uid == probe.uid else 3 if of.gid == probe.gid else 0
-    return bool(of.mode >> shift & permission)
-
-
-def why_unreachable(probe: SocketDirectoryProbe, name: str) -> tuple[str, str]:
-    """What keeps a workload from the socket of its node, in words, with its cause; twice empty where the modes let it in.
-
-    Connecting takes the right to search the directory, and to write to the socket. Source: path_resolution(7), unix(7).
-
-    Args:
-        probe: What a workload may do to the directory.
-        name: File name of the socket.
-    """
-    if not _mode_lets(SEARCH, probe.directory, probe):
-        return f"uid {probe.uid} may not enter the directory ({probe.directory})", "socket-directory-closed"
-    entry = next((each for each in probe.entries or () if each.name == name and each.is_socket), None)
-    if entry is not None and not _mode_lets(WRITE, entry, probe):
-        return f"uid {probe.uid} may not connect to {name} ({entry})", "socket-closed"
-    return "", ""
 
 
 def mounts_are_read_only(

@@ -9,11 +9,12 @@ from facts.document import Absent, when
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Node, Pod
-from facts.kubernetes.pod_spec import PROXY, SOCKET_MOUNT, SOCKET_VOLUME
+from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment, named_templates
-from facts.proxies.presence import ISTIOS_OWN, Stage, restarted_while_starting, start_of
+from facts.proxies.presence import Stage, restarted_while_starting, start_of
 from facts.teleport.tbot import SocketDirectories
 from judge.findings import Claim, listed, place, problem
+from judge.fleet import cause_of_no_start
 from judge.install.admission import refused_pods
 
 ISTIOS_OWN_TEMPLATES = frozenset(
@@ -67,16 +68,6 @@ def cause_of_no_socket(pod: Pod) -> str:
         return "gateway-without-socket"
     asked = named_templates(pod.annotations)
     return "template-not-requested" if ISTIOS_OWN_TEMPLATES.issuperset(asked) else "template-without-node-socket"
-
-
-NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
-"""Reasons of a container that waits for its image. Source: Kubernetes, kubelet."""
-
-
-def cause_of_no_start(pod: Pod) -> str:
-    """Cause for which the proxy of a pod has not started, where the pod's own status tells it; else empty."""
-    own = [c for c in pod.containers if c.name == PROXY or c.name in ISTIOS_OWN]
-    return "proxy-image-unavailable" if any(c.reason in NO_IMAGE for c in own) else ""
 
 
 def missing_pods(

@@ -7,8 +7,11 @@ from typing import Protocol
 
 from facts.evidence import ObjectRef, Shown
 from facts.finding import Finding, Problem, Remark
-from facts.kubernetes.probes import Refused
+from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
 from judge.findings import Claim, confirmed_of
+
+WRITE, SEARCH = 0o2, 0o1
+"""Permission bits; to search a directory is to use what is in it."""
 
 
 class OfNode(Shown, Protocol):
@@ -51,3 +54,26 @@ def of_probes(
         unclear=[on_node(p, said.format(p.reason)) for p in refused if not p.by_policy],
         settle="remove what kept the probe pod from running: it needs its image and the rights of INST-02",
     )
+
+
+def mode_lets(permission: int, of: SeenFile, probe: SocketDirectoryProbe) -> bool:
+    """Permission by the mode alone, whatever the mount: the owner's bit, else the group's, else the others'."""
+    shift = 6 if of.uid == probe.uid else 3 if of.gid == probe.gid else 0
+    return bool(of.mode >> shift & permission)
+
+
+def why_unreachable(probe: SocketDirectoryProbe, name: str) -> tuple[str, str]:
+    """What keeps a workload from the socket of its node, in words, with its cause; twice empty where the modes let it in.
+
+    Connecting takes the right to search the directory, and to write to the socket. Source: path_resolution(7), unix(7).
+
+    Args:
+        probe: What a workload may do to the directory.
+        name: File name of the socket.
+    """
+    if not mode_lets(SEARCH, probe.directory, probe):
+        return f"uid {probe.uid} may not enter the directory ({probe.directory})", "socket-directory-closed"
+    entry = next((each for each in probe.entries or () if each.name == name and each.is_socket), None)
+    if entry is not None and not mode_lets(WRITE, entry, probe):
+        return f"uid {probe.uid} may not connect to {name} ({entry})", "socket-closed"
+    return "", ""

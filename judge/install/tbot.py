@@ -25,9 +25,8 @@ from facts.teleport.tbot_config import BY_NAME, LIFETIMES, TbotConfig
 from facts.versions import Version
 from judge.causes import Affected, causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
-from judge.identity.socket import why_unreachable
 from judge.install.application import SETTLED
-from judge.install.probes import held_on, of_probes, on_node
+from judge.install.probes import held_on, of_probes, on_node, why_unreachable
 
 LONGEST_TOKEN = 1800
 """Seconds; Teleport refuses a projected token that lives longer (static_jwks and oidc)."""

@@ -248,7 +248,8 @@ def _quoted(path: str) -> str:
 def _record(cluster: Cluster, pod: Pod, path: str, question: str, answer: Answer) -> Reading:
     body, read_at = answer
     if path == envoy.AGENT_METRICS:
-        body = "".join(f"{line}\n" for line in lines(body) if line.startswith("istio_agent_"))
-        question += " | grep ^istio_agent_"
+        kept = (line for line in lines(body) if line.startswith("istio_agent_") or envoy.is_refusal(line))
+        body = "".join(f"{line}\n" for line in kept)
+        question += " | grep -e ^istio_agent_ -e '^istio_requests_total.*response_code=\"403\"'"
     recorded = evidence_of(question, pod.ref, body, read_at=read_at, parser=_parser_of(path))
     return Reading(decoded(recorded.body), cluster.recorder.record(recorded), read_at)

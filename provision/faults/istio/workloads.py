@@ -144,6 +144,7 @@ FAULTS = (
         name="pod-without-spire-template",
         description="The test application's pods do not ask for the template spire: 2/2, with identities from istiod.",
         cause="template-not-requested",
+        further_causes=frozenset({"mixed-authorities"}),
         touches="Deployment test-app/test-app",
         undo="The suite applies the manifest again and waits for the rollout.",
         breaks=frozenset({"INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD | reach.REFUSED,
@@ -156,7 +157,7 @@ FAULTS = (
         description="The annotation that asks for the template spire stands on the namespace and not on the pods: 2/2, with"
         " identities from istiod.",
         cause="annotation-on-namespace",
-        further_causes=frozenset({"template-not-requested"}),
+        further_causes=frozenset({"template-not-requested", "mixed-authorities"}),
         touches="Namespace test-app; Deployment test-app/test-app",
         undo="The suite removes the annotation, applies the manifest again and waits for the rollout.",
         breaks=frozenset({"INST-15", "CHK-7", "CHK-8", "CHK-9"}) | reach.CERTIFIED_BY_ISTIOD | reach.REFUSED,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from facts.kubernetes.access import service_account_user
-from facts.teleport.tbot import TO_DO_ALL
+from facts.teleport.tbot import TO_DO_ALL, TO_READ_PODS
 from observe.wait import NotYet, eventually
 from provision.faults import reach
 from provision.faults.fault import Fault, Scene
@@ -19,33 +19,48 @@ _RBAC = "rbac.authorization.k8s.io/v1"
 
 
 @contextmanager
-def _guides_cluster_role(scene: Scene) -> Iterator[None]:
-    """Give tbot's ClusterRole the guide's rules, and afterwards its own."""
+def _with_rules(scene: Scene, rules: list[dict[str, Any]], asked: tuple[str, str], *, may: bool) -> Iterator[None]:
+    """Give tbot's ClusterRole other rules, and afterwards its own.
+
+    Args:
+        scene: The scene.
+        rules: The rules.
+        asked: Verb and resource that the rules decide about.
+        may: The decision; its own rules decide otherwise.
+    """
     objects = scene.installation.objects
     former = objects.must_get(_RBAC, "ClusterRole", TBOT)["rules"]
-    (guides,) = (each["rules"] for each in documents(AS_GUIDE / "tbot-rbac.yaml", {}) if each["kind"] == "ClusterRole")
 
-    def put(rules: list[dict[str, Any]], *, wide: bool) -> None:
+    def put(rules: list[dict[str, Any]], *, may: bool) -> None:
         objects.patch(_RBAC, "ClusterRole", TBOT, {"rules": rules})  # the API server replaces this list as a whole
-        _await_authorizer(scene, wide=wide)
+        _await_authorizer(scene, asked, may=may)
 
     try:
-        put(guides, wide=True)
+        put(rules, may=may)
         yield
     finally:
-        put(former, wide=False)
+        put(former, may=not may)
 
 
-def _await_authorizer(scene: Scene, *, wide: bool) -> None:
+def _guides_cluster_role(scene: Scene) -> AbstractContextManager[None]:
+    (guides,) = (each["rules"] for each in documents(AS_GUIDE / "tbot-rbac.yaml", {}) if each["kind"] == "ClusterRole")
+    return _with_rules(scene, guides, TO_DO_ALL, may=True)
+
+
+def _no_rule(scene: Scene) -> AbstractContextManager[None]:
+    return _with_rules(scene, [], TO_READ_PODS, may=False)
+
+
+def _await_authorizer(scene: Scene, asked: tuple[str, str], *, may: bool) -> None:
     """Wait until the API server decides by the present ClusterRole: its authorizer hears of a change a moment later."""
     user, groups = service_account_user(TBOT_NAMESPACE, TBOT)
     with scene.looking() as cluster:
 
         def look() -> None:
-            if (answer := cluster.may(user, groups, *TO_DO_ALL)).allowed != wide:
+            if (answer := cluster.may(user, groups, *asked)).allowed != may:
                 raise NotYet(f"{answer}: {answer.allowed}")
 
-        eventually(f"the API server {'allows' if wide else 'denies'} {' '.join(TO_DO_ALL)} to {user}", look, scene.rollout)
+        eventually(f"the API server {'allows' if may else 'denies'} {' '.join(asked)} to {user}", look, scene.rollout)
 
 
 FAULTS = (
@@ -58,5 +73,17 @@ FAULTS = (
         breaks=frozenset({"INST-18"}),
         reach=reach.TBOT,
         inject=_guides_cluster_role,
+    ),
+    Fault(
+        name="cluster-role-without-rules",
+        description="tbot's ClusterRole has no rule, so the kubelets tell tbot nothing as soon as they ask the API server"
+        " again.",
+        cause="kubelet-unreachable",
+        touches="ClusterRole tbot",
+        undo="The suite restores the rules and waits until the API server decides by them.",
+        breaks=frozenset({"INST-18"}),
+        # A kubelet remembers for minutes what it has allowed: until then tbot can attest a probe pod.
+        reach=reach.TBOT - {"INST-14"},
+        inject=_no_rule,
     ),
 )

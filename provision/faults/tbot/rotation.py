@@ -137,6 +137,7 @@ FAULTS = (
         name="svids-pushed-until-they-expired",
         description="tbot runs a release that pushes certificates without renewing them, and the certificates have expired.",
         cause="tbot-pushes-without-renewing",
+        further_causes=frozenset({"certificate-expired"}),
         undo=f"The suite restores the image. {UNDO}",
         breaks=frozenset({"INST-16", "ID-03", "ID-04", "ID-11", "CHK-6", "CHK-7", "ROT-01", "ROT-06", "ROT-07"})
         | reach.REFUSED,

@@ -239,6 +239,9 @@ def test_tbots_cluster_role_is_the_guides_and_then_as_it_was(monkeypatch: pytest
     with FAULTS["the-guides-cluster-role"].inject(scene(cast("Any", role))):
         assert role.rules[0]["resources"] == ["pods", "nodes", "nodes/proxy"]
     assert role.rules == sound
+    with FAULTS["cluster-role-without-rules"].inject(scene(cast("Any", role))):
+        assert role.rules == []
+    assert role.rules == sound
 
 
 def test_what_cannot_be_changed_is_told_and_not_passed_over() -> None:

@@ -10,7 +10,7 @@ from facts.catalogue import About, Level, Requirement
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.proxies.mounts import parse_mountinfo
-from judge.causes import CAUSES
+from judge.causes import CAUSES, Cause
 from judge.verdict import Authority, Ending, Result, Waiver, judge_catalogue
 from reporting.assemble import stored
 from reporting.model import Image, Phase, Report, RunFacts, ScenarioRecord, Scope, StepRecord, StepState
@@ -87,6 +87,11 @@ ONE, TWO, LONG = reading("one"), reading("two", '<script>alert(1)</script> "quot
 BODIES = {e.id: e.body for e in (ONE, TWO, LONG)}
 
 
+def in_report(cause: str) -> Cause:
+    """A cause as a report has it, without what is for the doctor and for docs/troubleshooting.md alone."""
+    return CAUSES[cause].model_copy(update={"guide": None, "explains": (), "settled_by": None})
+
+
 def report(**changes: object) -> Report:
     """A failed rehearsal; `changes` replace fields before it is judged."""
     chosen = (
@@ -153,7 +158,7 @@ def report(**changes: object) -> Report:
         ),
         command_line=("pytest", "features/", "-k", "A and B"),
         waivers=(waiver,),
-        causes=(CAUSES[CAUSE],),
+        causes=(in_report(CAUSE),),
         inputs={"features/a.feature": "ab" * 32},
     )
     unjudged = replace(unjudged, **changes)  # type: ignore[arg-type]

@@ -10,7 +10,6 @@ import pytest
 
 from facts.errors import BadInput
 from facts.finding import Holds
-from judge.causes import CAUSES
 from judge.mtls.pairs import table_of
 from judge.mtls.told import told
 from judge.verdict import Authority, Result
@@ -18,7 +17,7 @@ from reporting.model import RunFacts
 from reporting.writing.document import SCHEMA_FILE, from_json, json_schema, to_json, to_plain
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload, ends
-from tests.unit.reporting.sample import CAUSE, ONE, finding, report
+from tests.unit.reporting.sample import CAUSE, ONE, finding, in_report, report
 
 
 def test_a_report_comes_back_from_its_json_as_it_was() -> None:
@@ -79,7 +78,7 @@ def test_the_document_has_each_findings_sentence_and_does_not_need_it_back() -> 
 
 def test_the_document_is_complete_without_the_suites_own_list_of_causes() -> None:
     defect = "tbot-pushes-without-renewing"
-    written = report(causes=(CAUSES[CAUSE], CAUSES[defect]))
+    written = report(causes=(in_report(CAUSE), in_report(defect)))
     cause, of_releases = json.loads(to_json(written))["causes"]
 
     assert cause["id"] == CAUSE

@@ -37,7 +37,7 @@ def test_the_keys_of_every_token_are_judged_and_of_no_other_join_method() -> Non
     probes = cast("Probes", SimpleNamespace(namespace=lambda: "suite", service_account="probe"))
     signatures = steps.fresh_tokens(tokens, probes, install)
     assert asked == ["a", "b"]
-    steps.fresh_token_verifies(tokens, signatures, conclude)
+    steps.fresh_token_verifies(tokens, signatures, install, conclude)
     steps.extracted_jwks_is_complete(install, conclude)
     for first, second in (found[:2], found[2:]):
         holds(first, "INST-09")

@@ -227,6 +227,19 @@ class TestStatistics:
         )
         assert envoy.parse_agent_metrics(text) == AgentMetrics(0, certificate_held=False, istiod_failures=7)
 
+    def test_requests_that_were_refused_over_mutual_tls(self) -> None:
+        labels = 'reporter="{}",source_principal="spiffe://t/ns/a/sa/b",response_code="{}",connection_security_policy="{}"'
+        of = [
+            ("destination", 403, "mutual_tls", 2),
+            ("destination", 403, "mutual_tls", 3),
+            ("destination", 200, "mutual_tls", 10),
+            ("destination", 403, "none", 20),
+            ("source", 403, "mutual_tls", 40),
+        ]
+        text = "istio_agent_up 1\n"
+        text += "".join(f"istio_requests_total{{{labels.format(*each[:3])}}} {each[3]}\n" for each in of)
+        assert envoy.parse_agent_metrics(text).forbidden == 5
+
     @pytest.mark.parametrize("text", ["", "envoy_x 1\n", "# istio_agent_up 1\n", " istio_agent_up 1\n"])
     def test_without_any_metric_of_the_agent_nothing_follows(self, text: str) -> None:
         with pytest.raises(CouldNotTell, match="istio_agent_"):

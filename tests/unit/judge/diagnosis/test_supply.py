@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.resources import AllowRule, RuleCondition, WorkloadIdentity
+from facts.teleport.resources import AllowRule, BotInstance, RuleCondition, WorkloadIdentity
 from facts.teleport.tbot import Tbots
-from judge.diagnosis.supply import cut_off, refused_by_rules
+from judge.diagnosis.supply import cut_off, refused_by_rules, unheard_of
 from judge.identity.proxies import secrets_come_from_the_socket
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import violated
@@ -132,3 +132,20 @@ def test_rules_that_let_it_in_or_may(identities: list[Any]) -> None:
 )
 def test_proxies_that_wait_for_nothing_or_for_tbot(proxy: Any) -> None:
     assert refused_by_rules([proxy], [of(ELSEWHERE)]) == []
+
+
+def beat(hours: float, version: str = "18.6.4", hostname: str = "tbot-1") -> BotInstance:
+    return make.bot_instance(hostname, version, last_heartbeat=NOW - timedelta(hours=hours))
+
+
+@pytest.mark.parametrize(("version", "cause"), [("18.6.4", "teleport-unreachable"), ("18.0.9", "tbot-never-recovers")])
+def test_a_tbot_of_which_teleport_hears_nothing(version: str, cause: str) -> None:
+    found = unheard_of(make.tbots(), [beat(9, version), beat(8, version)], NOW)
+    assert named(found) == [("Pod teleport-system/tbot-1", cause)]
+    assert found[0].said.endswith(f"since {NOW - timedelta(hours=8):%F %T} UTC")
+
+
+def test_tbots_that_teleport_hears_of_or_may() -> None:
+    without = make.bot_instance("tbot-1", last_heartbeat=None)
+    for instances in ([], [beat(1)], [beat(9), beat(0.5)], [beat(9, hostname="tbot-0")], [without]):
+        assert unheard_of(make.tbots(), instances, NOW) == []

@@ -482,7 +482,11 @@ def test_without_a_service_the_longest_life_is_unknown() -> None:
             "trust domains other as well",
             (),
         ),
-        ({"root_authorities": {"cluster.local": (authority(),)}}, "trust domains cluster.local as well", ()),
+        (
+            {"root_authorities": {"cluster.local": (authority(),)}},
+            "trust domains cluster.local instead",
+            ("other-provider-on-socket",),
+        ),
         (
             {"validator": Validator.TRUSTED_CA, "root_authorities": {"": (authority(),)}},
             "it validates its peers with a plain trusted_ca (CN=teleport), not with the SPIFFE validator",

@@ -37,7 +37,7 @@ def test_one_proxy_is_read_over_one_connection(
     metrics = next(k for k in kept if k.parser == "facts.proxies.envoy.parse_agent_metrics")
     assert "envoy_cluster_x" not in metrics.body + metrics.question
     assert "app_metric" not in metrics.body
-    assert metrics.question.endswith("| grep ^istio_agent_")
+    assert "| grep -e ^istio_agent_ -e " in metrics.question
     secrets = next(k for k in kept if "active_secrets" in k.question)
     assert secrets.question.startswith(
         f"kubectl port-forward -n test-app pod/{pods[0].name} 15000 & curl -g 'localhost:15000/"

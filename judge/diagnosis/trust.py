@@ -1,0 +1,69 @@
+"""Rules about certificates that keep two proxies from each other: of two authorities, or past their end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from facts.evidence import ObjectRef, readings
+from facts.finding import Problem
+from facts.proxies.identity import ProxyIdentity
+from facts.proxies.sds_mode import SdsMode
+from judge.findings import problem
+from judge.identity.proxies import FROM_TELEPORT
+
+
+def of_two_authorities(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
+    """Namespaces whose proxies istiod certifies, in a mesh in which the provider certifies others: they refuse each other.
+
+    Args:
+        proxies: Proxies of the mesh, without those that ambient mode certifies by design.
+    """
+    every = list(proxies)
+    provided = sum(proxy.sds_mode in FROM_TELEPORT for proxy in every)
+    by_namespace: dict[str, list[ProxyIdentity]] = defaultdict(list)
+    for proxy in every:
+        if proxy.sds_mode is SdsMode.ISTIO_CA:
+            by_namespace[proxy.pod.namespace].append(proxy)
+    return [
+        Problem(
+            ObjectRef("Namespace", namespace),
+            f"{len(there)} proxies have certificates of istiod, {provided} proxies of the mesh have the provider's: each"
+            " refuses the other",
+            "mixed-authorities",
+            readings(*there),
+        )
+        for namespace, there in sorted(by_namespace.items())
+        if provided
+    ]
+
+
+def past_their_end(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
+    """Proxies whose certificate has ended: every peer refuses a new connection of theirs.
+
+    Args:
+        proxies: Proxies of the mesh.
+    """
+    return [
+        problem(proxy, f"its certificate ended at {proxy.leaf.not_after:%F %T} UTC", "certificate-expired")
+        for proxy in proxies
+        if proxy.leaf is not None and proxy.leaf.not_after <= proxy.read_at
+    ]
+
+
+def refused_by_policy(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
+    """Proxies that have answered requests over mutual TLS with 403: the handshakes completed, so identity is not the reason.
+
+    Args:
+        proxies: Proxies of the mesh.
+    """
+    return [
+        problem(
+            proxy,
+            f"it has answered {proxy.forbidden} requests over mutual TLS with 403 since it started: it knew who called, and"
+            " a policy or the application refused",
+            "refused-by-policy",
+        )
+        for proxy in proxies
+        if proxy.forbidden
+    ]
