@@ -30,6 +30,7 @@ Feature: The doctor tells who is refused at the socket, and who can take it over
       | identity-misspelt-in-selector   |
       | identity-for-another-namespace  |
       | role-without-read               |
+      | cluster-role-without-rules      |
 
   @requirement:DX-5 @safety:disruptive
   Scenario: The doctor finds nothing once these are undone
