@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
-from facts.finding import Problem
+from checks import tbot, teleport
+from facts.errors import ConformanceError, NotApplicable
+from facts.finding import Finding, Problem
 from facts.kubernetes.probes import Refused, TeleportProbe
-from judge.diagnosis import placing, reaching, starting, supply, trust
+from judge.diagnosis import placing, reaching, starting, supply, trust, undecided
 from judge.identity.sweep import injects, is_ambients
 from observe.install import Install
 
@@ -80,12 +83,34 @@ class TeleportProbes(Protocol):
 def unreached(install: Install, probes: TeleportProbes) -> list[Problem]:
     """Nodes of tbot from which Teleport cannot be reached, at the address in tbot's configuration."""
     found: list[Problem] = []
-    for tbot in install.tbot.all().each:
-        address, nodes = tbot.config.proxy_server or tbot.config.auth_server, sorted(tbot.pods)
+    for each in install.tbot.all().each:
+        address, nodes = each.config.proxy_server or each.config.auth_server, sorted(each.pods)
         if address.rpartition(":")[2].isdigit() and nodes:
-            daemon_set = (tbot.daemon_set.namespace, tbot.daemon_set.name)
+            daemon_set = (each.daemon_set.namespace, each.daemon_set.name)
             found += reaching.unreached(probes.of_teleport(nodes, address, daemon_set))
     return found
+
+
+def agents_that_exit(install: Install) -> list[Problem]:
+    """Nodes on which Istio's agents exit at their start, beside a Ready tbot."""
+    return undecided.exiting(install.proxies.pods(), install.tbot.all(), datetime.now(UTC))
+
+
+def _of_tbot_and_its_bot(install: Install) -> Iterator[Finding]:
+    """The judgments that tell why a whole mesh gets no certificate, as far as they can be made."""
+    judged = [tbot.configurations_are_sound, teleport.bots_have_the_role, teleport.grants_are_exact]
+    for each in judged:
+        with suppress(ConformanceError, NotApplicable):  # the lines of these judgments say so
+            yield from each(install)
+
+
+def proxies_that_wait(install: Install) -> list[Problem]:
+    """Nodes on which connected proxies get no certificate, where no judgment about tbot or its bot says why."""
+    if undecided.is_decided(_of_tbot_and_its_bot(install)):
+        return []
+    fleet = install.proxies.fleet()  # before the pods, as above
+    pods = {pod.uid: pod for pod in install.proxies.pods()}
+    return undecided.waiting(fleet.proxies, pods, install.tbot.all())
 
 
 def in_ambient_mode(install: Install) -> list[Problem]:

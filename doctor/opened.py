@@ -35,6 +35,10 @@ PATIENCE = 5.0
 """Seconds for pods that are starting, all together. Who is on call wants to know what is so now, and can ask again."""
 
 
+TOLD = 100
+"""Proxies after which the user is told how far it is."""
+
+
 @dataclass
 class Patient:
     """An install that is examined.
@@ -43,14 +47,19 @@ class Patient:
         case: It, for the checks.
         requests: Counts what is asked.
         claimed: Addresses of Teleport that only tbot's own configuration vouches for, once one was asked.
+        unverified: Lines on which nobody verifies who answers, and what switched that off.
     """
 
     case: Case
     requests: Requests
     claimed: list[str] = field(default_factory=list)
+    unverified: tuple[str, ...] = ()
 
     def authority(self) -> str:
         """Whose authority the certificates were held against, in words, as far as the checks have asked by now."""
+        return "; nobody verified ".join([self._authority(), *self.unverified])
+
+    def _authority(self) -> str:
         ping = self.case.install.seen(PING)
         claimed = ", ".join(self.claimed)
         if claimed:
@@ -76,7 +85,7 @@ def opened(
         recorder: Keeps what is asked.
         run_id: Names the probe pods' namespace.
         is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
-        say: Tells the user whom the doctor waits for.
+        say: Tells the user whom the doctor waits for, and how far it is with many proxies.
 
     Raises:
         BadInput: The context cannot be used, or a safety class is allowed that the doctor does not use.
@@ -96,9 +105,9 @@ def opened(
         cluster.api.must_answer()
         if "namespaced" in settings.allowed_safety:
             with _probing(settings, cluster, run_id, say) as probes:
-                yield _patient(settings, cluster, recorder, is_scratch, probes)
+                yield _patient(settings, cluster, recorder, is_scratch=is_scratch, say=say, probes=probes)
         else:
-            yield _patient(settings, cluster, recorder, is_scratch, None)
+            yield _patient(settings, cluster, recorder, is_scratch=is_scratch, say=say)
     finally:
         cluster.close()
 
@@ -111,8 +120,10 @@ def _patient(
     settings: Settings,
     cluster: Cluster,
     recorder: Recorder,
+    *,
     is_scratch: Callable[[Labelled], bool],
-    probes: Probes | None,
+    say: Callable[[str], None],
+    probes: Probes | None = None,
 ) -> Patient:
     claimed: list[str] = []
     tctl = tctl_of(settings)
@@ -148,9 +159,11 @@ def _patient(
         if settings.trust_bundle
         else None,
         is_scratch=is_scratch,
+        progress=lambda done, total: say(f"{done} of {total} proxies were asked") if done % TOLD == 0 else None,
     )
     case = Case(install, settings, Sweeps(lambda _handshakes: None, settings.mesh), probes)
-    return Patient(case, cluster.requests, claimed)
+    unverified = [cluster.api.unverified, "Teleport's proxy (--teleport-insecure)" if settings.teleport_insecure else ""]
+    return Patient(case, cluster.requests, claimed, tuple(filter(None, unverified)))
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def matching(step: Step, contexts: Iterable[StepFunctionContext]) -> Function:
 
 
 def judgments_of(function: Function, seen: frozenset[Function] = frozenset()) -> set[Function]:
-    """Return the functions of `judge` that return findings and that a step function calls, helpers in `steps` included."""
+    """Return the functions of `judge` that return findings and that a step calls, through `steps` and `checks` as well."""
     found: set[Function] = set()
     if not isfunction(function):
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks import identity
+from checks import diagnosis, identity
 from doctor.check import Answer, Case, Check, Needs, Section, probes_of
 from judge.identity import fallback, socket
 
@@ -22,6 +22,8 @@ def _directories(case: Case) -> Answer:
 SECTION = Section(
     "sockets",
     (
+        Check("no Istio agent exits beside a Ready tbot", lambda case: diagnosis.agents_that_exit(case.install)),
+        Check("no connected proxy waits for its certificate", lambda case: diagnosis.proxies_that_wait(case.install)),
         Check("every socket answers with the caller's own identity", _answers, "INST-14", PROBES),
         Check("no workload can write to a socket's directory", _directories, "ID-08", PROBES),
         Check(

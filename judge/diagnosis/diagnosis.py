@@ -15,6 +15,12 @@ DECISIVE = 3
 """Readings that a cause rests on, at most; the first of each problem's own decides it."""
 
 
+IN_PLACES = ("Pod", "Node")
+"""Kinds of subjects that lie somewhere. What names none of these is about the install: a token, a template, a role."""
+
+EVERYWHERE = ""
+"""The place of what is about the install."""
+
 READ_ON = "look at the object that the line names, and run again"
 """The next step where nothing says what would settle a question."""
 
@@ -254,17 +260,23 @@ Classes = dict[tuple[str, ...], tuple[Problem, ...]]
 def told_apart(problems: Iterable[Problem]) -> tuple[Single, Classes]:
     """Problems by cause; those that say the same of one subject with several causes are one class.
 
-    Where another problem of that subject names one of these causes alone, that one is so, and the class is settled.
+    The class is settled where another problem names one of these causes alone, and is about the same subject or about no
+    pod and no node: a role without rights leaves every pod without a certificate.
     """
     said: dict[tuple[str, str], dict[str, Problem]] = {}
     for problem in problems:
         if problem.cause:
             said.setdefault((str(problem.subject), problem.said), {}).setdefault(problem.cause, problem)
-    alone = {(subject, cause) for (subject, _), by in said.items() if len(by) == 1 for cause in by}
+    alone = {
+        (subject if problem.subject.kind in IN_PLACES else EVERYWHERE, cause)
+        for (subject, _), by in said.items()
+        if len(by) == 1
+        for cause, problem in by.items()
+    }
     single: dict[str, list[Problem]] = {}
     classes: dict[tuple[str, ...], list[Problem]] = {}
     for (subject, _), by in said.items():
-        if len(by) > 1 and not any((subject, cause) in alone for cause in by):
+        if len(by) > 1 and not any((where, cause) in alone for cause in by for where in (subject, EVERYWHERE)):
             classes.setdefault(tuple(sorted(by)), []).extend(by.values())
         elif len(by) == 1:
             for cause, problem in by.items():

@@ -6,10 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from facts.evidence import ObjectRef
-from judge.diagnosis.diagnosis import Ambiguous, Diagnosis, FoundCause
-
-IN_PLACES = ("Pod", "Node")
-"""Kinds of subjects that lie somewhere. What names none of these is about the install: a token, a template, a role."""
+from judge.diagnosis.diagnosis import IN_PLACES, Ambiguous, Diagnosis, FoundCause
 
 
 @dataclass(frozen=True, slots=True)

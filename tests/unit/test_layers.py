@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = {"facts", "judge", "observe", "checks", "provision", "reporting", "steps", "doctor", "lab", "settings", "cli", "conftest"}
+PRODUCT = ("facts", "judge", "observe", "checks", "provision", "steps", "doctor", "reporting")
+OURS = {*PRODUCT, "lab", "settings", "cli", "conftest"}
 
 
 def imported(path: Path) -> set[str]:
@@ -48,8 +49,6 @@ def test_only_the_wait_vocabulary_sleeps() -> None:
     ]
     assert sleeping == []
 
-
-PRODUCT = ("facts", "judge", "observe", "checks", "provision", "steps", "doctor", "reporting")
 
 CROWDED = 14
 """As many modules may lie beside each other in one folder; with more, it is more than one topic."""

@@ -127,6 +127,14 @@ def test_without_the_teleport_that_you_expect_the_authority_is_what_tbot_claims(
     assert examining("--teleport-proxy", "127.0.0.1:1")[1]["authority"] == "unknown: Teleport did not answer"
 
 
+def test_lines_on_which_nobody_verifies_who_answers_are_named(fleet: SimulatedFleet, tmp_path: Path) -> None:
+    settings = load(
+        cluster="existing", context=CONTEXT, kubeconfig=fleet.server.kubeconfig(tmp_path), teleport_insecure=True
+    )
+    with opened(settings, KeptInMemory(), "doctor-1", is_scratch=lambda _: False, say=print) as patient:
+        assert patient.authority().endswith("; nobody verified Teleport's proxy (--teleport-insecure)")
+
+
 def test_an_api_server_that_does_not_answer_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fleet: SimulatedFleet
 ) -> None:

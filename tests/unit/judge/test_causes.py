@@ -30,7 +30,9 @@ def entry(**changes: Any) -> dict[str, Any]:
 
 
 def texts(cause: Cause) -> tuple[str, ...]:
-    return (cause.sentence, cause.shown_by, *(other.told_by for other in cause.told_from), *cause.remedy, cause.check)
+    settled = (cause.settled_by,) if cause.settled_by else ()
+    told_from = (other.told_by for other in cause.told_from)
+    return (cause.sentence, cause.shown_by, *told_from, *cause.remedy, cause.check, *settled)
 
 
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=lambda cause: cause.id)
@@ -118,6 +120,12 @@ def since(version: Any) -> dict[str, Any]:
         (
             [entry(told_from={"tbot-asleep": "w."})],
             "told_from of tbot-asleep names 'tbot-asleep', which is not another cause",
+        ),
+        ([entry(explains=["gone"])], "explains of tbot-asleep names 'gone', which is not another cause"),
+        ([entry(explains=["tbot-asleep"])], "explains of tbot-asleep names 'tbot-asleep', which is not another cause"),
+        (
+            [entry(explains=["tbot-tired"]), entry(id="tbot-tired", explains=["tbot-asleep"])],
+            "explains leads from tbot-asleep, tbot-tired back to the same cause",
         ),
     ],
 )

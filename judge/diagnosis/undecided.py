@@ -1,0 +1,128 @@
+"""Rules that find a node on which one of several causes is so, and which no reading from outside tells apart.
+
+Each returns one problem for every cause that may be the one, all about the node and in the same words: `told_apart`
+(`judge.diagnosis.diagnosis`) makes a class of them, and settles it where another check names one of them for that node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from facts.evidence import ObjectRef, readings
+from facts.finding import Finding, Problem
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import ISTIOS_SOCKET, SOCKET_FILE
+from facts.proxies.identity import ProxyIdentity
+from facts.proxies.presence import Stage, start_of
+from facts.proxies.sds_mode import SdsMode
+from facts.teleport.tbot import Tbots
+from judge.fleet import cause_of_no_start
+
+NAMED = 3
+"""Pods that a statement names."""
+
+SOCKET_USELESS = ("tbot-not-answering", "socket-closed")
+"""Causes for which Istio's agent finds a socket that it cannot use, and exits."""
+
+SOCKET_UNSEEN = "socket-directory-closed"
+"""The cause for which it does not see the socket at all; it exits only where it may not fall back."""
+
+NO_ANSWER = (
+    "tbot-not-answering",
+    "kubelet-unreachable",
+    "bot-without-role",
+    "role-matches-nothing",
+    "identity-rules-refuse",
+)
+"""Causes for which a proxy is connected to tbot's socket and never gets a certificate, as long as nothing tells which."""
+
+SUFFICIENT = frozenset(
+    {
+        "attestor-misspelt",
+        "bot-missing",
+        "bot-scoped",
+        "bot-without-role",
+        "identity-missing",
+        "identity-scoped",
+        "role-matches-nothing",
+        "role-missing",
+        "tbot-config-refused",
+        "tbot-host-pid-missing",
+        "tbot-node-name-missing",
+        "tbot-scope-differs",
+        "tbot-selects-nothing",
+    }
+)
+"""Causes for which no proxy of the mesh gets a certificate. Where a judgment names one, nothing is left to decide."""
+
+
+def exiting(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:
+    """Nodes with a Ready tbot on which Istio's agents exit again and again at their start.
+
+    Args:
+        pods: Injected pods.
+        tbots: Every tbot that serves the mesh.
+        now: UTC time of the list of pods.
+    """
+    by_node: dict[str, list[Pod]] = {}
+    for pod in pods:
+        if _exits(pod, now) and _is_ready_on(tbots, pod.node):
+            by_node.setdefault(pod.node, []).append(pod)
+    found = []
+    for node, there in by_node.items():
+        said = f"Istio's agents exit at their start although a tbot there is Ready: {_some(pod.ref for pod in there)}"
+        causes = (*SOCKET_USELESS, *([SOCKET_UNSEEN] if any(_fails_closed(pod) for pod in there) else []))
+        found += _each(node, said, causes, readings(*there, tbots))
+    return found
+
+
+def waiting(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod], tbots: Tbots) -> list[Problem]:
+    """Nodes with a Ready tbot on which proxies are connected to its socket and wait for their certificates.
+
+    Args:
+        proxies: Proxies of the mesh.
+        pods: Their pods, by uid.
+        tbots: Every tbot that serves the mesh.
+    """
+    by_node: dict[str, list[ProxyIdentity]] = {}
+    for proxy in proxies:
+        waits = proxy.sds_mode is SdsMode.SILENT and proxy.has_files_cluster and proxy.streams.cx_active
+        if waits and proxy.pod.uid in pods and _is_ready_on(tbots, proxy.pod.node):
+            by_node.setdefault(proxy.pod.node, []).append(proxy)
+    found = []
+    for node, there in by_node.items():
+        said = f"proxies are connected to the socket of a Ready tbot and get no certificate: {_some(p.ref for p in there)}"
+        found += _each(node, said, NO_ANSWER, readings(*there, tbots))
+    return found
+
+
+def is_decided(findings: Iterable[Finding]) -> bool:
+    """Return whether a judgment names a cause for which no proxy gets a certificate."""
+    return any(cause in SUFFICIENT for finding in findings for cause in finding.causes)
+
+
+def _each(node: str, said: str, causes: Iterable[str], evidence: tuple[str, ...]) -> list[Problem]:
+    return [Problem(ObjectRef("Node", node), said, cause, evidence) for cause in causes]
+
+
+def _exits(pod: Pod, now: datetime) -> bool:
+    """Its proxy ends by itself again and again, and its own status does not say why."""
+    proxy = pod.proxy
+    if proxy is None or not pod.node or not pod.socket_on_node or cause_of_no_start(pod):
+        return False
+    return start_of(pod, now).stage is Stage.DOWN and bool(proxy.last_exit_code) and proxy.state != "running"
+
+
+def _fails_closed(pod: Pod) -> bool:
+    name = pod.proxy.variable(SOCKET_FILE) if pod.proxy is not None else ""
+    return name not in ("", ISTIOS_SOCKET)
+
+
+def _is_ready_on(tbots: Tbots, node: str) -> bool:
+    return any(tbot.pods[node].ready for tbot in tbots.each if node in tbot.pods)
+
+
+def _some(refs: Iterable[ObjectRef]) -> str:
+    names = [str(ref) for ref in refs]
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -1,0 +1,1 @@
+"""Checks, with readings that are made up."""

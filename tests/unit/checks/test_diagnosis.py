@@ -1,0 +1,120 @@
+"""Readings of the rules of the diagnosis, and the probes that INST-14 makes where a socket answers nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from checks import diagnosis, identity
+from facts.errors import CouldNotTell
+from facts.kubernetes.objects import Condition
+from facts.teleport.tbot import Tbot
+from observe.install import Install
+from tests.unit.judge import builders as make
+
+REFUSAL = Condition("ReplicaFailure", "True", "FailedCreate", 'violates PodSecurity "baseline:latest": hostPath volumes')
+
+
+def refusing(namespace: str) -> Any:
+    return make.deployment("shop", namespace=namespace, conditions=(REFUSAL,))
+
+
+def test_refused_pods_are_looked_for_where_proxies_are_or_are_to_be() -> None:
+    namespaces = (make.namespace("to-be", labels={"istio-injection": "enabled"}), make.namespace("other", labels={}))
+    cluster = SimpleNamespace(
+        deployments=lambda: tuple(map(refusing, ("there", "to-be", "other"))), namespaces_of_install=lambda: namespaces
+    )
+    proxies = SimpleNamespace(pods=lambda: (make.pod(namespace="there"),))
+    install = cast("Install", SimpleNamespace(cluster=cluster, proxies=proxies))
+    assert [each.subject.namespace for each in diagnosis.refused_pods(install)] == ["there", "to-be"]
+
+
+class Dialling:
+    """Notes what is dialled."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def of_teleport(self, *asked: Any) -> tuple[Any, ...]:
+        self.asked.append(asked)
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("config", "address"),
+    [
+        ({"proxy_server": "t.test:443"}, "t.test:443"),
+        ({"proxy_server": "", "auth_server": "a.test:3025"}, "a.test:3025"),
+        ({"proxy_server": "t.test"}, ""),
+        ({"proxy_server": ""}, ""),
+    ],
+)
+def test_each_tbot_is_dialled_for_at_its_own_address(config: dict[str, str], address: str) -> None:
+    tbot, probes = make.tbot(config=make.tbot_config(**config)), Dialling()
+    install = cast("Install", SimpleNamespace(tbot=SimpleNamespace(all=lambda: make.tbots(tbot))))
+    assert diagnosis.unreached(install, cast("Any", probes)) == []
+    assert probes.asked == ([(["node-1"], address, ("teleport-system", "tbot"))] if address else [])
+
+
+def installed(tbot: Tbot, **teleport: Any) -> Install:
+    tbots = make.tbots(tbot)
+    facet = SimpleNamespace(
+        all=lambda: tbots,
+        socket_directories=lambda: tbots.directories,
+        sockets_on=lambda _node: ("/run/spire/sockets/socket",),
+    )
+    proxies = SimpleNamespace(pods_by_node=lambda: {"node-1": [make.pod()], "node-2": [make.pod("b", node="node-2")]})
+    cluster = SimpleNamespace(silent_nodes=frozenset)
+    found = SimpleNamespace(tbot=facet, proxies=proxies, cluster=cluster, teleport=SimpleNamespace(**teleport))
+    return cast("Install", found)
+
+
+class Looking:
+    """Notes which directories are looked at, and on which nodes."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[list[str], str]] = []
+
+    def of_socket_directories(self, nodes: Any, directory: str) -> tuple[Any, ...]:
+        self.asked.append((list(nodes), directory))
+        return tuple(make.socket_directory_probe(node) for node in nodes)
+
+
+UNANSWERED = make.sds_probe("node-2", leaf=None, reason="no answer")
+
+
+def test_only_directories_of_sockets_that_answer_nothing_are_looked_at() -> None:
+    probes, issuing = Looking(), make.issuing(make.identity())
+    install = installed(make.tbot(make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2")), issuing=lambda: (issuing,))
+    found = identity.beside(install, cast("Any", probes), [make.sds_probe(), UNANSWERED])
+    assert probes.asked == [(["node-2"], "/run/spire/sockets")]
+    assert found.names == {"socket"}
+    assert [each.evidence for each in found.identities] == [("ev-identity",)]
+
+
+def test_where_every_socket_answers_nothing_more_is_made() -> None:
+    probes = Looking()
+    assert not identity.beside(installed(make.tbot()), cast("Any", probes), [make.sds_probe(), make.refused()]).directories
+    assert probes.asked == []
+
+
+def test_identities_that_cannot_be_asked_for_leave_the_rest_as_it_is() -> None:
+    def denied() -> Any:
+        raise CouldNotTell(expected="an answer", seen="none", where="tctl", remedy="log in")
+
+    tbot = make.tbot(make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2"))
+    found = identity.beside(installed(tbot, issuing=denied), cast("Any", Looking()), [UNANSWERED])
+    assert len(found.directories) == 1
+    assert found.identities == ()
+
+
+def test_a_tbot_that_cannot_be_read_keeps_no_proxy_from_being_judged() -> None:
+    def missing() -> Any:
+        raise CouldNotTell(expected="a DaemonSet", seen="none", where="teleport-system", remedy="install tbot")
+
+    assert identity.tbots_if_known(cast("Install", SimpleNamespace(tbot=SimpleNamespace(all=missing)))) is None
+    known = make.tbots(replace(make.tbot(), evidence=("ev",)))
+    assert identity.tbots_if_known(cast("Install", SimpleNamespace(tbot=SimpleNamespace(all=lambda: known)))) is known

@@ -1,0 +1,108 @@
+"""Nodes on which one of several causes is so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import SOCKET_FILE
+from facts.proxies.sds_mode import SdsMode, SecretState
+from judge.causes import CAUSES
+from judge.diagnosis.diagnosis import Checked, Outcome, diagnosed
+from judge.diagnosis.undecided import NO_ANSWER, SOCKET_USELESS, SUFFICIENT, exiting, is_decided, waiting
+from judge.install.tbot import configuration_is_sound
+from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import NOW
+
+READY = make.tbots()
+SILENT: dict[str, Any] = {"sds_mode": SdsMode.SILENT, "secret_state": SecretState.WARMING, "chain": ()}
+
+
+def crashing(name: str = "app", *, socket: str = "", **changes: Any) -> Pod:
+    """A pod whose istio-proxy exits again and again."""
+    env = {SOCKET_FILE: socket} if socket else {}
+    proxy = make.istio_proxy(
+        state="waiting", reason="CrashLoopBackOff", last_exit_code=255, restarts=4, ready=False, started=False, env=env
+    )
+    made = make.pod(name, proxy=proxy, ready=False, **changes)
+    return replace(made, created_at=f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")
+
+
+def causes(found: list[Any]) -> list[str]:
+    return [each.cause for each in found]
+
+
+def test_agents_that_exit_beside_a_ready_tbot_are_one_problem_of_the_node_for_each_cause_that_may_be_so() -> None:
+    found = exiting([crashing("a"), crashing("b"), make.pod("fine")], READY, NOW)
+    assert causes(found) == [*SOCKET_USELESS]
+    assert {str(each.subject) for each in found} == {"Node node-1"}
+    assert {each.said for each in found} == {
+        "Istio's agents exit at their start although a tbot there is Ready: Pod test-app/a, Pod test-app/b"
+    }
+
+
+def test_where_a_sidecar_may_not_fall_back_the_directory_may_be_closed_as_well() -> None:
+    found = exiting([crashing("a", socket="tbot")], READY, NOW)
+    assert causes(found) == [*SOCKET_USELESS, "socket-directory-closed"]
+
+
+def test_what_else_explains_that_an_agent_exits_is_left_to_others() -> None:
+    unready = make.tbots(replace(make.tbot(), pods={make.NODE: make.tbot_pod(ready=False)}))
+    no_socket = crashing(socket="tbot")
+    no_socket = replace(no_socket, spec=replace(no_socket.spec, volumes=(make.EMPTY_DIR,)))
+    no_image = crashing()
+    image = replace(no_image.spec.containers[0], reason="ImagePullBackOff")
+    no_image = replace(no_image, spec=replace(no_image.spec, containers=(image, *no_image.spec.containers[1:])))
+    assert exiting([crashing()], unready, NOW) == []
+    assert exiting([crashing()], make.tbots(replace(make.tbot(), pods={})), NOW) == []
+    assert exiting([no_socket, no_image, make.pod("plain", injected=False)], READY, NOW) == []
+
+
+def test_connected_proxies_without_a_certificate_beside_a_ready_tbot() -> None:
+    pods = [make.pod(name) for name in "abcde"]
+    proxies = [make.proxy(pod, **SILENT) for pod in pods]
+    found = waiting(proxies, {pod.uid: pod for pod in pods}, READY)
+    assert causes(found) == [*NO_ANSWER]
+    assert found[0].said.endswith("get no certificate: Pod test-app/a, Pod test-app/b, Pod test-app/c and 2 more")
+
+
+def test_a_proxy_that_is_not_connected_or_has_its_certificate_does_not_wait() -> None:
+    pod = make.pod()
+    known = {pod.uid: pod}
+    for proxy in (
+        make.proxy(pod),
+        make.proxy(pod, **SILENT, streams=make.streams(cx_active=0)),
+        make.proxy(pod, **SILENT, has_files_cluster=False),
+    ):
+        assert waiting([proxy], known, READY) == []
+    assert waiting([make.proxy(pod, **SILENT)], {}, READY) == []
+    unready = make.tbots(replace(make.tbot(), pods={make.NODE: make.tbot_pod(ready=False)}))
+    assert waiting([make.proxy(pod, **SILENT)], known, unready) == []
+
+
+def test_what_a_judgment_of_tbot_names_leaves_nothing_to_decide() -> None:
+    without_host_pid = make.joining(make.tbot(host_pid=False))
+    named = configuration_is_sound(without_host_pid, make.ping().cluster_name, [make.pod()], ("ev-pods",))
+    assert named.causes == ("tbot-host-pid-missing",)
+    assert is_decided([named])
+    fine = configuration_is_sound(make.joining(), make.ping().cluster_name, [make.pod()], ("ev-pods",))
+    assert not is_decided([fine])
+
+
+def test_every_cause_is_known_and_each_member_of_a_class_says_what_would_settle_it() -> None:
+    members = {*SOCKET_USELESS, *NO_ANSWER, "socket-directory-closed"}
+    assert members | SUFFICIENT <= {*CAUSES}
+    assert [cause for cause in members if not CAUSES[cause].settled_by] == []
+
+
+def test_the_class_is_one_entry_of_the_diagnosis_which_a_probe_pod_settles() -> None:
+    found = exiting([crashing("a")], READY, NOW)
+    check = Checked("sockets", "t", "", Outcome.PROBLEM, "s", tuple(found))
+    (made,) = diagnosed([check], {}).classes
+    assert set(made.ids) == {*SOCKET_USELESS}
+    assert "--allow namespaced" in made.settled_by
+    probed = replace(found[1], said="the probe pod may not connect")
+    settled = diagnosed([check, replace(check, problems=(probed,))], {})
+    assert ([each.cause.id for each in settled.causes], settled.classes) == (["socket-closed"], ())
