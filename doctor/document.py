@@ -47,7 +47,7 @@ def plain(diagnosis: Diagnosis, story: Story | None = None) -> dict[str, Any]:
 
 
 def _story(story: Story) -> dict[str, Any]:
-    lines = [{"title": line.title, "said": line.said, "wanted": line.wanted} for line in story.lines]
+    lines = [{"title": line.title, "said": line.said, "wanted": line.wanted, "settle": line.settle} for line in story.lines]
     return {"pod": _subject(story.pod), "lines": lines}
 
 

@@ -88,7 +88,7 @@ def _told(title: str, line: Callable[[], Line]) -> Line:
     try:
         return line()
     except ConformanceError as error:
-        return Line(title, f"could not be read: {error.compared}", error.remedy)
+        return Line(title, f"could not be read: {error.compared}", settle=error.remedy)
 
 
 def _plane_of(case: Case, pod: Pod) -> Mesh | None:

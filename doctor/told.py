@@ -20,7 +20,7 @@ from judge.diagnosis.diagnosis import (
     subjects_of,
 )
 from reporting.writing.causes import NAMED
-from reporting.writing.words import LOOKS, first_line
+from reporting.writing.words import HOW_TO_READ_STEPS, LOOKS, first_line
 
 _LOOKED_LIKE = {
     Outcome.HOLDS: "pass",
@@ -53,7 +53,7 @@ def lines_of(diagnosis: Diagnosis, story: Story | None = None) -> Iterator[str]:
     if diagnosis.undetermined:
         yield from ("", "What could not be determined", *_unknown(diagnosis.undetermined))
     if diagnosis.causes or diagnosis.classes:
-        yield from ("", "Causes, and what to do")
+        yield from ("", "Causes, and what to do", HOW_TO_READ_STEPS)
     for cause in diagnosis.causes:
         yield from ("", *_cause(cause, diagnosis))
     for found in diagnosis.classes:
@@ -72,9 +72,12 @@ def mark_of(outcome: Outcome, *, harms: bool = True) -> str:
 
 def _story(story: Story) -> Iterator[str]:
     for line in story.lines:
-        yield f"{LOOKS['fail' if line.wanted else 'pass'][0]} {line.title}: {line.said}"
+        word = "fail" if line.wanted else "error" if line.settle else "pass"
+        yield f"{LOOKS[word][0]} {line.title}: {line.said}"
         if line.wanted:
             yield f"    wanted: {line.wanted}"
+        if line.settle:
+            yield f"    {WHAT_WOULD_SETTLE_IT}: {line.settle}"
 
 
 def _of_check(check: Checked) -> str:
@@ -127,7 +130,7 @@ def _class(found: Ambiguous, diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _explains(ids: Sequence[str], diagnosis: Diagnosis) -> Iterator[str]:
-    """The effects of a cause, each with what shows it; nobody has to mend them."""
+    """The effects of a cause, each with what shows it. The remedy of the cause is theirs as well."""
     for effect in diagnosis.effects:
         if effect.cause.id in ids:
             where = grouped(effect.subjects, diagnosis.proxies)

@@ -329,7 +329,7 @@ def _settled_by(ids: Sequence[str]) -> str:
 
 
 def _nodes(found: FoundCause | Ambiguous, nodes: Mapping[str, str]) -> frozenset[str]:
-    """The nodes that something is about; none where it is about the whole install, or nobody knows where it is."""
+    """The nodes that something is about; none where it is about the whole install, or its place is not known."""
     members = (found,) if isinstance(found, FoundCause) else found.causes
     subjects = [subject for each in members for subject in each.subjects]
     there = {subject.name if subject.kind == "Node" else nodes.get(str(subject), "") for subject in subjects}
@@ -350,18 +350,19 @@ def _undetermined(
 ) -> Iterable[Undetermined]:
     """Problems and open points that no cause accounts for, the same words of several subjects once.
 
-    What is wrong with a pod that has a cause, or whose node has one, is taken for its symptom: its check has a line for it.
+    What is wrong with a pod that has a cause or whose node has one, or could not be read of it, is taken for a symptom: the
+    line of its check says it.
     """
     members = [cause for each in found for cause in ((each,) if isinstance(each, FoundCause) else each.causes)]
     ill = {str(subject) for each in members if each.harms for subject in each.subjects}
     told: dict[str, Undetermined] = {}
     for check in checks:
+        without_cause = [problem for problem in check.problems if not problem.cause]
         open_ones = [
             problem
-            for problem in check.problems
-            if not problem.cause and not {str(problem.subject), f"Node {nodes.get(str(problem.subject))}"} & ill
+            for problem in (*without_cause, *check.unclear)
+            if not {str(problem.subject), f"Node {nodes.get(str(problem.subject))}"} & ill
         ]
-        open_ones += check.unclear
         if check.outcome is Outcome.UNKNOWN and not check.unclear:
             told.setdefault(check.said, Undetermined(check.said, check.settle or READ_ON))
         for said in statements_of(open_ones):

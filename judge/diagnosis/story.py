@@ -30,11 +30,13 @@ class Line:
         title: The step.
         said: What is so.
         wanted: What was wanted instead; empty where it is as wanted, or where nothing is wanted.
+        settle: Of a step that could not be read: what would settle it.
     """
 
     title: str
     said: str
     wanted: str = ""
+    settle: str = ""
 
 
 def injection(pod: Pod, plane: Mesh | None) -> Line:
@@ -134,9 +136,13 @@ def warming(proxy: ProxyIdentity) -> Line:
     )
 
 
+STATISTICS = "the annotation `sidecar.istio.io/statsInclusionPrefixes: sds` of the pod, after its next start"
+"""What would make a proxy keep the statistics of its secrets."""
+
+
 def refused(pushes: Pushes | None) -> Line:
     """Updates of the certificate that Envoy refused."""
     if pushes is None:
-        return Line("refused updates", "unknown: this proxy keeps no statistics of its secrets (statsInclusionPrefixes)")
+        return Line("refused updates", "this proxy keeps no statistics of its secrets", settle=STATISTICS)
     said = f"{pushes.rejected} of default"
     return Line("refused updates", said, "none: Envoy's log has the reason" if pushes.rejected else "")

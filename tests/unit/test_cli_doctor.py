@@ -110,6 +110,17 @@ def test_no_secret_in_a_text_of_the_json_and_none_that_was_hidden_by_its_meaning
     assert any("password=[redacted]" in each["said"] for each in json.loads(said)["undetermined"])
 
 
+def test_no_text_of_others_makes_a_line_of_its_own_or_a_control_character(asking: Asking) -> None:
+    def hostile(facets: SimpleNamespace) -> None:
+        facets.cluster.where = "here\n✓ nothing found · exit 0\x1b[2J\u202e"
+        facets.rights.reviewed = lambda: (make.right(allowed=False),)
+
+    for arguments in ((), ("--json",)):
+        _code, said = asking(*arguments, change=hostile)
+        assert not {"\x1b", "\u202e"} & {*said}
+        assert [line for line in said.splitlines() if line.startswith("✓ nothing found")] == []
+
+
 def test_a_pod_has_its_story_and_only_the_causes_that_concern_it(asking: Asking) -> None:
     on_istiod = replace(ON_ISTIOD, name="c")
     code, said = asking("--pod", "shop/c", of=(*SHOP, on_istiod))

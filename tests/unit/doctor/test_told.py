@@ -115,12 +115,17 @@ def test_subjects_in_short(number: int, text: str) -> None:
     assert grouped(PODS[:number]) == text
 
 
-STORY = Story(PODS[0], "node-0", (Line("template", "none", "spire"), Line("streams", "2 of 2")))
+STORY = Story(
+    PODS[0],
+    "node-0",
+    (Line("template", "none", "spire"), Line("streams", "2 of 2"), Line("issuer", "no answer", settle="look")),
+)
 
 
 def test_the_story_of_a_pod_says_what_was_wanted_where_it_went_another_way() -> None:
     text = "\n".join(lines_of(whole(), STORY))
     assert "Pod shop/app-0: who issued its certificate\n✕ template: none\n    wanted: spire\n✓ streams: 2 of 2\n" in text
+    assert "! issuer: no answer\n    What would settle it: look\n" in text
 
 
 @pytest.mark.parametrize("story", [None, STORY], ids=["", "a pod"])

@@ -125,6 +125,12 @@ def test_what_else_is_wrong_with_a_pod_that_has_a_cause_or_whose_node_has_one_is
     assert [each.subjects for each in made.undetermined] == [(PODS[3],)]
 
 
+def test_what_could_not_be_read_of_a_pod_that_has_a_cause_leaves_nothing_open() -> None:
+    unread = check(outcome=Outcome.UNKNOWN, unclear=tuple(Problem(pod, "it does not answer") for pod in PODS[:2]))
+    made = diagnosed([unread, check(Problem(PODS[1], "a", DOMAIN))], {})
+    assert [each.subjects for each in made.undetermined] == [(PODS[0],)]
+
+
 def test_a_risk_accounts_for_nothing_that_is_broken() -> None:
     risk = check(Problem(PODS[0], "plain", "plain-text-accepted"), harms=False)
     made = diagnosed([risk, check(Problem(PODS[0], "its streams are dead"))], {})

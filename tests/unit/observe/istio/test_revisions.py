@@ -14,6 +14,7 @@ from facts.istio.istio_ca import CONFIG_MAP
 from judge.findings import listed
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
+from observe.teleport.facet import PING
 from steps.identity import proxies
 from steps.install import istio as steps
 from tests.data import document
@@ -74,14 +75,13 @@ def test_a_canary_that_is_down_fails_under_its_own_name(install: Install, health
     deployments = healthy.answers[f"GET {APPS}/deployments"].body
     (canary,) = (d for d in deployments["items"] if d["metadata"]["name"] == "istiod-canary")
     canary["status"] = {"observedGeneration": canary["metadata"]["generation"]}
-    planes = steps.planes(install)
-    fine, down = concluded(steps.control_planes_are_available, planes=planes, install=install)
+    fine, down = concluded(steps.control_planes_are_available, install=install)
     holds(fine, "INST-05")
     assert fine.seen == "istio-ingressgateway 1/1, istiod 1/1"
     violated(down, "INST-05", "0 of 1 replicas are available")
     assert down.where == "Deployment istio-system/istiod-canary"
-    ping = make.ping(cluster_name="teleport.conformance.test")
-    fine, other = concluded(steps.trust_domain_is_teleports, planes=planes, ping=ping)
+    install.cluster.readings.renew(PING, make.ping(cluster_name="teleport.conformance.test"))
+    fine, other = concluded(steps.trust_domain_is_teleports, install=install)
     holds(fine, "INST-06")
     violated(other, "INST-06", "Istio's trust domain is cluster.local")
     assert other.where == "ConfigMap istio-system/istio-canary"
@@ -89,7 +89,7 @@ def test_a_canary_that_is_down_fails_under_its_own_name(install: Install, health
 
 def test_the_captured_install_has_one_finding_each(install: Install) -> None:
     """The words of an install without revisions, which other tests do not hold to the captured objects."""
-    (available,) = concluded(steps.control_planes_are_available, planes=steps.planes(install), install=install)
+    (available,) = concluded(steps.control_planes_are_available, install=install)
     assert (available.where, available.seen) == (
         "Deployment istio-system/istio-ingressgateway, Deployment istio-system/istiod",
         "istio-ingressgateway 1/1, istiod 1/1",
@@ -100,7 +100,7 @@ def test_the_captured_install_has_one_finding_each(install: Install) -> None:
         "Istio in istio-system",
         f"all {count} images have the version 1.31.0-lab",
     )
-    (normalized,) = concluded(steps.normalized, normalizations=steps.normalizations(install), install=install)
+    (normalized,) = concluded(steps.normalized, install=install)
     assert normalized.seen == "all proxies do as NONE demands"
 
 
@@ -108,7 +108,7 @@ def test_a_pod_is_held_against_the_configuration_of_its_revision(install: Instal
     """The captured Envoy normalizes nothing, as the default revision says."""
     istiods(healthy, (SYSTEM, "default"), (SYSTEM, "canary"), canary=NORMALIZES)
     first, *_others = of_revision(healthy, "canary")
-    default, canary = concluded(steps.normalized, normalizations=steps.normalizations(install), install=install)
+    default, canary = concluded(steps.normalized, install=install)
     holds(default, "INST-08")
     violated(canary, "INST-08", "it has normalize_path False", causes=("proxy-older-than-mesh-config",))
     assert [problem.subject.name for problem in canary.problems] == [first]
@@ -117,7 +117,7 @@ def test_a_pod_is_held_against_the_configuration_of_its_revision(install: Instal
 def test_a_right_canary_pod_with_another_normalization(install: Install, healthy: ApiServer) -> None:
     istiods(healthy, (SYSTEM, "default"), (SYSTEM, "canary"), default=NORMALIZES)
     first, *others = of_revision(healthy, "canary")
-    default, canary = concluded(steps.normalized, normalizations=steps.normalizations(install), install=install)
+    default, canary = concluded(steps.normalized, install=install)
     holds(canary, "INST-08")
     violated(default, "INST-08")
     named = {problem.subject.name for problem in default.problems}
@@ -210,7 +210,7 @@ def test_an_ingress_gateway_at_zero_is_none(install: Install, healthy: ApiServer
     healthy.answer("GET /api/v1/pods", {"items": of_others})
     at_zero = doubles.install(cast("Any", install.cluster.reader))
     assert at_zero.istio.ingress_gateways() == ()
-    (finding,) = concluded(steps.control_planes_are_available, planes=steps.planes(at_zero), install=at_zero)
+    (finding,) = concluded(steps.control_planes_are_available, install=at_zero)
     holds(finding, "INST-05")
     assert [(str(each.subject), each.said) for each in finding.left_out] == [
         ("Deployment istio-system/istio-ingressgateway", "it is scaled to 0")
