@@ -20,7 +20,7 @@ from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.joining import Joining
 from facts.teleport.resources import Bot, BotInstance, JoinToken, WorkloadIdentity
-from facts.teleport.tbot import NodeSocket, Tbot, Tbots
+from facts.teleport.tbot import NodeSocket, OtherTbot, Tbot, Tbots
 from facts.teleport.tbot_config import BY_NAME, LIFETIMES, TbotConfig
 from facts.versions import Version
 from judge.causes import Affected, causes_of_release
@@ -142,6 +142,8 @@ def configuration_problems(
     socket_directories: Sequence[str],
     kubernetes_type: str = "static_jwks",
     bot: Bot | Absent | None = None,
+    *,
+    instances: Sequence[BotInstance] = (),
 ) -> list[Problem]:
     """Problems by the settings of tbot that break joining or attestation, each with its effect.
 
@@ -152,6 +154,7 @@ def configuration_problems(
             Empty where it is not known: then the token that tbot joins with is left out.
         socket_directories: Directories on the node that injected pods mount as their workload-socket.
         bot: Its bot; None without an admin session.
+        instances: Instances of its bot, which tell the version of a tbot whose image does not.
     """
     config = tbot.config
 
@@ -166,7 +169,8 @@ def configuration_problems(
         for key in config.unknown_keys
     ]
     found += [setting(said, "tbot-config-refused") for said in _refusals(config)]
-    found += [setting(said, "proxy-under-auth-server") for said in _proxies_under_auth_server(tbot)]
+    if _takes_proxies(tbot, instances) is False and (said := _proxy_under_auth_server(tbot)):
+        found.append(setting(f"{said}: tbot refuses a proxy there, it belongs in proxy_server", "proxy-under-auth-server"))
     if bot is not None and not isinstance(bot, Absent) and config.scoped != bool(bot.scope):
         belongs = f"belongs to the scope {bot.scope}" if bot.scope else "belongs to no scope"
         said = f"scoped is {str(config.scoped).lower()}, and the bot {bot.name} {belongs}: tbot exits"
@@ -236,15 +240,33 @@ def _refusals(config: TbotConfig) -> list[str]:
     return found
 
 
-def _proxies_under_auth_server(tbot: Tbot) -> list[str]:
-    """A statement where ``auth_server`` has the port of a proxy, which releases of tbot since mid-2025 refuse."""
-    address, version = tbot.config.auth_server, _exact(tbot.image)
-    takes_it = version is not None and any(version in releases for releases in TAKE_PROXIES)
-    if takes_it or address.rpartition(":")[2] not in PORTS_OF_PROXIES:
-        return []
-    return [
-        f"auth_server is {address}, which has the port of a proxy: tbot refuses a proxy there, it belongs in proxy_server"
-    ]
+def _proxy_under_auth_server(tbot: Tbot) -> str:
+    """A statement where ``auth_server`` has the port of a proxy; empty where it has not."""
+    address = tbot.config.auth_server
+    is_proxy = address.rpartition(":")[2] in PORTS_OF_PROXIES
+    return f"auth_server is {address}, which has the port of a proxy" if is_proxy else ""
+
+
+def _takes_proxies(tbot: Tbot, instances: Sequence[BotInstance]) -> bool | None:
+    """Tell whether the pods and the template take a proxy under ``auth_server``; None where a version is unknown.
+
+    The exact tag of a pod's image tells its version, else its heartbeat.
+    """
+    told = [_versions_of(pod, tbot, instances) for pod in tbot.pods.values()]
+    if not told or _exact(tbot.image):
+        told.append({_exact(tbot.image)})
+    answers = [{any(version in releases for releases in TAKE_PROXIES) if version else None for version in v} for v in told]
+    if {False} in answers:
+        return False
+    return True if all(answer == {True} for answer in answers) else None
+
+
+def _versions_of(pod: Pod, tbot: Tbot, instances: Sequence[BotInstance]) -> set[Version | None]:
+    """Versions that a pod of tbot may run; None alone where neither its image nor a heartbeat tells one."""
+    runs = pod.spec.container(tbot.container.name)
+    exact = _exact(runs.image if runs else tbot.image)
+    beats = [] if exact else _heartbeats(pod, instances, host_network=tbot.host_network)
+    return {beat.version for beat in beats} or {exact}
 
 
 def _config_map(tbot: Tbot) -> ObjectRef:
@@ -314,7 +336,15 @@ def name_problems(tbot: Tbot, pods: Sequence[Pod]) -> list[Problem]:
     return [Problem(_config_map(tbot), said, "socket-name-differs", evidence)]
 
 
-def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str]) -> Finding:
+def configuration_is_sound(
+    joining: Joining,
+    cluster_name: str,
+    pods: Sequence[Pod],
+    evidence: Sequence[str],
+    *,
+    instances: Sequence[BotInstance] | None = None,
+    unread: Sequence[OtherTbot] = (),
+) -> Finding:
     """INST-13, second part: no setting that breaks joining or attestation; see `configuration_problems`.
 
     Args:
@@ -322,28 +352,49 @@ def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[P
         cluster_name: Teleport's cluster name.
         pods: Injected pods that it must supply.
         evidence: Ids of the readings of these.
+        instances: Instances of its bot; None without an admin session.
+        unread: Other tbots, whose configuration the suite could not read; a pod may look for a socket of theirs.
     """
     tbot, bot, kubernetes_type = joining.tbot, joining.bot, joining.kubernetes_type
-    directories = {v.path for p in pods if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
+    theirs, known = _perhaps_of(unread, tbot, pods), tuple(instances or ())
+    own = [pod for pod in pods if pod not in theirs]
+    directories = {v.path for p in own if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
     expected = "no setting of tbot to break joining or attestation"
     where = f"{tbot.daemon_set.ref} and {_config_map(tbot)}"
-    said = "scoped is true; whether its bot belongs to a scope is unknown"
-    unclear = [Problem(_config_map(tbot), said, evidence=tbot.evidence)] if tbot.config.scoped and bot is None else []
+    of_them = listed(other.ref for other in unread)
+    unclear = [
+        problem(pod, f"no tbot that the suite could read listens on {pod.socket_on_node}; perhaps {of_them} does")
+        for pod in theirs
+    ]
+    if tbot.config.scoped and bot is None:
+        said = "scoped is true; whether its bot belongs to a scope is unknown"
+        unclear.append(Problem(_config_map(tbot), said, evidence=tbot.evidence))
+    if _takes_proxies(tbot, known) is None and (said := _proxy_under_auth_server(tbot)):
+        since = " and ".join(str(releases.fixed) for releases in TAKE_PROXIES)
+        said += f": tbot refuses a proxy there from {since} on, and the version of {tbot.image} is unknown"
+        unclear.append(Problem(_config_map(tbot), said, evidence=tbot.evidence))
     if not kubernetes_type:
         unclear += [
             replace(each, said=f"{each.said}, unless the join token is of type in_cluster", cause="")
             for each in token_file_problems(tbot, cluster_name)
         ]
-    return Claim("INST-13", expected, where, (*joining.evidence, *evidence)).judged(
+    return Claim("INST-13", expected, where, (*joining.evidence, *readings(*known), *evidence)).judged(
         [
-            *configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
+            *configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot, instances=known),
             *method_problems(joining),
-            *name_problems(tbot, pods),
+            *name_problems(tbot, own),
         ],
         "hostPID, attestor, node name, audience, token lifetime and socket path are right",
         unclear=unclear,
-        settle="supply an admin session, so that the suite can read the join token and the bot",
+        settle="supply an admin session, so that the suite can read the join token, the bot and its heartbeats; keep tbot's"
+        " configuration in a ConfigMap, and pin its exact version",
     )
+
+
+def _perhaps_of(unread: Iterable[OtherTbot], tbot: Tbot, pods: Iterable[Pod]) -> list[Pod]:
+    """Pods whose socket is in a directory of a tbot that the suite could not read, and is none of this tbot's."""
+    own, theirs = {socket.path for socket in tbot.sockets}, {path for other in unread for path in other.directories}
+    return [pod for pod in pods if pod.socket_on_node not in own and pod.socket_on_node.rpartition("/")[0] in theirs]
 
 
 @dataclass(frozen=True, slots=True)

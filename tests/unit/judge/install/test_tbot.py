@@ -14,7 +14,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
-from facts.teleport.resources import AllowRule, RuleCondition
+from facts.teleport.resources import AllowRule, BotInstance, RuleCondition
 from facts.teleport.tbot import KubeletAddress, OtherTbot, Tbot
 from facts.teleport.tbot_config import TbotConfig
 from judge.causes import CAUSES
@@ -237,11 +237,10 @@ def test_a_tbot_that_joins_by_another_method_than_its_token(config: dict[str, st
     violated(finding, "INST-13", f"{CONFIG}: {says}: Teleport refuses tbot", causes=("token-method-wrong",))
 
 
-@pytest.mark.parametrize("version", ["18.6.4", "17.5.3", "18.0.1", "18"])
+@pytest.mark.parametrize("version", ["18.6.4", "17.5.3", "18.0.1"])
 @pytest.mark.parametrize("address", ["teleport.test:443", "teleport.test:3080"])
 def test_a_proxy_under_auth_server(address: str, version: str) -> None:
-    config = make.tbot_config(auth_server=address, proxy_server="")
-    finding = judged(make.tbot(runs=make.tbot_container(image=f"r/tbot:{version}"), config=config))
+    finding = under_auth_server(f"r/tbot:{version}", address=address)
     violated(
         finding, "INST-13", f"auth_server is {address}, which has the port of a proxy", causes=("proxy-under-auth-server",)
     )
@@ -252,8 +251,39 @@ def test_a_proxy_under_auth_server(address: str, version: str) -> None:
     [("auth.test:3025", "18.6.4"), ("", "18.6.4"), ("p.test:443", "17.5.2"), ("p.test:443", "18.0.0")],
 )
 def test_an_auth_server_that_tbot_takes(address: str, version: str) -> None:
-    config = make.tbot_config(auth_server=address, proxy_server="")
-    holds(judged(make.tbot(runs=make.tbot_container(image=f"r/tbot:{version}"), config=config)), "INST-13")
+    holds(under_auth_server(f"r/tbot:{version}", address=address), "INST-13")
+
+
+def under_auth_server(image: str, *beats: BotInstance, address: str = "p.test:443", pods: int = 1) -> Finding:
+    """The judgment on a tbot of this image with an ``auth_server``, beside its heartbeats."""
+    config, container = make.tbot_config(auth_server=address, proxy_server=""), make.tbot_container(image=image)
+    own = [make.tbot_pod(f"tbot-{n}", node=f"node-{n}") for n in range(1, pods + 1)]
+    own = [replace(pod, spec=replace(pod.spec, containers=(container,))) for pod in own]
+    joining = make.joining(make.tbot(*own, runs=container, config=config), make.token())
+    return configuration_is_sound(joining, TRUST_DOMAIN, [make.pod()], EVIDENCE, instances=beats or None)
+
+
+INEXACT = ["r/tbot:17", "r/tbot:18", "r/tbot@sha256:" + "a" * 64, "r/tbot:17.5.2@sha256:" + "a" * 64, "r/tbot"]
+
+
+@pytest.mark.parametrize("image", INEXACT)
+def test_an_image_without_an_exact_tag_leaves_a_proxy_under_auth_server_open(image: str) -> None:
+    words = f"refuses a proxy there from 17.5.3 and 18.0.1 on, and the version of {image} is unknown"
+    unknown(under_auth_server(image), "INST-13", words)
+    unknown(under_auth_server(image, make.bot_instance("elsewhere")), "INST-13", words)
+
+
+@pytest.mark.parametrize("image", INEXACT)
+def test_the_heartbeat_tells_what_tbot_does_with_a_proxy_under_auth_server(image: str) -> None:
+    holds(under_auth_server(image, make.bot_instance(version="17.5.2")), "INST-13", "ev-heartbeat-tbot-1")
+    newer = under_auth_server(image, make.bot_instance(version="17.5.3"))
+    violated(newer, "INST-13", "it belongs in proxy_server", causes=("proxy-under-auth-server",))
+
+
+def test_one_pod_that_refuses_a_proxy_under_auth_server_decides() -> None:
+    takes, refuses = make.bot_instance(version="17.5.2"), make.bot_instance("tbot-2", "17.5.3")
+    unknown(under_auth_server("r/tbot:17", takes, pods=2), "INST-13", "is unknown")
+    violated(under_auth_server("r/tbot:17", takes, refuses, pods=2), "INST-13", causes=("proxy-under-auth-server",))
 
 
 def test_methods_that_agree_or_cannot_be_compared() -> None:
@@ -495,6 +525,31 @@ def test_pods_that_look_for_tbots_socket_by_its_name() -> None:
     holds(judged(tbot, looking_for("agent.sock")), "INST-13")
     violated(judged(tbot, make.pod()), "INST-13", causes=("socket-name-differs",))
     holds(judged(make.tbot(), looking_for("socket"), make.pod("b", injected=False)), "INST-13")
+
+
+def test_two_tbots_of_a_node_with_names_of_their_own_in_one_directory() -> None:
+    a, b = make.pool("a", make.SOCKETS, "node-1"), make.pool("b", make.SOCKETS, "node-1", socket="other")
+    tbots, pods = make.tbots(a, b), [looking_for("socket"), looking_for("other", "b")]
+    for tbot in tbots.each:
+        holds(judged(tbot, *tbots.supplied_by(tbot, pods)), "INST-13")
+    for tbot in tbots.each:
+        wrong = judged(tbot, *tbots.supplied_by(tbot, [*pods, looking_for("third", "c")]))
+        violated(wrong, "INST-13", f"look for {make.SOCKETS}/third", causes=("socket-name-differs",))
+
+
+@pytest.mark.parametrize("directory", [make.SOCKETS, make.OTHER_SOCKETS])
+def test_a_pod_may_look_for_the_socket_of_a_tbot_that_could_not_be_read(directory: str) -> None:
+    ref = ObjectRef("DaemonSet", "tbot-b", "teleport-system")
+    unread = [OtherTbot(ref, "it is in a Secret", unread=True, directories=frozenset({directory}))]
+    pod = make.pod(
+        proxy=make.istio_proxy(env={"WORKLOAD_IDENTITY_SOCKET_FILE": "other"}),
+        socket=replace(make.NODES_SOCKET, path=directory),
+    )
+    joining = make.joining(make.tbot(), make.token())
+    finding = configuration_is_sound(joining, TRUST_DOMAIN, [pod, make.pod("b")], EVIDENCE, unread=unread)
+    unknown(finding, "INST-13", f"listens on {directory}/other; perhaps {ref} does")
+    holds(configuration_is_sound(joining, TRUST_DOMAIN, [make.pod("b")], EVIDENCE, unread=unread), "INST-13")
+    violated(configuration_is_sound(joining, TRUST_DOMAIN, [pod], EVIDENCE), "INST-13")
 
 
 def test_pods_that_mount_another_directory_than_tbots() -> None:
