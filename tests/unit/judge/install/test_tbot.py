@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
+from facts.teleport.issuing import TO_ADMIT_THE_SUITE
 from facts.teleport.resources import AllowRule, BotInstance, RuleCondition
 from facts.teleport.tbot import KubeletAddress, OtherTbot, Tbot
 from facts.teleport.tbot_config import TbotConfig
@@ -720,57 +722,120 @@ def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> Non
     )
 
 
-UNANSWERED = make.sds_probe(leaf=None, reason="no answer")
-OF_OTHERS = AllowRule("", (RuleCondition("workload.kubernetes.namespace", "payments", "", (), ()),))
+SOCKET = ("node-1", f"{make.SOCKETS}/socket")
+UNANSWERED = make.sds_probe(leaf=None, reason="no answer", socket=SOCKET[1])
+CLOSED = make.seen_file(mode=0o700)
+
+
+def own_file(name: str = "socket", mode: int = 0o600, *, is_socket: bool = True) -> Beside:
+    """A directory with one file, which may be a socket that is closed to all but root."""
+    return Beside([make.socket_directory_probe(entries=(make.seen_file(name, mode, is_socket=is_socket),))])
 
 
 @pytest.mark.parametrize(
     ("beside", "words", "causes"),
     [
         (
-            Beside([make.socket_directory_probe(directory=make.seen_file(mode=0o700), entries=None)], ["socket"]),
+            Beside([make.socket_directory_probe(directory=CLOSED, entries=None)]),
             "uid 1337 may not enter the directory (mode 0700, owner 0:0); no answer",
             ("socket-directory-closed",),
         ),
-        (
-            Beside([make.socket_directory_probe(entries=(make.seen_file("socket", 0o600, is_socket=True),))], ["socket"]),
-            "uid 1337 may not connect to socket (mode 0600, owner 0:0); no answer",
-            ("socket-closed",),
-        ),
-        (
-            Beside(identities=[make.identity(rules=(OF_OTHERS,))]),
-            "the rules of workload_identity istio-workloads refuse the service account probe of conformance-1; no answer",
-            ("identity-rules-refuse",),
-        ),
-        (Beside([make.socket_directory_probe()], ["socket"], [make.identity()]), "got no identity: no answer", ()),
-        (Beside([make.socket_directory_probe(entries=None)], ["socket"]), "got no identity: no answer", ()),
-        (
-            Beside([make.socket_directory_probe(entries=(make.seen_file("socket", 0o600),))], ["socket"]),
-            "got no identity: no answer",
-            (),
-        ),
-        (
-            Beside([make.socket_directory_probe(entries=(make.seen_file("old", 0o600, is_socket=True),))], ["socket"]),
-            "got no identity: no answer",
-            (),
-        ),
-        (
-            Beside([make.socket_directory_probe("node-2", directory=make.seen_file(mode=0o700))], ["socket"]),
-            "got no identity: no answer",
-            (),
-        ),
-        (Beside([make.refused()], ["socket"], [make.absent("workload_identity/x")]), "got no identity: no answer", ()),
+        (own_file(), "uid 1337 may not connect to socket (mode 0600, owner 0:0); no answer", ("socket-closed",)),
+        (Beside([make.socket_directory_probe()], {SOCKET: [make.identity()]}), "got no identity: no answer", ()),
+        (Beside([make.socket_directory_probe(entries=None)]), "got no identity: no answer", ()),
+        (own_file(is_socket=False), "got no identity: no answer", ()),
+        (own_file("old"), "got no identity: no answer", ()),
+        (Beside([make.socket_directory_probe("node-2", directory=CLOSED)]), "got no identity: no answer", ()),
+        (Beside([make.socket_directory_probe(path="/run/spire-a", directory=CLOSED)]), "got no identity: no answer", ()),
+        (Beside([make.refused()], {SOCKET: [make.absent("workload_identity/x")]}), "got no identity: no answer", ()),
     ],
-    ids=["directory", "socket", "rules", "all well", "unlisted", "a file", "another socket", "another node", "unknown"],
+    ids=[
+        "directory",
+        "socket",
+        "all well",
+        "unlisted",
+        "a file",
+        "another socket",
+        "another node",
+        "another directory",
+        "unknown",
+    ],
 )
 def test_what_is_read_beside_a_socket_that_gave_nothing(beside: Beside, words: str, causes: tuple[str, ...]) -> None:
     finding = probes_got_their_own_identity([UNANSWERED], make.bundle(), make.tbots(), beside)
     violated(finding, "INST-14", words, causes=causes)
 
 
+def test_each_of_two_sockets_of_a_node_is_held_against_its_own_directory_and_file_name() -> None:
+    here, there = make.sds_probe(socket="/run/spire-a/one"), replace(UNANSWERED, socket="/run/spire-b/two")
+    closed = make.socket_directory_probe(path="/run/spire-a", directory=CLOSED)
+    names = tuple(make.seen_file(name, 0o600 if name == "one" else 0o777, is_socket=True) for name in ("one", "two"))
+    beside = Beside([closed, make.socket_directory_probe(path="/run/spire-b", entries=names)])
+    finding = probes_got_their_own_identity([here, there], make.bundle(), make.tbots(), beside)
+    violated(finding, "INST-14", "the probe pod got no identity: no answer", causes=())
+
+
+# INST-14, where rules refuse the probe
+
+
+def among(attribute: str, *values: str) -> AllowRule:
+    return AllowRule("", (RuleCondition(f"workload.{attribute}", "", "", values, ()),))
+
+
+OF_OTHERS = among("kubernetes.namespace", "payments", "test-app")
+NO_RULE = "workload identity failed evaluation: attributes did not pass rule evaluation: no matching rule found"
+
+
+def by_rules(reason: str, *rules: AllowRule, workloads: Sequence[Pod] = (), known: bool = True) -> Finding:
+    """The judgment on a probe that got nothing for a reason, where Teleport has an identity with these rules."""
+    identities = {SOCKET: [make.identity(rules=rules)]} if known else {}
+    beside = Beside(identities=identities, workloads=workloads)
+    return probes_got_their_own_identity([replace(UNANSWERED, reason=reason)], make.bundle(), make.tbots(), beside)
+
+
+@pytest.mark.parametrize("reason", ["no answer", NO_RULE])
+def test_rules_for_the_owners_namespaces_leave_it_open_what_a_pod_there_gets(reason: str) -> None:
+    admitted = make.pod(namespace="payments")
+    finding = by_rules(reason, OF_OTHERS, workloads=[admitted, make.pod("b")])
+    said = "the rules of workload_identity istio-workloads refuse the service account probe of conformance-1"
+    unknown(finding, "INST-14", f"the probe pod got no identity: {said}")
+    assert finding.settle == TO_ADMIT_THE_SUITE
+    assert finding.causes == ()
+    assert finding.unclear[0].evidence == ("ev-sds-node-1", "ev-identity")
+
+
+def test_rules_that_refuse_a_pod_of_the_mesh_as_well_are_wrong() -> None:
+    pods = [make.pod(), make.pod("b", namespace="elsewhere"), make.pod("c", namespace="elsewhere", node="node-2")]
+    finding = by_rules(NO_RULE, OF_OTHERS, workloads=pods)
+    words = (
+        "Pod elsewhere/b: the rules of workload_identity istio-workloads refuse the service account test-app of elsewhere"
+    )
+    violated(finding, "INST-14", words, causes=("identity-rules-refuse",))
+    assert [str(each.subject) for each in finding.problems] == ["Pod elsewhere/b"]
+
+
+def test_teleports_own_words_tell_a_refusal_by_rules_that_the_suite_cannot_read_or_judge() -> None:
+    said = "the rules of the workload identity let in no service account probe of conformance-1"
+    unknown(by_rules(NO_RULE, known=False), "INST-14", said)
+    unknown(by_rules(NO_RULE, AllowRule('workload.kubernetes.namespace == "payments"', ())), "INST-14", said)
+    unknown(by_rules(NO_RULE, among("kubernetes.labels", "x")), "INST-14", said)
+    violated(by_rules("no answer", known=False), "INST-14", "no answer", causes=())
+
+
+def test_a_refusal_by_rules_that_let_the_probe_in_shows_that_tbot_attests_no_caller() -> None:
+    violated(by_rules(NO_RULE, among("kubernetes.namespace", "conformance-1")), "INST-14", NO_RULE, causes=())
+    violated(by_rules(NO_RULE), "INST-14", NO_RULE, causes=())
+
+
+def test_a_probe_that_may_not_open_its_socket_was_refused_by_no_rule() -> None:
+    beside = replace(own_file(), identities={SOCKET: [make.identity(rules=(OF_OTHERS,))]})
+    finding = probes_got_their_own_identity([UNANSWERED], make.bundle(), make.tbots(), beside)
+    violated(finding, "INST-14", "may not connect", causes=("socket-closed",))
+
+
 def test_what_a_group_may_do_counts_for_its_members() -> None:
     own_group = make.seen_file("socket", 0o660, gid=1337, is_socket=True)
-    beside = Beside([make.socket_directory_probe(entries=(own_group,))], ["socket"])
+    beside = Beside([make.socket_directory_probe(entries=(own_group,))])
     violated(probes_got_their_own_identity([UNANSWERED], make.bundle(), make.tbots(), beside), "INST-14", causes=())
 
 
