@@ -112,7 +112,7 @@ class Planted:
     "a pod of the suite with a canary of every form in its annotations, environment and arguments", target_fixture="planted"
 )
 def canaries_are_planted(target: Target, install: Install, cleanup: ExitStack) -> Planted:
-    assert install.cluster  # so that the cluster is there
+    install.cluster.version()  # the cluster is up, and this run holds it
     return Planted(*cleanup.enter_context(planted_canaries(target.objects, target.sources.workload_image)))
 
 

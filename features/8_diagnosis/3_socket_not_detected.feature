@@ -2,8 +2,8 @@
 Feature: The doctor tells why a sidecar does not use the socket
   The guide's chapter: the log of a sidecar mentions no socket. Its remedy is to look whether tbot runs on the same node,
   at tbot's log, and at the mounts of the pod. The first look finds a missing tbot. The mounts show that the template is
-  not in use, and not why. Where tbot listens elsewhere, or a pod started before tbot, all three looks pass. A log is no
-  proof either: the doctor asks the sidecar's Envoy.
+  not in use, and not why. A pod that started before tbot passes all three looks. A log is no proof either: the doctor asks
+  the sidecar's Envoy.
   Source: guide, Troubleshooting, "Istio proxy not detecting SPIFFE socket".
 
   @requirement:DX-3 @safety:disruptive

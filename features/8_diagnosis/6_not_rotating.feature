@@ -1,8 +1,9 @@
 @profile:diagnosis
 Feature: The doctor tells why certificates are not renewed
   The guide's chapter: requests fail with 503 after a night. It blames a volume called workload-certs, and recognises "file
-  mode" by two lines that every sound sidecar logs. Its remedy is a CronJob that restarts all workloads. That hides some
-  of these causes for a while and removes none of tbot's. A pod that is restarted beside a frozen tbot does not start at all.
+  mode" by two lines that every sound sidecar logs. Its remedy is a CronJob that restarts all workloads. That hides the
+  first three of these causes for a while and removes none of them. A pod that is restarted beside a frozen tbot does not
+  start at all.
   Source: guide, Troubleshooting, "Certificates not rotating automatically".
 
   @requirement:DX-6 @safety:disruptive

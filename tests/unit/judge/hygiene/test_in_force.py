@@ -41,6 +41,10 @@ def test_what_the_api_server_does_not_tell() -> None:
     unknown(configuration_is_in_force(started(AFTER, changed="")), "HYG-06", "no record")
     unknown(configuration_is_in_force(started(AFTER, "")), "HYG-06", "has not started")
     unknown(configuration_is_in_force(replace(started(AFTER), pods={})), "HYG-06", "no pod on any node")
+    older = replace(
+        started(AFTER), pods={"node-1": make.pod("tbot-1", node="node-1")}
+    )  # of a template without this container
+    unknown(configuration_is_in_force(older), "HYG-06", "has not started")
 
 
 def carried(*proxies: Any, **identity: Any) -> Finding:

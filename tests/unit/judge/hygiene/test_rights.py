@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from facts.finding import Finding
@@ -164,6 +166,24 @@ def test_another_account_is_not_judged() -> None:
     holds(allowed(OWN, make.grant(make.rule("*", "*", group="*"), to="ServiceAccount other/tbot")), "HYG-03")
 
 
+def test_others_in_a_binding_of_the_account_count() -> None:
+    own = make.grant(make.rule("create", "pods"), to=TBOT)
+    eve = make.grant(make.rule("create", "pods"), to="User eve").binding.subjects
+    both = replace(own, binding=replace(own.binding, subjects=(*own.binding.subjects, *eve)))
+    violated(used(both), "HYG-02", "User eve", causes=USABLE)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/", "/healthz", "/livez"),
+        *("/readyz", "/.well-known/openid-configuration", "/openid/v1/jwks", "/openid/v1/jwks/"),
+    ],
+)
+def test_each_path_that_every_user_may_read(path: str) -> None:
+    holds(allowed(make.grant(make.rule("get", paths=path), to=TBOT)), "HYG-03")
+
+
 def test_what_every_user_may_do_is_no_further_right() -> None:
     finding = allowed(
         make.grant(make.rule("get", paths="/api /api/* /healthz /version /openid/v1/jwks"), to="Group system:authenticated"),
@@ -181,6 +201,7 @@ def test_what_every_user_may_do_is_no_further_right() -> None:
         make.grant(make.rule("get", paths="*"), to=TBOT),
         make.grant(make.rule("create", "subjectaccessreviews", group="authorization.k8s.io"), to=TBOT),
         make.grant(make.rule("create", "selfsubjectaccessreviews", group="other.example"), to=TBOT),
+        make.grant(make.rule("*", "selfsubjectaccessreviews", group="authorization.k8s.io"), to=TBOT),
         make.grant(make.rule("get", "nodes/pods", group="other.example"), to=TBOT),
         make.grant(make.rule("get", "nodes/log"), to=TBOT),
         make.grant(make.rule("get", "configmaps"), to=TBOT, within="teleport-system"),

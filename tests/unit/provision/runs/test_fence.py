@@ -309,6 +309,7 @@ PAST_THE_FENCE = {
         "objects.Objects.replace_pod": "asks itself",
         "objects.Objects.delete": "the pods of a namespace of the suite",
         "probe.ProbeNamespaces.close": "the suite's own namespace",
+        "planted.planted": "the suite's own namespace",
         "probes.Probes.remove": "the suite's own namespace",
         "probes.Probes._printed": "the suite's own pod",
         "probes.Probes._sds_probe": "the suite's own pod",

@@ -1,8 +1,9 @@
 @profile:diagnosis
 Feature: The doctor tells why tbot does not reach Teleport
-  The guide's chapter: tbot does not find the Teleport cluster. Its remedy is to test the connection from a new pod, and to
-  let HTTPS out of the cluster. A new pod has another network and other policies than tbot, and its test does not show a
-  proxy under the setting for an Auth Service. The doctor dials from tbot's own nodes with the network settings of its pods.
+  The guide's chapter: tbot's log says that a connection was refused. Its remedy is to check the address in tbot's
+  configuration, and to try the connection from a new pod. The address shows a wrong name, and that it stands under the
+  wrong key to a reader who knows the keys. A new pod runs on any node, with names of its own, so that a firewall of one
+  node stays hidden.
   Source: guide, Troubleshooting, "tbot pods not finding Teleport cluster".
 
   @requirement:DX-2 @safety:disruptive
