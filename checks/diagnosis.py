@@ -12,15 +12,14 @@ from facts.errors import ConformanceError, NotApplicable
 from facts.finding import Finding, Problem
 from facts.kubernetes.probes import Refused, TeleportProbe
 from judge.diagnosis import placing, reaching, starting, supply, trust, undecided
-from judge.identity.sweep import injects, is_ambients
+from judge.identity.sweep import is_ambients
 from observe.install import Install
 
 
 def refused_pods(install: Install) -> list[Problem]:
     """Deployments of the mesh whose pods the API server refuses."""
-    namespaces = {pod.namespace for pod in install.proxies.pods()}
-    namespaces |= {each.name for each in install.cluster.namespaces_of_install() if injects(each)}
-    return starting.refused(install.cluster.deployments(), namespaces)
+    cluster = install.cluster
+    return starting.refused(cluster.deployments(), cluster.namespaces_of_install(), install.istio.planes())
 
 
 def held_up(install: Install) -> list[Problem]:

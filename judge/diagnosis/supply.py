@@ -11,10 +11,10 @@ from facts.finding import Problem
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
+from facts.teleport.issuing import why_refused
 from facts.teleport.resources import BotInstance, WorkloadIdentity
 from facts.teleport.tbot import Tbots
 from judge.causes import causes_of_release
-from judge.findings import listed
 from judge.identity.streams import lost_directory
 
 SILENT_FOR = timedelta(minutes=65)
@@ -42,21 +42,12 @@ def refused_by_rules(proxies: Iterable[ProxyIdentity], identities: Sequence[Work
         proxies: Proxies of the mesh.
         identities: The workload identities that tbot issues to the mesh.
     """
-    known = [identity for identity in identities if isinstance(identity, WorkloadIdentity)]
-    names = listed(identity.name for identity in known)
     return [
-        Problem(
-            proxy.ref,
-            f"it waits for its certificate: the rules of workload_identity {names} refuse the service account"
-            f" {proxy.pod.service_account} of {proxy.pod.namespace}",
-            "identity-rules-refuse",
-            readings(proxy, *known),
-        )
+        Problem(proxy.ref, f"it waits for its certificate: {why}", "identity-rules-refuse", readings(proxy, *identities))
         for proxy in proxies
-        if known
-        and proxy.sds_mode is SdsMode.SILENT
+        if proxy.sds_mode is SdsMode.SILENT
         and proxy.streams.cx_active
-        and all(identity.refuses(proxy.pod.namespace, proxy.pod.service_account) for identity in known)
+        and (why := why_refused(identities, proxy.pod.namespace, proxy.pod.service_account))
     ]
 
 

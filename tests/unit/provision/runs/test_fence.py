@@ -314,7 +314,6 @@ PAST_THE_FENCE = {
         "probes.Probes._printed": "the suite's own pod",
         "probes.Probes._sds_probe": "the suite's own pod",
         "clients_and_servers.TestPods.remove": "the suite's own namespaces",
-        "planted.planted": "the suite's own namespace",
         "originals.Originals.forget": "the suite's own original",
         "leftovers._delete": "of `conformance down`, which holds the cluster",
     },
