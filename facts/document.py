@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import yaml
@@ -188,6 +188,10 @@ def parse_items(document: Any, parse: Callable[..., T], evidence: tuple[str, ...
     """
     need(document, "items", list, where)
     return tuple(parse(item, evidence) for item in mappings(document, "items", where))
+
+
+SKEW = timedelta(seconds=30)
+"""Tolerance for the difference of two clocks: a certificate must be valid that long already, and still."""
 
 
 def when(text: str, where: str) -> datetime:

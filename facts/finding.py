@@ -50,12 +50,20 @@ class Problem:
         said: The defect, in one sentence without the subject's name.
         cause: Id of the cause (``judge/causes.yaml``); empty where the judgment cannot tell it.
         evidence: Ids of the readings that decide it, the decisive one first.
+        alike: All objects that it is about where they are so alike that one of them, the subject, stands for all; empty
+            where it is about the subject alone.
     """
 
     subject: ObjectRef
     said: str
     cause: Own[str] = ""
     evidence: Own[tuple[str, ...]] = ()
+    alike: tuple[ObjectRef, ...] = ()
+
+    @property
+    def subjects(self) -> tuple[ObjectRef, ...]:
+        """All objects that it is about."""
+        return self.alike or (self.subject,)
 
 
 @dataclass(frozen=True, slots=True)

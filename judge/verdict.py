@@ -76,6 +76,7 @@ class ScenarioOutcome:
         findings: Findings of its steps.
         reason: Reason why it did not complete; empty if it did.
         began: It began; one that is NOT_RUN all the same lacked something that the run was not given.
+        is_cut_short: Some of its steps never ran.
     """
 
     name: Own[str]
@@ -85,6 +86,7 @@ class ScenarioOutcome:
     findings: tuple[Finding, ...] = ()
     reason: str = ""
     began: bool = False
+    is_cut_short: bool = False
 
     @property
     def is_missing(self) -> bool:
@@ -156,6 +158,9 @@ def judge_requirement(
     return Judged(requirement, worst, reasons, causes, premise, untried=any(s.is_missing for s in scenarios))
 
 
+CUT_SHORT = "stopped at a waived subject before its other steps judged the rest"
+"""The reason of a scenario in which only waived subjects fail, and whose later steps never ran."""
+
 NOT_MET = "a premise of this run is not met: it says nothing about the install, and the result does not count it"
 """The last reason of a premise that does not hold."""
 
@@ -218,6 +223,9 @@ def _of_failure(
     for finding in negative:
         if unclear := not_accepted(finding.unclear, waivers):
             yield Verdict.ERROR, f"{scenario.name}: {finding.compared(told(unclear, finding.where))}"
+    # Nor is what the steps after it would have found. Only a waiver of the whole requirement accepts that as well.
+    if scenario.ending is Ending.VIOLATED and scenario.is_cut_short and not any(w.of_whole_requirement for w in waivers):
+        yield Verdict.ERROR, f"{scenario.name}: {CUT_SHORT}"
 
 
 def _of_ending(requirement: Requirement, scenario: ScenarioOutcome, mine: Sequence[Finding]) -> tuple[Verdict, str]:

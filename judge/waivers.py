@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
 
@@ -41,17 +41,17 @@ class Waiver:
         """It covers every subject, and a failure that names none."""
         return not self.subjects
 
-    def covers(self, problem: Problem) -> bool:
-        """Tell whether it accepts a problem. One that has expired is not asked."""
-        return self.of_whole_requirement or any(is_of(pattern, problem.subject) for pattern in self.subjects)
+    def covers(self, subject: ObjectRef) -> bool:
+        """Tell whether it accepts what is wrong with a subject. One that has expired is not asked."""
+        return self.of_whole_requirement or any(is_of(pattern, subject) for pattern in self.subjects)
 
     def covered_in(self, findings: Iterable[Finding]) -> tuple[str, ...]:
         """The subjects of the problems that it accepts in findings about its requirement, each once."""
-        return tuple(dict.fromkeys(str(p.subject) for f in findings for p in f.problems if self.covers(p)))
+        return tuple(str(subject) for subject in _subjects(findings) if self.covers(subject))
 
     def idle_in(self, findings: Sequence[Finding]) -> tuple[str, ...]:
         """Its patterns that no subject of a problem in findings about its requirement has."""
-        subjects = [p.subject for f in findings for p in f.problems]
+        subjects = _subjects(findings)
         return tuple(pattern for pattern in self.subjects if not any(is_of(pattern, subject) for subject in subjects))
 
 
@@ -65,6 +65,18 @@ def is_of(pattern: str, subject: ObjectRef) -> bool:
 
 
 def not_accepted(problems: Iterable[Problem], waivers: Iterable[Waiver]) -> tuple[Problem, ...]:
-    """The problems that none of some waivers covers."""
+    """What none of some waivers covers of problems: one that is about several objects is left for the others of them."""
     each = tuple(waivers)
-    return tuple(problem for problem in problems if not any(waiver.covers(problem) for waiver in each))
+    left = ((p, tuple(s for s in p.subjects if not any(waiver.covers(s) for waiver in each))) for p in problems)
+    return tuple(p if subjects == p.subjects else _about(p, subjects) for p, subjects in left if subjects)
+
+
+def _about(problem: Problem, subjects: tuple[ObjectRef, ...]) -> Problem:
+    """A problem of some of its objects alone."""
+    subject = problem.subject if problem.subject in subjects else subjects[0]
+    return replace(problem, subject=subject, alike=subjects)
+
+
+def _subjects(findings: Iterable[Finding]) -> Iterable[ObjectRef]:
+    """All objects of the problems in findings, each once."""
+    return {str(s): s for f in findings for p in f.problems for s in p.subjects}.values()

@@ -115,6 +115,8 @@ class Objects:
         self._lock = threading.RLock()
         self._resources: dict[tuple[str, str], Any] = {}
         self._leaving: list[str] = []
+        self.groups: set[str] = set()
+        """API groups of the objects that it applied; empty for the core group."""
         self.may_change: Callable[[], None] = lambda: None
 
     def fenced(self, may_change: Callable[[], None]) -> Objects:
@@ -142,6 +144,7 @@ class Objects:
             **labelled["metadata"],
             "labels": {**labelled["metadata"].get("labels", {}), RUN_LABEL: self.run_id},
         }
+        self.groups.add(labelled["apiVersion"].rpartition("/")[0])
         return self._ask(labelled, "server_side_apply", body=labelled, field_manager=FIELD_MANAGER, force_conflicts=True)
 
     def apply_all(self, documents: Iterable[Document]) -> None:

@@ -127,6 +127,7 @@ class ScenarioRecord:
             findings=self.all_findings,
             reason=self.reason,
             began=self.started is not None,
+            is_cut_short=any(step.state is StepState.NOT_RUN for step in self.steps),
         )
 
 

@@ -141,6 +141,7 @@ def nothing_is_left(at_the_end: Callable[[LastLook], None], target: Target, sett
 
     def look(cluster: Cluster) -> Finding:
         target.objects.await_departures(Pace(settings.patience.teardown or LONGEST))
-        return remains.nothing_is_left(read_remains(cluster, target.tctl, run, is_not_there), run)
+        made = {"", *target.objects.groups}  # the core group always answers, or nothing can be said
+        return remains.nothing_is_left(read_remains(cluster, target.tctl, run, is_not_there, made), run)
 
     at_the_end(look)

@@ -84,8 +84,8 @@ def caller_was_seen(
 
 @then("each request must have used its own mTLS handshake between their proxies")
 def each_used_a_handshake(requirement: str, conversations: Conversations, conclude: Conclude) -> None:
-    for each in conversations.all():
-        conclude(judge.every_request_was_a_handshake(requirement, pair_of(each), each.exchange))
+    said = (judge.every_request_was_a_handshake(requirement, pair_of(each), each.exchange) for each in conversations.all())
+    conclude(*said)
 
 
 @then(parsers.parse('{server} must have refused each request with 403 and "RBAC: access denied"'))

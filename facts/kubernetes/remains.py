@@ -62,8 +62,13 @@ class ListableKind:
     kind: str
 
     def __str__(self) -> str:
-        group = self.path.removeprefix("/apis/").rpartition("/")[0] if self.path.startswith("/apis/") else ""
+        group = group_of(self.path)
         return f"{self.plural}.{group}" if group else self.plural
+
+
+def group_of(path: str) -> str:
+    """Return the API group of the path of an API version, e.g. ``apps`` of ``/apis/apps/v1``; empty for the core group."""
+    return path.removeprefix("/apis/").rpartition("/")[0] if path.startswith("/apis/") else ""
 
 
 @keeps(mask_of(_Kinds))
@@ -206,6 +211,8 @@ class Remains:
         unread: Kinds that could not be listed for another reason, each with it.
         asked_teleport: There is an admin session, and its answers are here.
         evidence: Ids of the readings.
+        silent: Kinds like those in `unread`, of API groups of which the run made no object.
+        denied_in_teleport: Kinds of resources that the admin session may not list.
     """
 
     objects: tuple[tuple[ListableKind, LabelledObject], ...]
@@ -215,6 +222,8 @@ class Remains:
     unread: tuple[tuple[str, str], ...]
     asked_teleport: bool
     evidence: tuple[str, ...]
+    silent: tuple[tuple[str, str], ...] = ()
+    denied_in_teleport: tuple[str, ...] = ()
 
 
 def ref_of(kind: ListableKind, found: LabelledObject) -> ObjectRef:

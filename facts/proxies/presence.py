@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from facts.document import Absent, when
+from facts.document import SKEW, Absent, when
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod, condition_holds
 from facts.kubernetes.pod_spec import PROXY, Container
@@ -114,7 +114,7 @@ def is_in_its_first_time(pod: Pod, at: datetime) -> bool:
         at: UTC time of the reading of the proxy.
     """
     could_start = _could_start(pod, pod.proxy) if pod.proxy is not None else None
-    return could_start is not None and at - could_start < STARTING
+    return could_start is not None and _is_recent(could_start, at)
 
 
 def restarted_while_starting(pod: Pod) -> bool:
@@ -146,7 +146,7 @@ def is_coming_up(pod: Pod, at: datetime) -> bool:
     if pod.proxy is None or not pod.node:
         return False  # no node takes it: nothing of it starts
     since = initialized(pod)
-    is_young = since is not None and at - since < STARTING
+    is_young = since is not None and _is_recent(since, at)
     if pod.proxy.restarts and is_young:
         return True
     start = start_of(pod, at)
@@ -183,6 +183,11 @@ def _could_start(pod: Pod, proxy: Container) -> datetime | None:
         return _time(proxy.started_at)
     moments = [_time(text) for text in (pod.created_at, *(c.ended_at for c in _before(pod)))]
     return max((moment for moment in moments if moment is not None), default=None)
+
+
+def _is_recent(began: datetime, at: datetime) -> bool:
+    """Tell whether less than `STARTING` has passed. A time far in the future tells nothing: the node's clock is wrong."""
+    return -SKEW <= at - began < STARTING
 
 
 def _time(text: str) -> datetime | None:

@@ -6,15 +6,15 @@ Every parser takes what a command of git printed: paths and commits, never the c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from facts.document import damaged
 from facts.masks import TEXT, keeps, lines
 from facts.redaction import beginning
 
-OWN_EXCLUDES = ".git/info/exclude"
-"""File of patterns that belong to one clone alone."""
+_IN_THE_REPOSITORY = re.compile(r"(?:[^/].*/)?\.gitignore:\d+:", re.DOTALL)
+"""A rule of a file in the repository. All others are of one clone or person: git names their files in several ways."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class TokenRepository:
 @keeps(TEXT)
 def parse_paths(text: str) -> tuple[str, ...]:
     """Reads one path a line."""
-    return tuple(line for line in lines(text) if line)
+    return tuple(_unquoted(line) for line in lines(text) if line)
 
 
 @keeps(TEXT)
@@ -92,12 +92,14 @@ def parse_ignored(text: str) -> Mapping[str, str]:
     """
     found = {}
     for line in filter(None, lines(text)):
-        rule, tab, path = line.partition("\t")
-        _source, _number, pattern = [*rule.split(":", 2), "", ""][:3]
-        if not tab:
+        rule, tab, path = line.rpartition("\t")
+        parts = _RULE.fullmatch(rule)
+        if not tab or not parts:
             raise damaged("a rule, a tab and a path", beginning(repr(line), 80), "git check-ignore")
+        source, number, pattern = parts.groups()
         # A pattern with an exclamation mark takes the path out again.
-        found[path] = "" if not pattern or pattern.startswith("!") else rule
+        is_out = not pattern or pattern.startswith("!")
+        found[_unquoted(path)] = "" if is_out else f"{_unquoted(source)}:{number}:{pattern}"
     return found
 
 
@@ -119,5 +121,29 @@ def parse_commits(text: str) -> tuple[Commit, ...]:
         elif current is None:
             raise damaged("a commit", beginning(repr(line), 80), "git log")
         else:
-            current[line] = None
+            current[_unquoted(line)] = None
     return tuple(Commit(commit, tuple(files)) for commit, files in found.items())
+
+
+def only_of(commits: Iterable[Commit], files: Collection[str]) -> tuple[Commit, ...]:
+    """The commits that add or change some files, each with these of its files alone."""
+    left = (Commit(commit.id, tuple(file for file in commit.files if file in files)) for commit in commits)
+    return tuple(commit for commit in left if commit.files)
+
+
+def is_of_every_clone(rule: str) -> bool:
+    """Tell whether a rule, as ``FILE:LINE:PATTERN``, is of a file that belongs to the repository."""
+    return _IN_THE_REPOSITORY.match(rule) is not None
+
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_RULE = re.compile(rf"({_QUOTED.pattern}|.*?):(\d*):(.*)")
+_ESCAPED = re.compile(r"\\(?:([0-7]{3})|(.))")
+_CONTROL = {"a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
+
+
+def _unquoted(path: str) -> str:
+    """A path as it is: git quotes one with quotes, backslashes or control characters as C does."""
+    if not _QUOTED.fullmatch(path):
+        return path
+    return _ESCAPED.sub(lambda m: chr(int(m[1], 8)) if m[1] else _CONTROL.get(m[2], m[2]), path[1:-1])

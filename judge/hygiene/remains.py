@@ -8,6 +8,7 @@ from facts.kubernetes.remains import Remains, ref_of
 from judge.findings import Claim, listed
 
 LEFT = "left-by-a-run"
+SEE_THE_APIS = "see with `kubectl get apiservices` which API does not answer, and why; then "
 
 
 def nothing_is_left(remains: Remains, run: str) -> Finding:
@@ -43,6 +44,14 @@ def nothing_is_left(remains: Remains, run: str) -> Finding:
     if remains.denied:
         kinds = listed(remains.denied)
         left_out.append(Remark(ObjectRef("", f"{len(remains.denied)} kinds"), f"this run may not list them: {kinds}"))
+    left_out += [
+        Remark(ObjectRef("Teleport", kind), "the admin session may not list resources of this kind")
+        for kind in remains.denied_in_teleport
+    ]
+    left_out += [
+        Remark(ObjectRef("", what), f"its API does not answer, and the run made no object of its group: {why}")
+        for what, why in remains.silent
+    ]
     left_out.append(Remark(ObjectRef("", "Secrets"), "to list them is to read them, which the suite never does"))
     if not remains.asked_teleport:
         left_out.append(
@@ -54,5 +63,5 @@ def nothing_is_left(remains: Remains, run: str) -> Finding:
         f"nothing among {len(remains.looked_at)} kinds of objects{of_teleport}",
         unclear=unclear,
         left_out=left_out,
-        settle=f"look again in a while: conformance down --run {run}",
+        settle=f"{SEE_THE_APIS if remains.unread else ''}look again in a while: conformance down --run {run}",
     )

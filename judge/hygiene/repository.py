@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Problem, Remark
-from facts.teleport.token_repository import OWN_EXCLUDES, Commit, TokenRepository
+from facts.teleport.token_repository import Commit, TokenRepository, is_of_every_clone
 from judge.findings import Claim, listed
 
 NOT_IGNORED, COMMITTED = "token-file-not-ignored", "join-token-committed"
@@ -32,7 +32,7 @@ def filled_in_token_is_kept_out(repository: TokenRepository) -> Finding:
     for path, rule in repository.ignored_by.items():
         if not rule:
             problems.append(problem(path, "no rule of the repository ignores it, so that git would add it", NOT_IGNORED))
-        elif rule.startswith(f"{OWN_EXCLUDES}:"):
+        elif not is_of_every_clone(rule):
             problems.append(problem(path, f"only this clone ignores it ({rule}); other clones do not", NOT_IGNORED))
         else:
             held.append(Remark(ObjectRef("File", path), f"{rule.rsplit(':', 1)[0]} ignores it"))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from facts.document import SKEW
 from facts.errors import CouldNotTell
 from facts.evidence import readings
 from facts.finding import Finding, Problem
@@ -28,9 +29,6 @@ from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import ASK_ALL, each_of, not_asked, of_proxies
 from judge.identity.streams import lost_directory
 from judge.install.istio import NO_SIDECAR
-
-SKEW = timedelta(seconds=30)
-"""Tolerance for a peer's clock: a certificate must be valid that long already, and still. Less than `BACKDATED`."""
 
 CAUSES_OF_MODES = {SdsMode.RACE: "pod-started-before-tbot", SdsMode.TAKEOVER: "socket-taken-over"}
 """Modes that have one cause. A certificate of istiod has several: `cause_of_no_socket` tells which from the pod's spec."""

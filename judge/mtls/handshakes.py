@@ -96,7 +96,8 @@ def refusal(ends: Ends, row: Row) -> Problem:
         f" ({counted(row.ways)}: {between}, {named(row.server.port)}; such as {way})"
     )
     both = [fact for pod in (way.client, way.server) for fact in (ends.identities[pod.uid], ends.tls[pod.uid])]
-    return Problem(refusing.ref, said, cause_of(ends, row), readings(*both))
+    alike = tuple(pod.ref for pod in row.refusing)
+    return Problem(refusing.ref, said, cause_of(ends, row), readings(*both), alike if len(alike) > 1 else ())
 
 
 def cause_of(ends: Ends, row: Row) -> str:

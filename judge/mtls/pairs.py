@@ -18,7 +18,7 @@ from facts.proxies.tls.outbound import PASSTHROUGH, Destination, Discovery
 from facts.proxies.tls.proxy import ProxyTls
 from judge.mtls.ends import Ends
 from judge.mtls.peers import ProxyClass
-from judge.mtls.prediction import Client, Prediction, Server, Unpredictable, predict
+from judge.mtls.prediction import Client, Prediction, Server, Side, Unpredictable, predict
 from judge.mtls.table import NOTHING_DECLARED, ClientUnit, Meant, Row, ServerUnit, Table, Way
 
 EXAMPLES = 3
@@ -120,6 +120,7 @@ class _Count:
     servers: set[str] = field(default_factory=set)
     services: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     examples: list[Way] = field(default_factory=list)
+    refusing: dict[int, tuple[PodRef, ...]] = field(default_factory=dict)
 
 
 _Key = tuple[ClientUnit, ServerUnit, Prediction, bool]
@@ -162,6 +163,9 @@ class _Counting:
             count.ways += ways
             count.clients[id(group.pods)] = group.pods
             count.servers |= far.uids
+            if prediction.side is not None:
+                refusing = group.pods if prediction.side is Side.CLIENT else far.pods
+                count.refusing[id(refusing)] = refusing
             cluster = group.destination.cluster
             count.services[cluster.service] += ways
             if len(count.examples) < EXAMPLES:
@@ -230,6 +234,7 @@ class _Counting:
                 servers=len(count.servers),
                 services=dict(count.services),
                 examples=tuple(count.examples),
+                refusing=tuple({pod.uid: pod for pods in count.refusing.values() for pod in pods}.values()),
             )
             for key, count in self._counts.items()
         ]

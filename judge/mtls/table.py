@@ -127,6 +127,7 @@ class Row:
         servers: Number of different pods among their servers.
         services: Number of them by service, as ``HOST:PORT``.
         examples: Some of them, at least one.
+        refusing: All pods on the side that refuses; empty where no side does.
     """
 
     client: ClientUnit
@@ -138,6 +139,7 @@ class Row:
     servers: int
     services: Mapping[str, int]
     examples: tuple[Way, ...]
+    refusing: tuple[PodRef, ...] = ()
 
     @property
     def names_expected(self) -> Names:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from facts.document import SKEW
 from facts.evidence import ObjectRef, Shown, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
@@ -23,7 +24,7 @@ from facts.teleport.tbot_config import WorkloadApi
 from judge.causes import causes_of_release
 from judge.findings import Claim, problem
 from judge.fleet import how_to_read, not_read
-from judge.identity.proxies import SKEW, ObservedProxies, without_certificate
+from judge.identity.proxies import ObservedProxies, without_certificate
 from judge.install.istio import NO_WORKLOAD
 from judge.install.tbot import Component
 from judge.rotation.renewal import PUSHED_NOT_RENEWED, Reason

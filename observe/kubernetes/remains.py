@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 
 from facts.document import decoded, parse_items
 from facts.errors import CouldNotTell, NotGiven
@@ -15,12 +15,14 @@ from facts.kubernetes.remains import (
     LabelledResource,
     ListableKind,
     Remains,
+    group_of,
     parse_groups,
     parse_kinds,
     parse_labelled,
     parse_labelled_resources,
 )
 from facts.masks import kept_for
+from facts.teleport.tctl import says_denied
 from observe.command import CommandResult
 from observe.kubernetes.cluster import Cluster
 from observe.readings import at_once
@@ -40,7 +42,28 @@ class _Listed:
     error: CouldNotTell | None = None
 
 
-def read_remains(cluster: Cluster, tctl: Tctl | None, run: str, is_empty: Callable[[CommandResult, str], bool]) -> Remains:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the questions so far showed beside their answers.
+
+    Attributes:
+        evidence: Ids of the readings.
+        unread: What could not be listed: the path of its API version, its name, and the reason.
+        denied_in_teleport: Kinds of resources that the session may not list.
+    """
+
+    evidence: list[str] = field(default_factory=list)
+    unread: list[tuple[str, str, str]] = field(default_factory=list)
+    denied_in_teleport: list[str] = field(default_factory=list)
+
+
+def read_remains(
+    cluster: Cluster,
+    tctl: Tctl | None,
+    run: str,
+    is_empty: Callable[[CommandResult, str], bool],
+    made: Collection[str],
+) -> Remains:
     """Read everything that has the label of a run.
 
     Args:
@@ -48,40 +71,53 @@ def read_remains(cluster: Cluster, tctl: Tctl | None, run: str, is_empty: Callab
         tctl: Runs an admin tctl; None without a session.
         run: Id of the run.
         is_empty: Tells whether tctl says that there is nothing of a kind.
+        made: API groups of the objects that the run made; empty for the core group.
 
     Raises:
         CouldNotTell: The API server does not say which kinds there are, or tctl fails.
     """
-    evidence: list[str] = []
-    unread: list[tuple[str, str]] = []
-    kinds = list(_kinds(cluster, evidence, unread))
+    seen = _Seen()
+    kinds = list(_kinds(cluster, seen))
     listed = at_once(lambda kind: _list(cluster, kind, run), kinds)
-    resources = list(_resources(cluster, tctl, run, is_empty, evidence)) if tctl else []
+    resources = list(_resources(cluster, tctl, run, is_empty, seen)) if tctl else []
     failed = [each for each in listed if each.error is not None]
     denied = [each.kind for each in failed if isinstance(each.error, NotGiven)]
-    unread += [(str(each.kind), each.error.seen) for each in failed if each.error and not isinstance(each.error, NotGiven)]
+    seen.unread.extend(
+        (each.kind.path, str(each.kind), each.error.seen)
+        for each in failed
+        if each.error and not isinstance(each.error, NotGiven)
+    )
+    of_the_run, of_others = (
+        tuple((what, why) for path, what, why in seen.unread if (group_of(path) in made) is is_made)
+        for is_made in (True, False)
+    )
     return Remains(
         objects=tuple((each.kind, found) for each in listed for found in each.objects),
         resources=tuple(resources),
         looked_at=tuple(each.kind for each in listed if each.error is None),
         denied=tuple(denied),
-        unread=tuple(unread),
+        unread=of_the_run,
+        silent=of_others,
+        denied_in_teleport=tuple(seen.denied_in_teleport),
         asked_teleport=tctl is not None,
-        evidence=tuple(dict.fromkeys([*evidence, *(i for each in listed for i in each.evidence)])),
+        evidence=tuple(dict.fromkeys([*seen.evidence, *(i for each in listed for i in each.evidence)])),
     )
 
 
-def _kinds(cluster: Cluster, evidence: list[str], unread: list[tuple[str, str]]) -> Iterator[ListableKind]:
-    """Yield every kind that the API server lists; `unread` gets the API versions whose server does not answer."""
+def _kinds(cluster: Cluster, seen: _Seen) -> Iterator[ListableKind]:
+    """Yield every kind that the API server lists; those of API versions whose server does not answer go to `_Seen.unread`.
+
+    An API that an extension serves may be out of order for months, and no object of the run is in it.
+    """
     groups = cluster.api.get("/apis", ObjectRef("Cluster", cluster.context), parser=parse_groups)
-    evidence.append(groups.evidence)
+    seen.evidence.append(groups.evidence)
     for path in ("/api/v1", *(f"/apis/{version}" for version in parse_groups(groups.document))):
         try:
             reading = cluster.api.get(path, ObjectRef("ApiGroup", path), parser=parse_kinds)
         except CouldNotTell as error:
-            unread.append((path, error.seen))
+            seen.unread.append((path, path, error.seen))
             continue
-        evidence.append(reading.evidence)
+        seen.evidence.append(reading.evidence)
         yield from parse_kinds(reading.document)
 
 
@@ -97,11 +133,14 @@ def _list(cluster: Cluster, kind: ListableKind, run: str) -> _Listed:
 
 
 def _resources(
-    cluster: Cluster, tctl: Tctl, run: str, is_empty: Callable[[CommandResult, str], bool], evidence: list[str]
+    cluster: Cluster, tctl: Tctl, run: str, is_empty: Callable[[CommandResult, str], bool], seen: _Seen
 ) -> Iterator[tuple[str, LabelledResource]]:
     for kind in IN_TELEPORT:
         answer = tctl(["get", kind, "--format=json"], "")
         if is_empty(answer, kind):
+            continue
+        if answer.exit_code and says_denied(answer.stderr):
+            seen.denied_in_teleport.append(kind)
             continue
         if answer.exit_code:
             raise CouldNotTell(
@@ -112,7 +151,7 @@ def _resources(
             )
         question, subject = f"tctl get {kind} --format=json", ObjectRef("Teleport", kind)
         done = answer.recorded(cluster.recorder, subject, parser=parse_labelled_resources, shown_as=question)
-        evidence.extend(done.evidence)
+        seen.evidence.extend(done.evidence)
         for each in parse_labelled_resources(decoded(done.stdout)):
             if each.labels.get(RUN_LABEL) == run:
                 yield kind, each

@@ -17,6 +17,7 @@ from facts.evidence import ObjectRef
 from facts.recorder import Recorder
 from facts.teleport.token_repository import (
     TokenRepository,
+    only_of,
     parse_commits,
     parse_ignored,
     parse_paths,
@@ -34,7 +35,7 @@ _SWITCHED_OFF = (
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.excludesFile=/dev/null",  # the excludes of one person protect nobody else
-    "core.quotePath=true",
+    "core.quotePath=false",  # it would write every letter beyond ASCII as a number
     "log.showSignature=false",
     "protocol.allow=never",
 )
@@ -46,9 +47,10 @@ _LOG = (
 )  # fmt: skip
 """Commits of every branch and tag, with the paths that they change; of a merge the paths against each parent."""
 
-KEYS = "jwks:.*kty"
-"""A line of a join token with keys."""
-ANY_KEY = "kty"
+KEY = r'"(n|x)\\*" *: *\\*"[A-Za-z0-9_-]{20,}'
+"""A public key as a key set has it, in JSON or quoted in another text; its fields may stand in lines of their own."""
+JOINS_BY_KEYS = "static_jwks"
+"""The field that makes a join token of a file with keys."""
 PRIVATE_KEY = "BEGIN [A-Z ]*PRIVATE KEY"
 COPIES = (".bak", ".old", ".orig", ".save", "~")
 """Suffixes that ``sed -i.bak`` and editors give a copy; the guide's own command makes one."""
@@ -119,6 +121,11 @@ def read_token_repository(
     ]
     templates = ask(parse_paths, "ls-files", paths=template)
     belongs = [str(PurePosixPath(each).with_name(names.token_file)) for each in templates] or [names.token_file]
+    # Only of files that have keys, since the other searches end at some number of commits.
+    with_keys = ask(parse_commits, *_LOG, "-E", "-G", KEY, paths=_anywhere(*STRUCTURED))
+    named = [f":(top,literal){path}" for path in dict.fromkeys(path for each in with_keys for path in each.files)]
+    every = "--max-count=-1"
+    join_tokens = ask(parse_commits, *_LOG, every, "-G", JOINS_BY_KEYS, paths=named) if named else ()
     shallow = ask(parse_shallow, "rev-parse", "--is-shallow-repository")
     # Exit code 1: no path is ignored.
     ignored = ask(parse_ignored, "check-ignore", "--verbose", "--non-matching", "--no-index", paths=belongs, answers=(0, 1))
@@ -130,8 +137,8 @@ def read_token_repository(
         tracked=ask(parse_paths, "ls-files", paths=filled),
         lying_there=ask(parse_paths, "ls-files", "--others", "--exclude-standard", paths=filled),
         committed=ask(parse_commits, *_LOG, "--diff-filter=AM", paths=filled),
-        filled_templates=ask(parse_commits, *_LOG, "-G", ANY_KEY, paths=template),
-        keys_elsewhere=ask(parse_commits, *_LOG, "-E", "-G", KEYS, paths=_anywhere(*STRUCTURED)),
+        filled_templates=ask(parse_commits, *_LOG, "-E", "-G", KEY, paths=template),
+        keys_elsewhere=only_of(with_keys, {path for each in join_tokens for path in each.files}),
         private_keys=ask(parse_commits, *_LOG, "-E", "-G", PRIVATE_KEY, paths=_anywhere(*STRUCTURED)),
         at_most=AT_MOST,
         evidence=tuple(dict.fromkeys(evidence)),

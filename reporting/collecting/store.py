@@ -20,6 +20,7 @@ from facts.redaction import hidden_in, redact
 from judge.doctor import ToldRow
 from judge.mtls.told import Handshakes
 from judge.verdict import Ending
+from reporting.collecting.endings import ending_of
 from reporting.model import Phase, RunFacts, ScenarioRecord, StepRecord, StepState
 from reporting.writing.printable import tellable
 
@@ -208,10 +209,14 @@ class Store:
             finding = look()
             self.conclude(finding)
         except ConformanceError as error:
-            scenario.steps[at.step].so_far = replace(
-                scenario.steps[at.step].so_far, state=StepState.BROKE, error=redact(str(error)).text
-            )
-            self.lower(at.scenario_id, Ending.BROKE, str(error))
+            lacking, reason = ending_of(error)
+            state = StepState.BROKE if lacking is Ending.BROKE else StepState.SKIPPED
+            step = scenario.steps[at.step]
+            step.so_far = replace(step.so_far, state=state, error=redact(reason).text)
+            if lacking is Ending.NOT_RUN and scenario.so_far.ending is Ending.COMPLETED:
+                # Not completed after all: what the look needs was not given.
+                scenario.so_far = replace(scenario.so_far, ending=Ending.NOT_RUN)
+            self.lower(at.scenario_id, lacking, reason)
         else:
             ending = {Holds.NO: Ending.VIOLATED, Holds.UNKNOWN: Ending.BROKE}.get(finding.holds)
             if ending is not None:

@@ -158,8 +158,7 @@ def living_pods(install: Install) -> tuple[Pod, ...]:
 
 @then("only tbot's containers must be able to write to the socket directory as root")
 def only_tbot_writes_there(install: Install, conclude: Conclude) -> None:
-    for finding in checks.only_tbot_writes_to_the_sockets(install):
-        conclude(finding)
+    conclude(*checks.only_tbot_writes_to_the_sockets(install))
 
 
 @given("the mount tables of the proxies that mount the node's socket directory", target_fixture="socket_mounts")

@@ -16,7 +16,7 @@ from provision.render import MANIFESTS
 
 TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
 FILLED = "istio-tbot-token.yaml"
-KEYS = '{"keys":[{"use":"sig","kty":"RSA","kid":"of-a-cluster","alg":"RS256","n":"AQAB","e":"AQAB"}]}'
+KEYS = '{"keys":[{"use":"sig","kty":"RSA","kid":"of-a-cluster","alg":"RS256","n":"%s","e":"AQAB"}]}' % ("AQAB" * 16)
 """A key set as an API server publishes it, with a key that signs nothing."""
 
 _AUTHOR = ("-c", "user.name=operator", "-c", "user.email=operator@example.org", "-c", "commit.gpgsign=false")

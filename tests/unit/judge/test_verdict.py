@@ -12,6 +12,7 @@ from facts.catalogue import About, Level, Requirement
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem
 from judge.verdict import (
+    CUT_SHORT,
     NOT_MET,
     Authority,
     Ending,
@@ -365,6 +366,21 @@ def test_what_could_not_be_told_of_a_subject_that_no_waiver_names_stays_open() -
     assert any("saw Pod shop/bank-1: ?" in reason for reason in told.reasons)
     assert judge_requirement(requirement(), outcomes, [accepting("shop/*")]).verdict is Verdict.WAIVED
     assert judge_requirement(requirement(), outcomes, [accepting()]).verdict is Verdict.WAIVED
+
+
+def test_what_the_steps_after_a_waived_subject_would_have_found_stays_open() -> None:
+    cut = replace(failing("cart-1"), is_cut_short=True)
+    told = judge_requirement(requirement(), [cut], [accepting("Pod shop/cart-1")])
+    assert told.verdict is Verdict.ERROR
+    assert f"a scenario: {CUT_SHORT}" in told.reasons
+    assert judge_run([judged(Verdict.PASS), told]) is Result.INCONCLUSIVE
+    both = [accepting("Pod shop/cart-1"), accepting()]
+    assert judge_requirement(requirement(), [cut], both).verdict is Verdict.WAIVED, "one covers the whole requirement"
+    assert judge_requirement(requirement(), [cut], [accepting("Pod shop/x")]).verdict is Verdict.FAIL
+    broke = replace(cut, ending=Ending.BROKE)
+    reasons = judge_requirement(requirement(), [broke], [accepting("Pod shop/cart-1")]).reasons
+    assert "a scenario: because" in reasons
+    assert f"a scenario: {CUT_SHORT}" not in reasons, "it did not stop there"
 
 
 def test_a_failure_that_names_no_subject_is_covered_by_a_waiver_of_the_whole_requirement_alone() -> None:

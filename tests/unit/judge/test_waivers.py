@@ -57,3 +57,15 @@ def test_a_waiver_tells_what_it_covers_and_what_of_it_is_idle() -> None:
     assert not_accepted(problems, [some]) == (problems[1],)
     assert not_accepted(problems, [some, whole]) == ()
     assert not_accepted(problems, []) == problems
+
+
+def test_a_problem_of_several_objects_is_accepted_where_waivers_cover_each_of_them() -> None:
+    other = ObjectRef("Pod", "bank-1", "bank")
+    both = Problem(POD, "refuse", alike=(POD, other))
+    found = [Finding("A-1", Holds.NO, "e", "w", problems=(both,), evidence=("ev-1",))]
+    shop, bank = (Waiver("A-1", "o", "j", subjects=(pattern,)) for pattern in ("shop/*", "bank/*"))
+    (left,) = not_accepted([both], [shop])
+    assert (left.subject, left.subjects, left.said) == (other, (other,), "refuse"), "it names one that is not covered"
+    assert not_accepted([both], [shop, bank]) == ()
+    assert bank.covered_in(found) == ("Pod bank/bank-1",)
+    assert bank.idle_in(found) == ()

@@ -35,6 +35,18 @@ def test_an_answer_is_an_error_of_its_own_kind(
     assert type(refused.value) is error
 
 
+def test_the_api_groups_of_what_a_run_applies_are_kept(server: ApiServer, tmp_path: Path) -> None:
+    server.answer(f"PATCH {LEASE}", {"kind": "Lease"})
+    objects = Objects(server.kubeconfig(tmp_path), CONTEXT, "run-1", timeout=2, discovery=tmp_path / "discovery.json")
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "one", "namespace": "kube-system"},
+    }
+    objects.fenced(lambda: None).apply(lease)
+    assert objects.groups == {"coordination.k8s.io"}
+
+
 def test_a_page_instead_of_an_answer_is_told(server: ApiServer, tmp_path: Path) -> None:
     """A load balancer before the API server answers with HTTP 200."""
     server.answer(f"GET {LEASE}", "<html>maintenance</html>")

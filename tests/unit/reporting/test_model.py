@@ -12,16 +12,22 @@ from facts.errors import BadInput
 from facts.finding import Holds
 from judge.mtls.pairs import table_of
 from judge.mtls.told import told
-from judge.verdict import Authority, Result
-from reporting.model import RunFacts
+from judge.verdict import Authority, Ending, Result
+from reporting.model import RunFacts, StepRecord, StepState
 from reporting.writing.document import SCHEMA_FILE, from_json, json_schema, to_json, to_plain
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload, ends
-from tests.unit.reporting.sample import CAUSE, ONE, finding, in_report, report
+from tests.unit.reporting.sample import CAUSE, ONE, finding, in_report, report, scenario
 
 
 def test_a_report_comes_back_from_its_json_as_it_was() -> None:
     assert from_json(to_json(report())) == report()
+
+
+def test_a_scenario_is_cut_short_where_a_step_never_ran() -> None:
+    violated = StepRecord("Then", "a", state=StepState.VIOLATED)
+    assert scenario("A-1", violated, StepRecord("And", "b"), ending=Ending.VIOLATED).outcome().is_cut_short
+    assert not scenario("A-1", violated, ending=Ending.VIOLATED).outcome().is_cut_short
 
 
 def test_predicted_handshakes_come_back_from_json_as_they_were() -> None:

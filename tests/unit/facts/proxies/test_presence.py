@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from facts.document import Absent
+from facts.document import SKEW, Absent
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Container
 from facts.proxies.presence import (
@@ -158,6 +158,16 @@ def test_a_proxy_that_is_up_has_the_same_time_for_what_it_still_lacks() -> None:
         again = replace(up, restarts=1, started_at=ago(SECOND))
         assert is_in_its_first_time(pod(of=again, age=age), NOW) is has_time
     assert not is_in_its_first_time(make.pod(injected=False, created_at=ago(SECOND)), NOW)
+
+
+def test_a_start_in_the_future_excuses_nothing() -> None:
+    for age, is_young in ((-SKEW, True), (-SKEW - SECOND, False)):
+        stage = Stage.STARTING if is_young else Stage.DOWN
+        running = proxy(is_init=False, state="running", reason="", started_at=ago(age))
+        assert start_of(pod(of=running), NOW).stage is stage
+        assert start_of(pod(ended(age=age)), NOW).stage is stage
+        assert is_in_its_first_time(pod(of=running), NOW) is is_young
+        assert is_coming_up(pod(of=proxy(started=True), age=age), NOW) is is_young
 
 
 @pytest.mark.parametrize("stage", Stage)

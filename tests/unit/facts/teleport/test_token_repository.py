@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.teleport.token_repository import Commit, parse_commits, parse_ignored, parse_paths, parse_shallow
+from facts.teleport.token_repository import (
+    Commit,
+    is_of_every_clone,
+    only_of,
+    parse_commits,
+    parse_ignored,
+    parse_paths,
+    parse_shallow,
+)
 
 A, B = "a" * 40, "b" * 40
 
@@ -13,6 +21,7 @@ A, B = "a" * 40, "b" * 40
 def test_paths() -> None:
     assert parse_paths("a/x.yaml\n\nb\n") == ("a/x.yaml", "b")
     assert parse_paths("") == ()
+    assert parse_paths(r'"a\"b/\\c\td\001.yaml"' + "\nü.yaml\n") == ('a"b/\\c\td\x01.yaml', "ü.yaml"), "git quotes some"
 
 
 def test_a_shallow_clone() -> None:
@@ -25,8 +34,31 @@ def test_a_shallow_clone() -> None:
 def test_rules_that_ignore() -> None:
     text = ".gitignore:3:*.yaml\ta.yaml\n::\tb.yaml\n.gitignore:4:!c.yaml\tc.yaml\n"
     assert parse_ignored(text) == {"a.yaml": ".gitignore:3:*.yaml", "b.yaml": "", "c.yaml": ""}
+    odd = '"a\\tb/.gitignore":2:c:d\t"a\\tb/c:d"\n' + "a:b/.gitignore:1:!x\ta:b/x\n"
+    assert parse_ignored(odd) == {"a\tb/c:d": "a\tb/.gitignore:2:c:d", "a:b/x": ""}
     with pytest.raises(CouldNotTell, match="a tab"):
         parse_ignored("fatal\n")
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_so"),
+    [
+        (".gitignore:1:*", True),
+        ("deploy/a:b/.gitignore:12:*", True),
+        (".git/info/exclude:1:*", False),
+        ("/home/user/repository/.git/info/exclude:1:*", False),
+        ("/home/user/repository/.git/modules/sub/info/exclude:1:/.gitignore", False),
+        ("/home/user/.gitignore:1:*", False),
+        ("deploy/excludes:1:*", False),
+    ],
+)
+def test_rules_that_every_clone_has(rule: str, *, is_so: bool) -> None:
+    assert is_of_every_clone(rule) is is_so
+
+
+def test_commits_of_some_files() -> None:
+    commits = (Commit(A, ("x", "y")), Commit(B, ("z",)))
+    assert only_of(commits, {"y"}) == (Commit(A, ("y",)),)
 
 
 def test_commits_with_their_files() -> None:

@@ -72,5 +72,15 @@ def test_what_was_not_looked_at_is_said() -> None:
     said = [f"{each.subject}: {each.said}" for each in finding.left_out]
     assert "1 kinds: this run may not list them: endpointslices.discovery.k8s.io" in said
     assert any(each.startswith("Teleport: there is no admin session") for each in said)
+    denied = nothing_is_left(replace(NOTHING, denied_in_teleport=("token",)), "r")
+    holds(denied, "HYG-05")
+    assert [str(each.subject) for each in denied.left_out] == ["Teleport token", "Secrets"]
+    silent = nothing_is_left(replace(NOTHING, silent=(("/apis/metrics.k8s.io/v1beta1", "HTTP 503"),)), "r")
+    holds(silent, "HYG-05")
+    assert str(silent.left_out[0].subject) == "/apis/metrics.k8s.io/v1beta1"
+    assert silent.left_out[0].said.endswith("made no object of its group: HTTP 503")
     unread = replace(NOTHING, unread=(("/apis/metrics.k8s.io/v1beta1", "HTTP 503"),))
-    unknown(nothing_is_left(unread, "r"), "HYG-05", "metrics.k8s.io/v1beta1 could not be listed: HTTP 503")
+    finding = nothing_is_left(unread, "r")
+    unknown(finding, "HYG-05", "metrics.k8s.io/v1beta1 could not be listed: HTTP 503")
+    assert finding.settle.startswith("see with `kubectl get apiservices`")
+    assert nothing_is_left(left(is_leaving=True), "r").settle.startswith("look again in a while")

@@ -16,6 +16,7 @@ from judge.mtls.handshakes import handshakes_complete
 from judge.mtls.pairs import table_of
 from judge.mtls.plain_text import no_port_takes_plain_text, nothing_is_sent_in_plain_text
 from judge.mtls.table import Meant
+from judge.waivers import Waiver, not_accepted
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
@@ -269,3 +270,11 @@ def test_a_pods_damaged_list_of_ports_leaves_every_other_pod_judged(ports: str) 
     beside = all_of(ends(damaged, Workload("b", inbound=DISABLED, marked=False), GATEWAY))
     for requirement in ("MTL-01", "MTL-02"):
         violated(beside[requirement], requirement, "shop/b")
+
+
+def test_a_waiver_covers_a_refusal_only_where_it_names_every_gateway_that_refuses() -> None:
+    fallen = replace(GATEWAY, identity=make.istiod_proxy, pod={"proxy": ROUTER, "socket": make.EMPTY_DIR})
+    finding = judged(APP, fallen, replace(fallen, name="second"))
+    left = not_accepted(finding.problems, [Waiver("MTL-06", "o", "j", subjects=("Pod shop/gateway", "Pod shop/app"))])
+    assert {str(subject) for problem in left for subject in problem.subjects} == {"Pod shop/second"}
+    assert not_accepted(finding.problems, [Waiver("MTL-06", "o", "j", subjects=("Pod shop/*",))]) == ()

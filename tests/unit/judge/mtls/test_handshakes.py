@@ -17,6 +17,7 @@ from judge.mtls.pairs import table_of
 from judge.mtls.peers import Refusal
 from judge.mtls.prediction import Unpredictable
 from judge.mtls.table import Meant
+from judge.waivers import Waiver, not_accepted
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
@@ -271,3 +272,16 @@ def test_a_mesh_in_which_no_way_is_left_to_judge() -> None:
     everywhere = frozenset({("shop", "shop")})
     inapplicable(judged(A, on_istiod(), meant=Meant(closed=everywhere)), "MTL-04")
     unknown(judged(replace(client, configured=False)), "MTL-04", "the suite could not read it")
+
+
+def test_a_waiver_covers_a_refusal_only_where_it_names_every_pod_that_refuses() -> None:
+    others = [replace(on_istiod(), name=name, namespace=namespace) for name, namespace in (("x", "bank"), ("y", "pay"))]
+    finding = judged(A, on_istiod(), *others)
+    alone, together = (
+        Waiver("MTL-04", "o", "j", subjects=subjects)
+        for subjects in (("Pod shop/*",), ("Pod shop/*", "Pod bank/x", "pay/y"))
+    )
+    (left,) = not_accepted(finding.problems, [alone])
+    assert [str(subject) for subject in left.subjects] == ["Pod bank/x", "Pod pay/y"]
+    assert not_accepted(finding.problems, [together]) == ()
+    assert together.idle_in([finding]) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,79 @@ def test_keys_under_another_name(tmp_path: Path) -> None:
     (tmp_path / "prod.yml").write_text(TEMPLATE.read_text().replace("PASTE_JWKS_HERE", KEYS))
     commit(tmp_path, "Add the token of production")
     violated(judged(tmp_path), "HYG-01", "File prod.yml", "a join token with keys", causes=COMMITTED)
+
+
+@pytest.mark.parametrize("linked", ["worktree", "submodule"])
+def test_a_rule_of_one_clone_as_worktrees_and_submodules_name_it(tmp_path: Path, linked: str) -> None:
+    repository, place = tmp_path / "repository", tmp_path / "outer" / "linked"
+    make_repository(repository, ignores=False)
+    if linked == "worktree":
+        git(repository, "worktree", "add", "--quiet", str(place))
+        exclude = repository / ".git" / "info" / "exclude"
+    else:
+        make_repository(tmp_path / "outer")
+        git(tmp_path / "outer", "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(repository), "linked")
+        exclude = tmp_path / "outer" / ".git" / "modules" / "linked" / "info" / "exclude"
+    exclude.parent.mkdir(exist_ok=True)
+    exclude.write_text(f"{FILLED}\n")
+    violated(judged(place), "HYG-01", "only this clone ignores it (/", "info/exclude:1:", causes=NOT_IGNORED)
+
+
+def in_json(keys: str) -> str:
+    return json.dumps({"kind": "token", "spec": {"kubernetes": {"type": "static_jwks", "static_jwks": {"jwks": keys}}}})
+
+
+def in_a_block(keys: str) -> str:
+    return TEMPLATE.read_text().replace("'PASTE_JWKS_HERE'", "|\n        " + keys.replace("\n", "\n        "))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("prod.json", in_json(KEYS)),
+        ("prod.json", json.dumps(json.loads(in_json(KEYS)), indent=2)),
+        ("prod.yaml", in_a_block(KEYS)),
+        ("prod.yaml", in_a_block(json.dumps(json.loads(KEYS), indent=2))),
+        ("prod.yaml", in_a_block('{"keys":[{"kty":"EC","crv":"P-256","x":"' + "a" * 43 + '"}]}')),
+        ("prod.yaml", TEMPLATE.read_text().replace("'PASTE_JWKS_HERE'", json.dumps(KEYS))),
+    ],
+)
+def test_keys_in_every_form_that_a_file_may_have(tmp_path: Path, name: str, text: str) -> None:
+    make_repository(tmp_path)
+    (tmp_path / name).write_text(text)
+    commit(tmp_path, "Add the token of production")
+    violated(judged(tmp_path), "HYG-01", f"File {name}", "a join token with keys", causes=COMMITTED)
+
+
+def test_keys_of_something_else_are_no_join_token(tmp_path: Path) -> None:
+    make_repository(tmp_path)
+    (tmp_path / "authentication.yaml").write_text(f"kind: RequestAuthentication\njwks: '{KEYS}'\n")
+    (tmp_path / "point.json").write_text('{"x": "' + "a" * 43 + '"}')
+    commit(tmp_path, "Check tokens of users")
+    holds(judged(tmp_path), "HYG-01")
+
+
+def test_a_template_that_speaks_of_keys(tmp_path: Path) -> None:
+    make_repository(tmp_path)
+    with (tmp_path / TEMPLATE.name).open("a") as template:
+        template.write('# {"keys": [{"kty": "RSA", "n": "...", "e": "AQAB"}]}\n')
+    commit(tmp_path, "Say what it looks like")
+    holds(judged(tmp_path), "HYG-01")
+
+
+@pytest.mark.parametrize("directory", ["café", "日本", 'a"b', "a\\b", "a\tb"])
+def test_paths_that_git_quotes(tmp_path: Path, directory: str) -> None:
+    make_repository(tmp_path)
+    (tmp_path / directory).mkdir()
+    (tmp_path / TEMPLATE.name).rename(tmp_path / directory / TEMPLATE.name)
+    commit(tmp_path, "Move it")
+    finding = judged(tmp_path)
+    holds(finding, "HYG-01")
+    assert [str(each.subject) for each in finding.held] == [f"File {directory}/{FILLED}"]
+    fill_in(tmp_path / directory)
+    git(tmp_path, "add", "--force", f"{directory}/{FILLED}")
+    commit(tmp_path, "Add it")
+    violated(judged(tmp_path), "HYG-01", f"File {directory}/{FILLED}: git tracks it", causes=COMMITTED)
 
 
 def test_keys_in_the_template_once(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from facts.doctor.answer import Way
-from facts.errors import CouldNotTell
+from facts.errors import CouldNotTell, NotGiven
 from facts.finding import Finding, Holds
 from facts.recorder import Recorder
 from judge.doctor import Grade, Kind, ToldLook, ToldRow
@@ -320,6 +320,25 @@ def test_a_last_look_that_fails_leaves_the_question_open() -> None:
     assert record.steps[0].state is StepState.BROKE
     store.record(THREE)
     assert store.run_evidence == (THREE.id,)
+
+
+def test_a_last_look_that_lacks_something_is_not_evaluated() -> None:
+    store = running()
+    bookmark = store.bookmark()
+    store.end_step(StepState.PASSED)
+    store.lower(bookmark.scenario_id, Ending.COMPLETED)
+    store.leave_scenario()
+
+    def look() -> Finding:
+        raise NotGiven(expected="the right to list", seen="403", where="there", remedy="grant it")
+
+    store.conclude_later(bookmark, look)
+
+    (record,) = store.scenarios
+    assert record.ending is Ending.NOT_RUN
+    assert record.outcome().began
+    assert "expected the right to list; saw 403" in record.reason
+    assert record.steps[0].state is StepState.SKIPPED
 
 
 def test_only_a_step_that_runs_can_ask_for_a_last_look() -> None:
