@@ -46,7 +46,7 @@ def refused_by_rules(install: Install) -> list[Problem]:
 
 
 def of_two_authorities(install: Install) -> list[Problem]:
-    """Namespaces that istiod certifies in a mesh that the provider certifies, waypoints of ambient mode left out."""
+    """Proxies that istiod certifies in a mesh that the provider certifies, waypoints of ambient mode left out."""
     fleet = install.proxies.fleet()  # before the pods, as above
     pods = {pod.uid: pod for pod in install.proxies.pods()}
     return trust.of_two_authorities(p for p in fleet.proxies if not is_ambients(p, pods.get(p.pod.uid)))

@@ -14,10 +14,13 @@ from facts.errors import ConformanceError, NotApplicable
 from facts.finding import Finding, Holds, Problem, told
 from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
+from judge.diagnosis.realms import Realms
 from observe.install import Install
-from observe.kubernetes.facet import PODS
+from observe.istio.facet import CONTROL_PLANES, DRY_RUN
+from observe.kubernetes.facet import NAMESPACES, PODS
 from observe.proxies.facet import SURVEY
 from observe.requests import Requests
+from observe.teleport.tbot_facet import TBOT
 
 AT_ONCE = 16
 """Checks at the same time. Most of them wait for the one pass over the proxies, which the others must not wait for."""
@@ -56,7 +59,7 @@ def examined(
         checks,
         {key: Decisive(evidence.question, str(evidence.subject)) for key, evidence in recorder.evidence.items()},
         proxies=_proxies(case.install),
-        nodes=_nodes(case.install),
+        realms=_realms(case.install),
         authority=authority(),
         requests=requests.made(),
         seconds=time.monotonic() - begun,
@@ -78,8 +81,16 @@ def _proxies(install: Install) -> frozenset[str]:
     return frozenset(str(pod.ref) for pod in survey.pods) if survey is not None else frozenset()
 
 
-def _nodes(install: Install) -> dict[str, str]:
-    return {str(pod.ref): pod.node for pod in install.seen(PODS) or () if pod.node}
+def _realms(install: Install) -> Realms:
+    """Which objects belong together, as far as the checks have read it."""
+    planes, dry_run = install.seen(CONTROL_PLANES), install.seen(DRY_RUN.narrowed(""))
+    return Realms(
+        pods={str(pod.ref): pod for pod in install.seen(PODS) or ()},
+        tbots=install.seen(TBOT),
+        planes=planes,
+        namespaces={each.name: each for each in install.seen(NAMESPACES) or ()},
+        injections={dry_run.where: install.istio.mesh().title} if planes is not None and dry_run is not None else {},
+    )
 
 
 def _checked(

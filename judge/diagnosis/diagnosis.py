@@ -9,7 +9,8 @@ from enum import StrEnum
 from facts.evidence import ObjectRef
 from facts.finding import Problem
 from judge.causes import CAUSES, Cause, LooksLike
-from judge.diagnosis.order import explained
+from judge.diagnosis.order import About, explained
+from judge.diagnosis.realms import Realms
 
 DECISIVE = 3
 """Readings that a cause rests on, at most; the first of each problem's own decides it."""
@@ -91,6 +92,7 @@ class FoundCause:
         harms: False where only checks name it that find risks.
         rests_on: The readings that decide it, the most decisive one first.
         explains: Ids of the causes that were found and that it explains.
+        explained_by: Of an effect: ids of the causes that explain it, all members of a class among them.
     """
 
     cause: Cause
@@ -100,6 +102,12 @@ class FoundCause:
     harms: bool
     rests_on: tuple[Decisive, ...]
     explains: tuple[str, ...] = ()
+    explained_by: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Its id alone; a class has several."""
+        return (self.cause.id,)
 
     @property
     def subjects(self) -> tuple[ObjectRef, ...]:
@@ -160,7 +168,8 @@ class Diagnosis:
         checks: Every check with its answer, in the order of the table.
         causes: The causes that nothing else explains; the one that explains most comes first.
         classes: Classes of causes that cannot be told apart, likewise.
-        effects: The causes that one of them explains.
+        effects: The causes that some of them explain, with the objects for which they do. Of one cause, some objects may be
+            an effect, and the others a cause that nothing explains.
         undetermined: What is wrong without a known cause, and what could not be read.
         proxies: Names of all pods with a proxy, as problems name them.
         authority: Whose authority the certificates were held against, and who vouches for it.
@@ -199,7 +208,7 @@ def diagnosed(
     readings: Mapping[str, Decisive],
     *,
     proxies: Collection[str] = (),
-    nodes: Mapping[str, str] | None = None,
+    realms: Realms | None = None,
     authority: str = "",
     requests: Mapping[str, int] | None = None,
     seconds: float = 0.0,
@@ -210,7 +219,7 @@ def diagnosed(
         checks: The checks, in the order of the table.
         readings: By id of the evidence: the reading.
         proxies: Names of all pods with a proxy.
-        nodes: By the name of a pod, as problems have it: its node.
+        realms: Which objects belong together; None where nothing is known of it.
         authority: In words, see `Diagnosis`.
         requests: Number of requests that were made, by kind.
         seconds: Time that the checks took.
@@ -222,32 +231,63 @@ def diagnosed(
             _found(cause, tuple(each for each in shown if each.cause == cause), checks, readings) for cause in ids
         )
         found.append(Ambiguous(members, _settled_by(ids)))
-    ids_of = [(each.cause.id,) if isinstance(each, FoundCause) else each.ids for each in found]
-    where = [_nodes(each, nodes or {}) for each in found]
-    sorted_out = explained(
-        ids_of,
-        {cause.id: cause.explains for cause in CAUSES.values()},
-        lambda at: _weight(found[at]),
-        lambda effect, cause: _is_within(where[effect], where[cause]),
-    )
-    roots, effects = [], []
-    for place in sorted_out.roots:
-        under = [cause for effect in sorted_out.effects[place] for cause in ids_of[effect]]
-        roots.append(replace(found[place], explains=tuple(dict.fromkeys(under))))
-    for place in dict.fromkeys(effect for root in sorted_out.roots for effect in sorted_out.effects[root]):
-        each = found[place]
-        effects += [each] if isinstance(each, FoundCause) else list(each.causes)
+    roots, effects = _sorted_out(found, realms or Realms(), readings)
     return Diagnosis(
         checks=tuple(checks),
         causes=tuple(each for each in roots if isinstance(each, FoundCause)),
         classes=tuple(each for each in roots if isinstance(each, Ambiguous)),
         effects=tuple(effects),
-        undetermined=tuple(_undetermined(checks, found, nodes or {})),
+        undetermined=tuple(_undetermined(checks, found)),
         proxies=frozenset(proxies),
         authority=authority,
         requests=dict(requests or {}),
         seconds=seconds,
     )
+
+
+def _sorted_out(
+    found: Sequence[FoundCause | Ambiguous], realms: Realms, readings: Mapping[str, Decisive]
+) -> tuple[list[FoundCause | Ambiguous], list[FoundCause]]:
+    """The causes and classes that nothing else explains, in order, and the effects: object by object."""
+    objects = [subjects_of(problem for each in members_of(one) for problem in each.shown) for one in found]
+    sorted_out = explained(
+        [each.ids for each in found],
+        {cause.id: cause.explains for cause in CAUSES.values()},
+        lambda at: _weight(found[at]),
+        [[About(realms.reached_from(each), realms.with_(each)) for each in of_one] for of_one in objects],
+    )
+    roots: list[FoundCause | Ambiguous] = []
+    for root in sorted_out.roots:
+        left = [each for each, above in zip(objects[root], sorted_out.under[root], strict=True) if not above]
+        explains = tuple(dict.fromkeys(cause for effect in sorted_out.effects[root] for cause in found[effect].ids))
+        roots.append(replace(_about(found[root], left, readings), explains=explains))
+    effects: list[FoundCause] = []
+    for place in dict.fromkeys(effect for root in sorted_out.roots for effect in sorted_out.effects[root]):
+        by_roots: dict[frozenset[int], list[ObjectRef]] = {}
+        for each, above in zip(objects[place], sorted_out.under[place], strict=True):
+            if above:
+                by_roots.setdefault(above, []).append(each)
+        for above, there in by_roots.items():
+            by = tuple(cause for root in sorted_out.roots if root in above for cause in found[root].ids)
+            effects += [replace(each, explained_by=by) for each in members_of(_about(found[place], there, readings))]
+    return roots, effects
+
+
+def members_of(found: FoundCause | Ambiguous) -> tuple[FoundCause, ...]:
+    """A cause, or the causes of a class."""
+    return (found,) if isinstance(found, FoundCause) else found.causes
+
+
+def _about(
+    found: FoundCause | Ambiguous, objects: Sequence[ObjectRef], readings: Mapping[str, Decisive]
+) -> FoundCause | Ambiguous:
+    """What was found, as far as it is about some objects."""
+    if isinstance(found, Ambiguous):
+        parts = tuple(part for each in found.causes if isinstance(part := _about(each, objects, readings), FoundCause))
+        return replace(found, causes=parts)
+    names = {str(each) for each in objects}
+    shown = tuple(problem for problem in found.shown if str(problem.subject) in names)
+    return replace(found, shown=shown, rests_on=_rests_on(shown, readings))
 
 
 Single = dict[str, tuple[Problem, ...]]
@@ -328,40 +368,28 @@ def _settled_by(ids: Sequence[str]) -> str:
     return " ".join(dict.fromkeys(words or signs)) or READ_ON
 
 
-def _nodes(found: FoundCause | Ambiguous, nodes: Mapping[str, str]) -> frozenset[str]:
-    """The nodes that something is about; none where it is about the whole install, or its place is not known."""
-    members = (found,) if isinstance(found, FoundCause) else found.causes
-    subjects = [subject for each in members for subject in each.subjects]
-    there = {subject.name if subject.kind == "Node" else nodes.get(str(subject), "") for subject in subjects}
-    return frozenset() if "" in there else frozenset(there)
-
-
-def _is_within(effect: frozenset[str], cause: frozenset[str]) -> bool:
-    return not effect or not cause or effect <= cause
-
-
 def _weight(found: FoundCause | Ambiguous) -> int:
-    members = (found,) if isinstance(found, FoundCause) else found.causes
-    return 0 if any(each.harms for each in members) else 1
+    return 0 if any(each.harms for each in members_of(found)) else 1
 
 
-def _undetermined(
-    checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous], nodes: Mapping[str, str]
-) -> Iterable[Undetermined]:
+IDENTITY = ("ID-02", "ID-03", "ID-06")
+"""Requirements on who a proxy is and whom it trusts: no cause of the same pod makes a problem with them its symptom."""
+
+
+def _undetermined(checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous]) -> Iterable[Undetermined]:
     """Problems and open points that no cause accounts for, the same words of several subjects once.
 
-    What is wrong with a pod that has a cause or whose node has one, or could not be read of it, is taken for a symptom: the
-    line of its check says it.
+    What a check says of an object of which it names a cause as well is a symptom: the line of the check says it. What could
+    not be read of an object that has a cause leaves nothing open.
     """
-    members = [cause for each in found for cause in ((each,) if isinstance(each, FoundCause) else each.causes)]
-    ill = {str(subject) for each in members if each.harms for subject in each.subjects}
+    ill = {str(subject) for each in found for one in members_of(each) if one.harms for subject in one.subjects}
     told: dict[str, Undetermined] = {}
     for check in checks:
-        without_cause = [problem for problem in check.problems if not problem.cause]
+        named = {str(problem.subject) for problem in check.problems if problem.cause} if check.harms else set()
+        accounted = set() if check.requirement in IDENTITY else named
         open_ones = [
-            problem
-            for problem in (*without_cause, *check.unclear)
-            if not {str(problem.subject), f"Node {nodes.get(str(problem.subject))}"} & ill
+            *(problem for problem in check.problems if not problem.cause and str(problem.subject) not in accounted),
+            *(problem for problem in check.unclear if str(problem.subject) not in ill),
         ]
         if check.outcome is Outcome.UNKNOWN and not check.unclear:
             told.setdefault(check.said, Undetermined(check.said, check.settle or READ_ON))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from facts.evidence import ObjectRef
-from judge.diagnosis.diagnosis import IN_PLACES, Ambiguous, Diagnosis, FoundCause
+from judge.diagnosis.diagnosis import IN_PLACES, Ambiguous, Diagnosis, FoundCause, members_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def concerning(diagnosis: Diagnosis, place: Place) -> Diagnosis:
 
 
 def _concerns(found: FoundCause | Ambiguous, diagnosis: Diagnosis, place: Place) -> bool:
-    members = (found,) if isinstance(found, FoundCause) else found.causes
-    under = [effect for effect in diagnosis.effects if effect.cause.id in found.explains]
+    members = members_of(found)
+    under = [effect for effect in diagnosis.effects if not {*effect.explained_by}.isdisjoint(found.ids)]
     return _is_about(
         [ref for each in (*members, *under) for ref in (*each.subjects, *(problem.subject for problem in each.felt))], place
     )

@@ -104,6 +104,15 @@ def test_a_pod_on_istiod_is_named_with_the_pod() -> None:
     assert [str(problem.subject) for problem in made.causes[0].felt] == ["Pod shop/a", "Pod shop/b"]
 
 
+def test_a_gateway_without_the_overlay_is_named_and_not_the_two_authorities_that_it_makes() -> None:
+    at_gateway = {"socket": make.EMPTY_DIR, "proxy": make.istio_proxy(args=make.ROUTER, is_init=False, restart_policy="")}
+    gateway = Workload("gw", namespace="istio-ingress", identity=make.istiod_proxy, pod=at_gateway)
+    made = diagnosed(case(install(SHOP[0], gateway)))
+    assert named(made)[0] == "gateway-without-socket"
+    assert "mixed-authorities" not in named(made)
+    assert ["mixed-authorities"] == [each.cause.id for each in made.effects]
+
+
 def test_what_breaks_nothing_comes_behind_what_does() -> None:
     plain = Workload("b", inbound=PERMISSIVE)
     made = diagnosed(case(install(SHOP[0], plain, change=_other_trust_domain)))

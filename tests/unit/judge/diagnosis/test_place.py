@@ -42,5 +42,5 @@ def test_what_has_no_cause_is_left_out_as_well_and_a_reading_that_failed_is_not(
 
 
 def test_a_cause_concerns_a_pod_that_is_among_its_effects() -> None:
-    problems = {"tbot-not-on-node": ObjectRef("Node", "node-1"), "bundle-not-delivered": A}
-    assert left(Place.of_pod(A, "node-9"), problems) == {"tbot-not-on-node"}
+    problems = {"annotation-on-namespace": ObjectRef("Namespace", "shop"), "template-not-requested": A}
+    assert left(Place.of_pod(A, "node-9"), problems) == {"annotation-on-namespace"}
