@@ -19,7 +19,7 @@ from typer.exceptions import TyperException
 from doctor.document import plain
 from doctor.examination import examined
 from doctor.opened import opened
-from doctor.pod import pod_called, story_of
+from doctor.pod import must_have_namespace, pod_called, story_of
 from doctor.table import SECTIONS
 from doctor.told import lines_of
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
@@ -293,14 +293,15 @@ def doctor(
     run_id = f"doctor-{secrets.token_hex(3)}"
     with opened(settings, recorder, run_id, is_scratch=is_scratch, say=errors.print) as patient:
         asked = pod_called(patient.case, pod) if pod else None
+        must_have_namespace(patient.case, namespace)
         diagnosis = examined(
             patient.case, SECTIONS, requirements, recorder, authority=patient.authority, requests=patient.requests
         )
         story = story_of(patient.case, asked) if asked else None
     if story is not None:
-        diagnosis = concerning(diagnosis, Place.of_pod(story.pod, story.node))
+        diagnosis = concerning(diagnosis, Place.of_pod(story.pod, diagnosis.realms))
     elif namespace:
-        diagnosis = concerning(diagnosis, Place.of_namespace(namespace))
+        diagnosis = concerning(diagnosis, Place.of_namespace(namespace, diagnosis.realms))
     if as_json:
         _write_json(plain(diagnosis, story))
     else:

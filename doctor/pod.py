@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from doctor.check import Case
 from facts.errors import BadInput, ConformanceError, CouldNotTell
@@ -57,6 +58,26 @@ def pod_called(case: Case, name: str) -> Pod:
         where="--pod",
         remedy="kubectl get pods --all-namespaces",
     )
+
+
+def must_have_namespace(case: Case, name: str) -> None:
+    """Return if the cluster has a namespace of that name; of an empty name nothing is asked.
+
+    Raises:
+        BadInput: It has none, so that nothing concerns it.
+        CouldNotTell: The namespaces cannot be listed.
+    """
+    if not name:
+        return
+    there = sorted(each.name for each in case.install.cluster.namespaces())
+    if name not in there:
+        near = get_close_matches(name, there, SHOWN) or there[:SHOWN]
+        raise BadInput(
+            expected=f"the name of a namespace of the cluster, such as {listed(near)}",
+            seen=name,
+            where="--namespace",
+            remedy="kubectl get namespaces",
+        )
 
 
 def story_of(case: Case, pod: Pod) -> Story:

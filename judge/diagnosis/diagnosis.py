@@ -16,11 +16,8 @@ DECISIVE = 3
 """Readings that a cause rests on, at most; the first of each problem's own decides it."""
 
 
-IN_PLACES = ("Pod", "Node")
-"""Kinds of subjects that lie somewhere. What names none of these is about the install: a token, a template, a role."""
-
 EVERYWHERE = ""
-"""The place of what is about the install."""
+"""The realm of what is about the install as a whole."""
 
 READ_ON = "look at the object that the line names, and run again"
 """The next step where nothing says what would settle a question."""
@@ -175,6 +172,7 @@ class Diagnosis:
         authority: Whose authority the certificates were held against, and who vouches for it.
         requests: Number of requests that were made, by kind.
         seconds: Time that it took.
+        realms: Which objects belong together.
     """
 
     checks: tuple[Checked, ...]
@@ -186,6 +184,7 @@ class Diagnosis:
     authority: str = ""
     requests: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    realms: Realms = field(default_factory=Realms)
 
     @property
     def exit_code(self) -> int:
@@ -203,12 +202,16 @@ class Diagnosis:
         return bool(self.classes) or any(found.harms for found in self.causes)
 
 
+UNKNOWN = Realms()
+"""Realms where nothing is known of what belongs together."""
+
+
 def diagnosed(
     checks: Sequence[Checked],
     readings: Mapping[str, Decisive],
     *,
     proxies: Collection[str] = (),
-    realms: Realms | None = None,
+    realms: Realms = UNKNOWN,
     authority: str = "",
     requests: Mapping[str, int] | None = None,
     seconds: float = 0.0,
@@ -219,19 +222,19 @@ def diagnosed(
         checks: The checks, in the order of the table.
         readings: By id of the evidence: the reading.
         proxies: Names of all pods with a proxy.
-        realms: Which objects belong together; None where nothing is known of it.
+        realms: Which objects belong together.
         authority: In words, see `Diagnosis`.
         requests: Number of requests that were made, by kind.
         seconds: Time that the checks took.
     """
-    single, classes = told_apart([problem for check in checks for problem in check.problems])
+    single, classes = told_apart([problem for check in checks for problem in check.problems], realms)
     found: list[FoundCause | Ambiguous] = [_found(cause, shown, checks, readings) for cause, shown in single.items()]
     for ids, shown in classes.items():
         members = tuple(
             _found(cause, tuple(each for each in shown if each.cause == cause), checks, readings) for cause in ids
         )
         found.append(Ambiguous(members, _settled_by(ids)))
-    roots, effects = _sorted_out(found, realms or Realms(), readings)
+    roots, effects = _sorted_out(found, realms, readings)
     return Diagnosis(
         checks=tuple(checks),
         causes=tuple(each for each in roots if isinstance(each, FoundCause)),
@@ -242,6 +245,7 @@ def diagnosed(
         authority=authority,
         requests=dict(requests or {}),
         seconds=seconds,
+        realms=realms,
     )
 
 
@@ -297,31 +301,37 @@ Classes = dict[tuple[str, ...], tuple[Problem, ...]]
 """By the causes of a class: the problems that name one of them each, and the others of the same subject as well."""
 
 
-def told_apart(problems: Iterable[Problem]) -> tuple[Single, Classes]:
+def told_apart(problems: Iterable[Problem], realms: Realms = UNKNOWN) -> tuple[Single, Classes]:
     """Problems by cause; those that say the same of one subject with several causes are one class.
 
-    The class is settled where another problem names one of these causes alone, and is about the same subject or about no
-    pod and no node: a role without rights leaves every pod without a certificate.
+    The class is settled where another problem names one of these causes alone, about an object that reaches the subject or
+    about the whole install: a role without rights leaves every pod without a certificate.
     """
     said: dict[tuple[str, str], dict[str, Problem]] = {}
     for problem in problems:
         if problem.cause:
             said.setdefault((str(problem.subject), problem.said), {}).setdefault(problem.cause, problem)
     alone = {
-        (subject if problem.subject.kind in IN_PLACES else EVERYWHERE, cause)
-        for (subject, _), by in said.items()
+        (realm, cause)
+        for by in said.values()
         if len(by) == 1
         for cause, problem in by.items()
+        for realm in (*realms.reached_from(problem.subject), *_whole(problem.subject, realms))
     }
     single: dict[str, list[Problem]] = {}
     classes: dict[tuple[str, ...], list[Problem]] = {}
-    for (subject, _), by in said.items():
+    for by in said.values():
+        lies_in = {EVERYWHERE, *(realm for problem in by.values() for realm in realms.with_(problem.subject))}
         if len(by) == 1:
             for cause, problem in by.items():
                 single.setdefault(cause, []).append(problem)
-        elif not any((where, cause) in alone for cause in by for where in (subject, EVERYWHERE)):
+        elif not any((realm, cause) in alone for cause in by for realm in lies_in):
             classes.setdefault(tuple(sorted(by)), []).extend(by.values())
     return {c: tuple(shown) for c, shown in single.items()}, {ids: tuple(shown) for ids, shown in classes.items()}
+
+
+def _whole(subject: ObjectRef, realms: Realms) -> tuple[str, ...]:
+    return (EVERYWHERE,) if realms.is_of_install(subject) else ()
 
 
 def subjects_of(problems: Iterable[Problem]) -> tuple[ObjectRef, ...]:

@@ -48,8 +48,24 @@ class Realms:
             own |= {_on(tbot, node) for node, pod in tbot.pods.items() if str(pod.ref) == str(subject)}
             own |= {str(tbot.daemon_set.ref)} if str(subject) in _objects_of(tbot) else set()
         for plane in self.planes or ():
-            own |= {plane.title} if str(subject) in {str(each.ref) for each in plane.istiod} else set()
+            own |= (
+                {plane.title}
+                if str(subject) in {str(ref) for ref in (plane.config_map, *(each.ref for each in plane.istiod))}
+                else set()
+            )
         return frozenset(own)
+
+    def is_of_install(self, subject: ObjectRef) -> bool:
+        """Tell whether an object lies in no namespace of workloads and on no node, as far as is known.
+
+        A role of Teleport is such an object, and what Istio or tbot has beside its pods, unless it is known whom it serves.
+        """
+        if subject.kind in ("Pod", "Node", "Namespace"):
+            return False
+        if self.reached_from(subject) != {str(subject)} or any(str(subject) in _objects_of(each) for each in self._tbots()):
+            return False
+        homes = {tbot.daemon_set.namespace for tbot in self._tbots()} | {plane.namespace for plane in self.planes or ()}
+        return not subject.namespace or subject.namespace in homes
 
     def with_(self, subject: ObjectRef) -> frozenset[str]:
         """The realms that an object belongs to."""
@@ -85,7 +101,8 @@ def _objects_of(tbot: Tbot) -> frozenset[str]:
     namespace = tbot.daemon_set.namespace
     config_map = ObjectRef("ConfigMap", tbot.config_map, namespace)
     token = ObjectRef("Teleport", f"token/{tbot.config.token}")
-    return frozenset(map(str, (tbot.daemon_set.ref, config_map, token)))
+    account = ObjectRef("ServiceAccount", tbot.service_account.partition(":")[2], namespace)
+    return frozenset(map(str, (tbot.daemon_set.ref, config_map, token, account)))
 
 
 def _on(tbot: Tbot, node: str) -> str:

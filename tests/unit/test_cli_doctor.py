@@ -134,9 +134,29 @@ def test_a_pod_has_its_story_and_only_the_causes_that_concern_it(asking: Asking)
 
 def test_a_namespace_has_only_the_causes_that_concern_it(asking: Asking) -> None:
     assert asking("-n", "shop", of=(SHOP[0], ON_ISTIOD))[0] == 1
-    code, said = asking("-n", "elsewhere", of=(SHOP[0], ON_ISTIOD))
+    code, said = asking("-n", "bank", of=(SHOP[0], ON_ISTIOD, Workload("c", namespace="bank")))
     assert code == 0
     assert "✕ Teleport issued every certificate (ID-03)" in said
+
+
+def test_a_namespace_that_is_not_there(asking: Asking) -> None:
+    code, said = asking("-n", "shpo", of=(SHOP[0], ON_ISTIOD))
+    assert code == 4
+    assert "expected the name of a namespace of the cluster, such as shop; saw shpo (--namespace)" in said
+
+
+def test_a_pod_and_a_namespace_are_concerned_by_the_tbot_that_serves_them(asking: Asking) -> None:
+    def frozen(facets: SimpleNamespace) -> None:
+        tbot = facets.tbot.all().first
+        waits = tuple(replace(c, ready=False) for c in tbot.pods[make.NODE].containers)
+        pod = replace(tbot.pods[make.NODE], ready=False, spec=replace(tbot.pods[make.NODE].spec, containers=waits))
+        tbots, pods = make.tbots(replace(tbot, pods={make.NODE: pod})), (*facets.cluster.pods(), pod)
+        facets.tbot.all, facets.cluster.pods = lambda: tbots, lambda: pods
+
+    for arguments in (("-n", "shop"), ("--pod", "shop/a"), ()):
+        code, said = asking(*arguments, change=frozen)
+        assert code == 1
+        assert "begin with tbot-not-answering" in said
 
 
 def test_a_pod_that_is_not_there(asking: Asking) -> None:

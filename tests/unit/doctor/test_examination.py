@@ -110,7 +110,7 @@ def test_a_gateway_without_the_overlay_is_named_and_not_the_two_authorities_that
     made = diagnosed(case(install(SHOP[0], gateway)))
     assert named(made)[0] == "gateway-without-socket"
     assert "mixed-authorities" not in named(made)
-    assert ["mixed-authorities"] == [each.cause.id for each in made.effects]
+    assert [each.cause.id for each in made.effects] == ["mixed-authorities"]
 
 
 def test_what_breaks_nothing_comes_behind_what_does() -> None:

@@ -9,7 +9,7 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Problem
 from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed
+from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed, told_apart
 from judge.diagnosis.realms import Realms
 from tests.unit.judge import builders as make
 
@@ -129,3 +129,14 @@ def test_the_token_of_a_tbot_and_its_configuration_are_its_own() -> None:
     for subject in (CONFIG, ObjectRef("Teleport", "token/left-token")):
         assert str(LEFT.daemon_set.ref) in REALMS.reached_from(subject)
         assert str(RIGHT.daemon_set.ref) not in REALMS.with_(subject)
+
+
+@pytest.mark.parametrize(
+    ("subject", "settles"),
+    [(LEFT.daemon_set.ref, True), (RIGHT.daemon_set.ref, False), (ObjectRef("Teleport", "role/istio"), True)],
+    ids=str,
+)
+def test_a_class_is_settled_by_what_reaches_its_object_or_is_about_the_install(subject: ObjectRef, settles: bool) -> None:
+    either = [Problem(NODE, "nobody answers", cause) for cause in ("tbot-not-answering", "bot-without-role")]
+    single, classes = told_apart([*either, Problem(subject, "it lacks the role", "bot-without-role")], REALMS)
+    assert (bool(classes), [*single]) == (not settles, ["bot-without-role"])
