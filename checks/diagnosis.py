@@ -10,7 +10,7 @@ from typing import Protocol
 from checks import tbot, teleport
 from facts.errors import ConformanceError, NotApplicable
 from facts.finding import Finding, Problem
-from facts.kubernetes.probes import Refused, TeleportProbe
+from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
 from judge.diagnosis import placing, reaching, starting, supply, trust, undecided
 from judge.identity.sweep import injects, is_ambients
 from observe.install import Install
@@ -34,10 +34,35 @@ def without_istiod(install: Install) -> list[Problem]:
     return starting.without_istiod(fleet.proxies, install.proxies.pods())
 
 
-def cut_off(install: Install) -> list[Problem]:
-    """Proxies that hold a socket directory which is gone."""
+class DirectoryProbes(Protocol):
+    """Makes probe pods that look at the sockets' directories of nodes."""
+
+    def of_socket_directories(
+        self, nodes: Sequence[str], socket_directory: str
+    ) -> tuple[SocketDirectoryProbe | Refused, ...]:
+        """Report what a workload on each node can do to a directory there."""
+
+
+def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Problem]:
+    """Proxies that cannot connect to the socket of a tbot that started after them.
+
+    Args:
+        install: The install.
+        probes: Look at the socket of the nodes where nothing else decides; None where no probe pod may be made.
+    """
     fleet = install.proxies.fleet()  # before the pods, as above
-    return supply.cut_off(fleet.proxies, install.proxies.pods(), install.tbot.all())
+    pods, tbots = install.proxies.pods(), install.tbot.all()
+    found = supply.cut_off(fleet.proxies, pods, tbots)
+    open_ones = {str(each.subject) for each in found if each.cause in supply.CLOSED}
+    sockets = {(pod.socket_on_node.rpartition("/")[0], pod.node) for pod in pods if str(pod.ref) in open_ones}
+    if probes is None or not sockets:
+        return found
+    looked = [
+        probe
+        for directory in sorted({directory for directory, _ in sockets})
+        for probe in probes.of_socket_directories(sorted(node for each, node in sockets if each == directory), directory)
+    ]
+    return supply.cut_off(fleet.proxies, pods, tbots, looked)
 
 
 def refused_by_rules(install: Install) -> list[Problem]:

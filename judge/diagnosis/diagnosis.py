@@ -316,6 +316,7 @@ def told_apart(problems: Iterable[Problem], realms: Realms = UNKNOWN) -> tuple[S
         for by in said.values()
         if len(by) == 1
         for cause, problem in by.items()
+        if CAUSES[cause].versions is None  # a release that has a defect may show it or not
         for realm in (*realms.reached_from(problem.subject), *_whole(problem.subject, realms))
     }
     single: dict[str, list[Problem]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -93,6 +94,24 @@ def test_only_directories_of_sockets_that_answer_nothing_are_looked_at() -> None
     assert probes.asked == [(["node-2"], "/run/spire/sockets")]
     assert found.names == {"socket"}
     assert [each.evidence for each in found.identities] == [("ev-identity",)]
+
+
+def test_a_directory_is_looked_at_only_on_nodes_where_nothing_else_decides() -> None:
+    since = f"{datetime.now(UTC) - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
+    of_tbot = [make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2")]
+    runs = tuple(replace(each, started_at=since) for each in of_tbot[0].containers)
+    tbots = make.tbots(make.tbot(*(replace(each, spec=replace(each.spec, containers=runs)) for each in of_tbot)))
+    pods = [make.pod(), make.pod("b", node="node-2"), make.pod("c")]
+    dead = make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)
+    identities = make.fleet(
+        *(make.proxy(pod, streams=dead, read_at=datetime.now(UTC)) for pod in pods[:2]), make.proxy(pods[2])
+    )
+    proxies = SimpleNamespace(fleet=lambda: identities, pods=lambda: pods)
+    install = cast("Install", SimpleNamespace(proxies=proxies, tbot=SimpleNamespace(all=lambda: tbots)))
+    probes = Looking()
+    assert len(diagnosis.cut_off(install)) == 4
+    assert len(diagnosis.cut_off(install, cast("Any", probes))) == 2
+    assert probes.asked == [(["node-2"], "/run/spire/sockets")]
 
 
 def test_where_every_socket_answers_nothing_more_is_made() -> None:

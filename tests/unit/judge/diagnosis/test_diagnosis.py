@@ -128,6 +128,13 @@ def test_a_class_is_settled_where_another_check_names_one_of_its_causes_for_the_
     assert [each.causes[0].subjects for each in other.classes] == [(node("node-1"),)]
 
 
+def test_a_release_that_has_a_defect_settles_no_class() -> None:
+    pod = ObjectRef("Pod", "tbot-1", "teleport-system")
+    silent = [Problem(pod, "nothing is heard of it", cause) for cause in ("teleport-unreachable", "tbot-never-recovers")]
+    made = of(*silent, Problem(pod, "its release has the defect", "tbot-never-recovers"))
+    assert [each.ids for each in made.classes] == [("tbot-never-recovers", "teleport-unreachable")]
+
+
 def test_a_class_may_be_the_effect_of_a_cause_that_explains_each_of_it() -> None:
     class_of_effects = [Problem(PODS[0], "old", cause) for cause in (NO_BUNDLE, "rotation-not-followed")]
     made = of(*class_of_effects, Problem(node("node-0"), "no tbot", NOT_ON_NODE))
