@@ -9,9 +9,10 @@ from typing import Protocol
 
 from checks import tbot, teleport
 from facts.errors import ConformanceError, NotApplicable
-from facts.finding import Finding, Problem
+from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
 from judge.diagnosis import placing, reaching, starting, supply, trust, undecided
+from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
 from judge.identity.sweep import injects, is_ambients
 from observe.install import Install
 
@@ -105,15 +106,24 @@ class TeleportProbes(Protocol):
         """Dial an address from each node with the network settings of the pods of a DaemonSet, by namespace and name."""
 
 
-def unreached(install: Install, probes: TeleportProbes) -> list[Problem]:
+def unreached(install: Install, probes: TeleportProbes) -> list[Problem | OpenPoint]:
     """Nodes of tbot from which Teleport cannot be reached, at the address in tbot's configuration."""
-    found: list[Problem] = []
+    found: list[Problem | OpenPoint] = []
     for each in install.tbot.all().each:
-        address, nodes = each.config.proxy_server or each.config.auth_server, sorted(each.pods)
-        if address.rpartition(":")[2].isdigit() and nodes:
-            daemon_set = (each.daemon_set.namespace, each.daemon_set.name)
-            found += reaching.unreached(probes.of_teleport(nodes, address, daemon_set))
+        nodes, ref = sorted(each.pods), each.daemon_set.ref
+        if otherwise := reaching.dialled_directly(each):
+            found.append(OpenPoint(Problem(ref, otherwise, evidence=each.evidence), reaching.BLIND))
+        elif nodes:
+            address = each.config.proxy_server or each.config.auth_server
+            found += reaching.unreached(probes.of_teleport(nodes, address, (ref.namespace, ref.name)), each)
     return found
+
+
+def unread(install: Install) -> list[OpenPoint]:
+    """The proxies that could not be read, for a rule that looks at every proxy."""
+    fleet = install.proxies.fleet()  # before the pods, as above
+    _down, left = down_or_unread(fleet, {pod.uid: pod for pod in install.proxies.pods()})
+    return [OpenPoint(each, how_to_read(left, ASK_ALL)) for each in not_read(left)]
 
 
 def agents_that_exit(install: Install) -> list[Problem]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from checks.mtls import Sweeps
-from facts.finding import Finding, Problem
+from facts.finding import Finding, OpenPoint, Problem
 from observe.install import Install
 from provision.pods.probes import Probes
 from settings import Settings
@@ -38,8 +38,8 @@ class Needs(StrEnum):
     AUDIT_EVENTS = "Teleport's audit events (--audit-events)"
 
 
-Answer = Iterable[Finding | Problem]
-"""Findings of judgments, and problems of rules of the diagnosis (`judge.diagnosis`)."""
+Answer = Iterable[Finding | Problem | OpenPoint]
+"""Findings of judgments; of rules of the diagnosis (`judge.diagnosis`) the problems, and what they could not look at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from doctor.check import Case, Check, Needs, Section
 from facts.catalogue import Level, Requirement
 from facts.errors import ConformanceError, NotApplicable
-from facts.finding import Finding, Holds, Problem, told
+from facts.finding import Finding, Holds, OpenPoint, Problem, told
 from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.realms import Realms
@@ -115,20 +115,23 @@ def _checked(
     return _as_premise(made) if requirement is not None and requirement.premise else made
 
 
-def _of_answers(blank: Checked, answers: Sequence[Finding | Problem]) -> Checked:
+def _of_answers(blank: Checked, answers: Sequence[Finding | Problem | OpenPoint]) -> Checked:
     findings = [each for each in answers if isinstance(each, Finding)]
     ruled = [each for each in answers if isinstance(each, Problem)]
-    outcomes = [_OUTCOMES[finding.holds] for finding in findings] + [Outcome.PROBLEM for _ in ruled]
+    left = [each for each in answers if isinstance(each, OpenPoint)]
+    outcomes = [_OUTCOMES[finding.holds] for finding in findings]
+    outcomes += [Outcome.PROBLEM for _ in ruled] + [Outcome.UNKNOWN for _ in left]
     outcome = min(outcomes, key=_WORST_FIRST.index, default=Outcome.HOLDS)
     deciding = [finding for finding in findings if _OUTCOMES[finding.holds] is outcome]
-    said = "; ".join(dict.fromkeys([finding.seen for finding in deciding] + ([told(ruled)] if ruled else [])))
+    of_rules = (*ruled, *(each.about for each in left))
+    said = "; ".join(dict.fromkeys([finding.seen for finding in deciding] + ([told(of_rules)] if of_rules else [])))
     return replace(
         blank,
         outcome=outcome,
         said=said or NOTHING_FOUND,
         problems=(*(p for finding in findings for p in finding.problems), *ruled),
-        unclear=tuple(p for finding in findings for p in finding.unclear),
-        settle="; ".join(dict.fromkeys(finding.settle for finding in findings if finding.settle)),
+        unclear=(*(p for finding in findings for p in finding.unclear), *(each.about for each in left)),
+        settle="; ".join(dict.fromkeys(each.settle for each in (*findings, *left) if each.settle)),
     )
 
 

@@ -52,8 +52,12 @@ def of_probes(
         confirmed,
         held=confirmed_of(held, wrong),
         unclear=[on_node(p, said.format(p.reason)) for p in refused if not p.by_policy],
-        settle="remove what kept the probe pod from running: it needs its image and the rights of INST-02",
+        settle=RUN_IT,
     )
+
+
+RUN_IT = "remove what kept the probe pod from running: it needs its image and the rights of INST-02"
+"""The next step where a probe did not run."""
 
 
 def mode_lets(permission: int, of: SeenFile, probe: SocketDirectoryProbe) -> bool:
