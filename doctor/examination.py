@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from doctor.check import Case, Check, Needs, Section
+from doctor.check import REPORT_IT, Case, Check, Needs, Section, defect
 from facts.catalogue import Level, Requirement
 from facts.errors import ConformanceError, NotApplicable
 from facts.finding import Finding, Holds, OpenPoint, Problem, told
@@ -108,9 +107,7 @@ def _checked(
     except ConformanceError as error:
         return replace(blank, outcome=Outcome.UNKNOWN, said=error.compared, settle=error.remedy)
     except Exception as error:  # a defect of one check must not hide the answers of the others
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"a defect in the suite: {type(error).__name__}: {error} (in {place.name}, {place.filename}:{place.lineno})"
-        return replace(blank, outcome=Outcome.UNKNOWN, said=said, settle="report it; the other checks are not touched by it")
+        return replace(blank, outcome=Outcome.UNKNOWN, said=defect(error), settle=REPORT_IT)
     made = _of_answers(blank, answers)
     return _as_premise(made) if requirement is not None and requirement.premise else made
 

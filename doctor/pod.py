@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from doctor.check import Case
+from doctor.check import REPORT_IT, Case, defect
 from facts.errors import BadInput, ConformanceError, CouldNotTell
 from facts.evidence import ObjectRef
 from facts.istio.mesh import Mesh
@@ -110,6 +110,8 @@ def _told(title: str, line: Callable[[], Line]) -> Line:
         return line()
     except ConformanceError as error:
         return Line(title, f"could not be read: {error.compared}", settle=error.remedy)
+    except Exception as error:  # as a check's, it must not hide the other lines
+        return Line(title, defect(error), settle=REPORT_IT)
 
 
 def _plane_of(case: Case, pod: Pod) -> Mesh | None:

@@ -123,6 +123,10 @@ class Install:
         """A successful reading of the past, by its key; None without one. Reads nothing."""
         return self.cluster.readings.seen(key)
 
+    def asked(self, key: Key[T]) -> bool:
+        """Whether a reading was tried, with or without success."""
+        return self.cluster.readings.asked(key)
+
     def authority_changed(self) -> None:
         """Forgets Teleport's SPIFFE authority and the proxies that follow it, after the suite took it to another phase."""
         self.cluster.readings.outdated(BUNDLE.name, STATUS.name, PODS.name, SURVEY.name, FLEET.name, AUDIT_TRAIL.name)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from facts.finding import OpenPoint, Problem
+from facts.kubernetes.pod_spec import LEADS_THROUGH_A_PROXY
 from facts.kubernetes.probes import Refused, TeleportProbe
 from facts.teleport.tbot import Tbot
 from judge.findings import listed
@@ -24,13 +25,10 @@ BLIND = (
 )
 """The next step where a probe does not go the way of tbot."""
 
-THROUGH = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-"""Variables that lead tbot through a proxy. Source: Go, golang.org/x/net/http/httpproxy; Teleport, lib/client/proxy."""
-
 
 def dialled_directly(tbot: Tbot) -> str:
     """Why a probe would not dial Teleport as a tbot does, in words; empty where it does."""
-    if leading := [name for name in THROUGH if tbot.container.variable(name)]:
+    if leading := [name for name in LEADS_THROUGH_A_PROXY if tbot.container.variable(name)]:
         return f"its variable {leading[0]} leads it through a proxy, which a probe pod does not use"
     address = tbot.config.proxy_server or tbot.config.auth_server
     if not address.rpartition(":")[2].isdigit():

@@ -132,6 +132,15 @@ def test_a_pod_has_its_story_and_only_the_causes_that_concern_it(asking: Asking)
     assert (code, json.loads(said)["pod"]["pod"]["name"]) == (0, "a")
 
 
+def test_a_defect_in_one_line_of_a_pods_story_leaves_the_others(asking: Asking) -> None:
+    def broken(facets: SimpleNamespace) -> None:
+        facets.istio.authorities = lambda: {}["gone"]
+
+    _code, said = asking("--pod", "shop/a", change=broken)
+    assert "! issuer: a defect in the suite: KeyError: 'gone' (in <lambda>, " in said
+    assert "✓ validity: " in said
+
+
 def test_a_namespace_has_only_the_causes_that_concern_it(asking: Asking) -> None:
     assert asking("-n", "shop", of=(SHOP[0], ON_ISTIOD))[0] == 1
     code, said = asking("-n", "bank", of=(SHOP[0], ON_ISTIOD, Workload("c", namespace="bank")))

@@ -122,6 +122,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
     )
     change(facets)
     facets.seen = lambda key: _seen(facets, key)
+    facets.asked = lambda _key: True
     return cast("Install", facets)
 
 
