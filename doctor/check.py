@@ -36,7 +36,7 @@ class Needs(StrEnum):
 
     SESSION = "an admin session at Teleport (--tctl)"
     PROBES = "probe pods on the nodes (--allow namespaced)"
-    AUDIT_EVENTS = "Teleport's audit events (--audit-events)"
+    AUDIT_EVENTS = "Teleport's audit events (the setting audit_events)"
 
 
 Answer = Iterable[Finding | Problem | OpenPoint]

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from doctor.pod import Story
 from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.evidence import ObjectRef
-from facts.finding import Problem
 from facts.redaction import beginning
 from judge.diagnosis.diagnosis import (
     Ambiguous,
@@ -52,12 +51,11 @@ def lines_of(diagnosis: Diagnosis, story: Story | None = None) -> Iterator[str]:
         yield from ("", f"{story.pod}: who issued its certificate", *_story(story))
     if diagnosis.undetermined:
         yield from ("", "What could not be determined", *_unknown(diagnosis.undetermined))
-    if diagnosis.causes or diagnosis.classes:
+    if diagnosis.roots:
         yield from ("", "Causes, and what to do", HOW_TO_READ_STEPS)
-    for cause in diagnosis.causes:
-        yield from ("", *_cause(cause, diagnosis))
-    for found in diagnosis.classes:
-        yield from ("", *_class(found, diagnosis))
+    for found in diagnosis.roots:
+        yield ""
+        yield from _cause(found, diagnosis) if isinstance(found, FoundCause) else _class(found, diagnosis)
     yield ""
     yield f"authority: {diagnosis.authority}"
     yield f"requests:  {_requests(diagnosis)}, in {diagnosis.seconds:.1f} s"
@@ -72,7 +70,7 @@ def mark_of(outcome: Outcome, *, harms: bool = True) -> str:
 
 def _story(story: Story) -> Iterator[str]:
     for line in story.lines:
-        word = "fail" if line.wanted else "error" if line.settle else "pass"
+        word = "fail" if line.wanted else "not-evaluated" if line.settle else "pass"
         yield f"{LOOKS[word][0]} {line.title}: {line.said}"
         if line.wanted:
             yield f"    wanted: {line.wanted}"
@@ -144,8 +142,8 @@ def _shown(found: FoundCause, proxies: Collection[str]) -> Iterator[str]:
         about = subjects_of(problem for problem in found.shown if problem.said == said)
         yield f"    {grouped(about, proxies)}: {first_line(said)}"
     if len(statements) > NAMED:
-        rest: list[Problem] = [problem for problem in found.shown if problem.said not in statements[:NAMED]]
-        yield f"    {grouped(subjects_of(rest), proxies)}: more of the kind"
+        rest = [problem for problem in found.shown if problem.said not in statements[:NAMED]]
+        yield f"    and {len(statements) - NAMED} more about {grouped(subjects_of(rest), proxies)}"
 
 
 def grouped(subjects: Sequence[ObjectRef], proxies: Collection[str] = ()) -> str:
@@ -168,7 +166,7 @@ def _requests(diagnosis: Diagnosis) -> str:
 
 
 def _last(diagnosis: Diagnosis) -> str:
-    ids = [each.cause.id for each in diagnosis.causes] + [" or ".join(each.ids) for each in diagnosis.classes]
+    ids = [each.cause.id if isinstance(each, FoundCause) else " or ".join(each.ids) for each in diagnosis.roots]
     rest = f"; {len(diagnosis.undetermined)} could not be determined" if diagnosis.undetermined else ""
     code = f"exit {diagnosis.exit_code}"
     if ids:

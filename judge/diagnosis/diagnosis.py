@@ -197,6 +197,12 @@ class Diagnosis:
         return 6 if self.undetermined else 1 if self.causes else 0
 
     @property
+    def roots(self) -> tuple[FoundCause | Ambiguous, ...]:
+        """Causes and classes together, in the order in which to mend them: risks come last."""
+        harming = [found for found in self.causes if found.harms]
+        return (*harming, *self.classes, *(found for found in self.causes if not found.harms))
+
+    @property
     def is_explained(self) -> bool:
         """True where a cause was named that breaks something."""
         return bool(self.classes) or any(found.harms for found in self.causes)
@@ -353,8 +359,8 @@ def _found(
 ) -> FoundCause:
     naming = [check for check in checks if any(problem.cause == cause for problem in check.problems)]
     of_objects = {problem for check in naming if not check.of_effects for problem in check.problems}
-    having = tuple(dict.fromkeys(problem for problem in shown if problem in of_objects))
-    feeling = tuple(dict.fromkeys(problem for problem in shown if problem not in of_objects))
+    having = _in_full(problem for problem in shown if problem in of_objects)
+    feeling = _in_full(problem for problem in shown if problem not in of_objects)
     shown = having or feeling
     return FoundCause(
         CAUSES[cause],
@@ -363,6 +369,19 @@ def _found(
         tuple(dict.fromkeys(check.requirement for check in naming if check.requirement)),
         any(check.harms for check in naming),
         _rests_on(shown, readings),
+    )
+
+
+def _in_full(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Problems, each once, without those of which another one about the same subject says more in the same words."""
+    each_once = tuple(dict.fromkeys(problems))
+    by_subject: dict[str, list[str]] = {}
+    for problem in each_once:
+        by_subject.setdefault(str(problem.subject), []).append(problem.said)
+    return tuple(
+        problem
+        for problem in each_once
+        if not any(said != problem.said and said.startswith(problem.said) for said in by_subject[str(problem.subject)])
     )
 
 

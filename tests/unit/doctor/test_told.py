@@ -61,6 +61,11 @@ def test_a_check_that_holds_says_no_more_and_one_that_does_not_says_what() -> No
     assert "· t: not run: why" in said(whole(outcome=Outcome.NOT_RUN, said="why", requirement=""))
 
 
+def test_more_statements_than_a_reader_takes_in_are_a_number() -> None:
+    text = said(whole(*(Problem(pod, f"it has {at}", DOMAIN) for at, pod in enumerate(PODS))))
+    assert "    Pod shop/app-2: it has 2\n    and 2 more about Pod shop/app-3, Pod shop/app-4\n" in text
+
+
 def test_sections_stand_once_each_above_their_checks() -> None:
     first, second = check(section="tbot"), check(section="proxies")
     assert [line for line in lines_of(diagnosed([first, first, second], {})) if line in ("tbot", "proxies")] == [
@@ -74,6 +79,12 @@ def test_a_class_names_all_of_it_and_what_would_settle_it() -> None:
     assert "✕ One of these, which the readings do not tell apart: socket-taken-over, tbot-not-answering" in text
     assert "    What would settle it: " in text
     assert "begin with socket-taken-over or tbot-not-answering" in text
+
+
+def test_a_class_stands_behind_what_breaks_something_and_before_what_does_not() -> None:
+    risk = check(Problem(PODS[0], "plain", "plain-text-accepted"), harms=False)
+    last = said(diagnosed([risk, check(*either(), Problem(PODS[2], "a", DOMAIN))], {})).splitlines()[-1]
+    assert f"begin with {DOMAIN}, then socket-taken-over or tbot-not-answering, plain-text-accepted" in last
 
 
 def test_what_is_not_determined_stands_above_the_causes_with_the_next_step() -> None:
@@ -128,7 +139,7 @@ STORY = Story(
 def test_the_story_of_a_pod_says_what_was_wanted_where_it_went_another_way() -> None:
     text = "\n".join(lines_of(whole(), STORY))
     assert "Pod shop/app-0: who issued its certificate\n✕ template: none\n    wanted: spire\n✓ streams: 2 of 2\n" in text
-    assert "! issuer: no answer\n    What would settle it: look\n" in text
+    assert "? issuer: no answer\n    What would settle it: look\n" in text
 
 
 @pytest.mark.parametrize("story", [None, STORY], ids=["", "a pod"])

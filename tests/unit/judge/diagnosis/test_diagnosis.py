@@ -64,6 +64,12 @@ def test_the_deciding_readings_come_first_and_are_at_most_three() -> None:
     assert [each.cause for each in found.otherwise] == [each.cause for each in CAUSES[DOMAIN].told_from]
 
 
+def test_a_problem_of_which_another_one_says_more_is_not_told_twice() -> None:
+    short, longer = Problem(PODS[0], "no tbot", DOMAIN), Problem(PODS[0], "no tbot: a selector keeps it away", DOMAIN)
+    elsewhere = Problem(PODS[1], "no tbot", DOMAIN)
+    assert of(short, longer, elsewhere).causes[0].shown == (longer, elsewhere)
+
+
 def test_an_effect_on_the_node_of_its_cause_is_no_cause_beside_it() -> None:
     made = of(Problem(PODS[0], "old bundle", NO_BUNDLE), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
     assert ids(made) == [NOT_ON_NODE]
