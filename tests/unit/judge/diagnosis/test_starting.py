@@ -71,6 +71,22 @@ def test_pods_that_the_directory_does_not_hold_up(pod: Pod, tbots: Any) -> None:
     assert held_up([pod], tbots, NOW) == []
 
 
+def test_a_pod_without_a_sidecar_that_waits_for_the_directory_is_no_proxys() -> None:
+    pod = waiting(NOT_BEGUN)
+    app = tuple(each for each in pod.containers if each.name == "app")
+    assert held_up([replace(pod, spec=replace(pod.spec, containers=app))], NONE_THERE, NOW) == []
+
+
+@pytest.mark.parametrize("state", ["running", "terminated"])
+def test_a_container_that_has_run_shows_that_the_volumes_were_mounted(state: str) -> None:
+    """Before Kubernetes 1.29 no condition says so."""
+    pod = waiting()
+    init = make.container("istio-init", is_init=True, state=state, exit_code=0 if state == "terminated" else None)
+    begun = replace(pod, spec=replace(pod.spec, containers=(init, *pod.containers)))
+    assert held_up([begun], NONE_THERE, NOW) == []
+    assert named(held_up([pod], NONE_THERE, NOW)) == [("Pod test-app/app", "socket-directory-absent")]
+
+
 def test_a_sidecar_that_may_not_fall_back_waits_for_tbot() -> None:
     crashing = waiting(BEGUN, name="agent.sock", reason="CrashLoopBackOff", restarts=4)
     assert named(held_up([crashing], NONE_THERE, NOW)) == [("Pod test-app/app", "fail-closed-without-tbot")]
