@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from doctor.check import REPORT_IT, Case, defect
@@ -12,9 +12,13 @@ from facts.evidence import ObjectRef
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity, Unread
+from facts.redaction import beginning
 from judge.diagnosis import story
 from judge.diagnosis.story import Line
 from judge.findings import listed
+
+LONGEST = 1000
+"""Characters of what one line says, in the document as well."""
 
 SHOWN = 10
 """Pods that an error lists."""
@@ -107,11 +111,17 @@ def story_of(case: Case, pod: Pod) -> Story:
 
 def _told(title: str, line: Callable[[], Line]) -> Line:
     try:
-        return line()
+        made = line()
+        return replace(made, said=_shortened(made.said), wanted=_shortened(made.wanted))
     except ConformanceError as error:
         return Line(title, f"could not be read: {error.compared}", settle=error.remedy)
     except Exception as error:  # as a check's, it must not hide the other lines
         return Line(title, defect(error), settle=REPORT_IT)
+
+
+def _shortened(text: str) -> str:
+    """A text of a line: an annotation in it may be as long as its author likes."""
+    return text if len(text) <= LONGEST else f"{beginning(text, LONGEST)} …"
 
 
 def _plane_of(case: Case, pod: Pod) -> Mesh | None:

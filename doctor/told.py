@@ -174,6 +174,8 @@ def _last(diagnosis: Diagnosis) -> str:
         more = f", then {', '.join(others)}" if others else ""
         if diagnosis.is_explained:
             return f"{LOOKS['fail'][0]} begin with {first}{more}; what to do stands above{rest} · {code}"
+        if diagnosis.exit_code == 0:
+            return f"{LOOKS['finding'][0]} nothing is broken; by design: {', '.join(ids)} · {code}"
         if not diagnosis.undetermined:
             return f"{LOOKS['finding'][0]} nothing is broken; at risk by {first}{more}; what to do stands above · {code}"
         return f"{LOOKS['error'][0]} no cause is known, only risks: {first}{more}{rest} · {code}"

@@ -190,11 +190,13 @@ class Diagnosis:
     def exit_code(self) -> int:
         """Exit code of the command: 0 nothing found, 1 a cause was named, 6 not determined or not all read.
 
-        A risk explains nothing that is broken, so it does not hide what was not determined.
+        A risk explains nothing that is broken, so it does not hide what was not determined. What is so by design is nothing
+        found.
         """
         if self.is_explained:
             return 1
-        return 6 if self.undetermined else 1 if self.causes else 0
+        found = any(each.cause.id not in BY_DESIGN for each in self.causes)
+        return 6 if self.undetermined else 1 if found else 0
 
     @property
     def roots(self) -> tuple[FoundCause | Ambiguous, ...]:
@@ -207,6 +209,9 @@ class Diagnosis:
         """True where a cause was named that breaks something."""
         return bool(self.classes) or any(found.harms for found in self.causes)
 
+
+BY_DESIGN = frozenset({"ambient-by-design"})
+"""Causes that are told so that nobody looks for another one: nothing is wrong, and nothing is to be mended."""
 
 UNKNOWN = Realms()
 """Realms where nothing is known of what belongs together."""

@@ -137,8 +137,27 @@ def test_a_defect_in_one_line_of_a_pods_story_leaves_the_others(asking: Asking) 
         facets.istio.authorities = lambda: {}["gone"]
 
     _code, said = asking("--pod", "shop/a", change=broken)
-    assert "! issuer: a defect in the suite: KeyError: 'gone' (in <lambda>, " in said
+    assert "? issuer: a defect in the suite: KeyError: 'gone' (in " in said
     assert "✓ validity: " in said
+
+
+def test_a_text_of_any_length_does_not_stand_whole_in_a_pods_story(asking: Asking) -> None:
+    long = Workload("a", pod={"annotations": {"inject.istio.io/templates": "a" * 200_000}})
+    _code, said = asking("--pod", "shop/a", "--json", of=(long, SHOP[1]))
+    (line,) = [each for each in json.loads(said)["pod"]["lines"] if each["title"] == "template"]
+    assert len(line["said"]) < 1100
+
+
+def test_what_is_so_by_design_is_nothing_found(asking: Asking) -> None:
+    def in_ambient(facets: SimpleNamespace) -> None:
+        namespaces = (*facets.cluster.namespaces(), make.namespace("calm", labels={"istio.io/dataplane-mode": "ambient"}))
+        facets.cluster.namespaces = facets.cluster.namespaces_of_install = lambda: namespaces
+
+    enrolled = Workload("z", namespace="calm", pod={"injected": False, "socket": None})
+    code, said = asking(of=(*SHOP, enrolled), change=in_ambient)
+    assert code == 0
+    assert "ambient-by-design: " in said
+    assert said.rstrip().endswith("▲ nothing is broken; by design: ambient-by-design · exit 0")
 
 
 def test_a_namespace_has_only_the_causes_that_concern_it(asking: Asking) -> None:

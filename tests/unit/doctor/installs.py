@@ -72,6 +72,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
             pods_of_planes=lambda: planes.sorted_out(injected, namespaces),
             surveyed_pods_of_planes=lambda: planes.sorted_out(injected, namespaces),
             dry_run=lambda _sidecar: make.dry_run(),
+            dry_run_namespace=lambda: "test-app",
             control_of=lambda _dry_run: None,
             authorities=make.istiod,
         ),
