@@ -122,13 +122,14 @@ def _of_answers(blank: Checked, answers: Sequence[Finding | Problem | OpenPoint]
     deciding = [finding for finding in findings if _OUTCOMES[finding.holds] is outcome]
     of_rules = (*ruled, *(each.about for each in left))
     said = "; ".join(dict.fromkeys([finding.seen for finding in deciding] + ([told(of_rules)] if of_rules else [])))
+    settle = [finding.settle for finding in findings] + [each.settle for each in left]
     return replace(
         blank,
         outcome=outcome,
         said=said or NOTHING_FOUND,
         problems=(*(p for finding in findings for p in finding.problems), *ruled),
         unclear=(*(p for finding in findings for p in finding.unclear), *(each.about for each in left)),
-        settle="; ".join(dict.fromkeys(each.settle for each in (*findings, *left) if each.settle)),
+        settle="; ".join(dict.fromkeys(filter(None, settle))),
     )
 
 

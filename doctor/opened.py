@@ -160,6 +160,7 @@ def _patient(
         if settings.trust_bundle
         else None,
         is_scratch=is_scratch,
+        within=settings.patience.survey,
         progress=lambda done, total: say(f"{done} of {total} proxies were asked") if done % TOLD == 0 else None,
     )
     case = Case(install, settings, Sweeps(lambda _handshakes: None, settings.mesh), probes)

@@ -134,7 +134,10 @@ def test_a_pod_has_its_story_and_only_the_causes_that_concern_it(asking: Asking)
 
 def test_a_defect_in_one_line_of_a_pods_story_leaves_the_others(asking: Asking) -> None:
     def broken(facets: SimpleNamespace) -> None:
-        facets.istio.authorities = lambda: {}["gone"]
+        def fails() -> None:
+            raise KeyError("gone")
+
+        facets.istio.authorities = fails
 
     _code, said = asking("--pod", "shop/a", change=broken)
     assert "? issuer: a defect in the suite: KeyError: 'gone' (in " in said
