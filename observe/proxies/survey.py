@@ -192,7 +192,7 @@ class _Subject:
     def read(self) -> None:
         """The first reading, and the second one where the proxy is up; where it may be starting, that comes later."""
         failed = self._ask(stop=True)
-        if failed is not None and self._time_is_over:
+        if failed is not None and self._time_is_over():
             self._leave_the_rest()
             return
         if failed is not None:
@@ -210,7 +210,7 @@ class _Subject:
     def read_again(self) -> None:
         """The second and last reading of what is left."""
         self.is_starting = False
-        failed = None if self._time_is_over else self._ask()
+        failed = None if self._time_is_over() else self._ask()
         if failed is not None or not self._is_whole:
             self._tell_why_unread()
 
@@ -273,12 +273,12 @@ class _Subject:
         Args:
             stop: Ask no further after it.
         """
-        if self._time_is_over:
+        if self._time_is_over():
             return self._leave_the_rest()
         first = None
         with ProxyConnection(self._cluster, self.pod) as connection:
             for part in self._left:
-                if self._time_is_over:
+                if self._time_is_over():
                     first = first or self._leave_the_rest()
                     break
                 outcome = read_or_unread(self.pod, partial(part.read, connection, self.pod))
@@ -289,7 +289,6 @@ class _Subject:
                         break
         return first
 
-    @property
     def _time_is_over(self) -> bool:
         return self._until is not None and time.monotonic() >= self._until
 
