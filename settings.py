@@ -79,6 +79,11 @@ class Timeouts(BaseModel):
     )
     svid: float = Field(default=60, gt=0, description="Time until the sidecar of a started pod holds its first identity.")
     doctor: float = Field(default=120, gt=0, description="Time for one answer of `conformance doctor` to the suite.")
+    survey: float = Field(
+        default=90,
+        gt=0,
+        description="Time in which `conformance doctor` asks all proxies; those that are left then, it does not read.",
+    )
     teardown: float = Field(
         default=60,
         ge=0,

@@ -62,7 +62,7 @@ def secrets_come_from_the_socket(install: Install) -> Finding:
 def install_fails_closed(install: Install) -> Finding:
     """NEG-07."""
     fleet = install.proxies.fleet_on_sockets()  # before the pods: it knows which of them are gone
-    pods = (*install.proxies.surveyed_pods(), *install.proxies.pods_on_sockets())
+    pods = (*install.proxies.surveyed_pods(), *install.proxies.pods())
     return fallback.install_fails_closed(install.tbot.all(), fleet, pods)
 
 

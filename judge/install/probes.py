@@ -57,14 +57,17 @@ def of_probes(
     said = "the probe pod did not run: {}"
     wrong = [*problems, *(on_node(p, said.format(p.reason)) for p in refused if p.by_policy)]
     kept_out = [on_node(p, said.format(p.reason)) for p in refused if not p.by_policy]
-    to_run = "remove what kept the probe pod from running: it needs its image and the rights of INST-02"
     return claim.judged(
         wrong,
         confirmed,
         held=confirmed_of(held, wrong),
         unclear=[*unclear, *kept_out],
-        settle="; ".join(filter(None, (settle if unclear else "", to_run if kept_out else ""))),
+        settle="; ".join(filter(None, (settle if unclear else "", RUN_IT if kept_out else ""))),
     )
+
+
+RUN_IT = "remove what kept the probe pod from running: it needs its image and the rights of INST-02"
+"""The next step where a probe did not run."""
 
 
 def mode_lets(permission: int, of: SeenFile, probe: SocketDirectoryProbe) -> bool:

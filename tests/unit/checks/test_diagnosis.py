@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,6 +12,7 @@ import pytest
 
 from checks import diagnosis, identity
 from facts.errors import CouldNotTell
+from facts.finding import OpenPoint
 from facts.kubernetes.objects import Condition
 from facts.teleport.tbot import Tbot
 from observe.install import Install
@@ -55,7 +57,8 @@ class Dialling:
 def test_each_tbot_is_dialled_for_at_its_own_address(config: dict[str, str], address: str) -> None:
     tbot, probes = make.tbot(config=make.tbot_config(**config)), Dialling()
     install = cast("Install", SimpleNamespace(tbot=SimpleNamespace(all=lambda: make.tbots(tbot))))
-    assert diagnosis.unreached(install, cast("Any", probes)) == []
+    left = diagnosis.unreached(install, cast("Any", probes))
+    assert [isinstance(each, OpenPoint) for each in left] == ([] if address else [True])
     assert probes.asked == ([(["node-1"], address, ("teleport-system", "tbot"))] if address else [])
 
 
@@ -94,6 +97,24 @@ def test_only_directories_of_sockets_that_answer_nothing_are_looked_at() -> None
     found = identity.beside(install, cast("Any", probes), [make.sds_probe(), UNANSWERED])
     assert probes.asked == [(["node-2"], "/run/spire/sockets")]
     assert found.identities == {SOCKET: (make.identity(),)}
+
+
+def test_a_directory_is_looked_at_only_on_nodes_where_nothing_else_decides() -> None:
+    since = f"{datetime.now(UTC) - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
+    of_tbot = [make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2")]
+    runs = tuple(replace(each, started_at=since) for each in of_tbot[0].containers)
+    tbots = make.tbots(make.tbot(*(replace(each, spec=replace(each.spec, containers=runs)) for each in of_tbot)))
+    pods = [make.pod(), make.pod("b", node="node-2"), make.pod("c")]
+    dead = make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)
+    identities = make.fleet(
+        *(make.proxy(pod, streams=dead, read_at=datetime.now(UTC)) for pod in pods[:2]), make.proxy(pods[2])
+    )
+    proxies = SimpleNamespace(fleet=lambda: identities, pods=lambda: pods)
+    install = cast("Install", SimpleNamespace(proxies=proxies, tbot=SimpleNamespace(all=lambda: tbots)))
+    probes = Looking()
+    assert len(diagnosis.cut_off(install)) == 4
+    assert len(diagnosis.cut_off(install, cast("Any", probes))) == 2
+    assert probes.asked == [(["node-2"], "/run/spire/sockets")]
 
 
 def test_where_every_socket_answers_nothing_more_is_made() -> None:
