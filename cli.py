@@ -19,12 +19,13 @@ from typer.exceptions import TyperException
 from doctor.document import plain
 from doctor.examination import examined
 from doctor.opened import opened
-from doctor.pod import pod_called, story_of
+from doctor.pod import Story, must_have_namespace, pod_called, story_of
 from doctor.table import SECTIONS
 from doctor.told import lines_of
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
 from facts.kubernetes.objects import Pod
 from facts.recorder import KeptInMemory, QuestionsKept
+from judge.diagnosis.diagnosis import Diagnosis
 from judge.diagnosis.place import Place, concerning
 from judge.findings import listed
 from judge.fleet import READ_AGAIN
@@ -293,21 +294,26 @@ def doctor(
     run_id = f"doctor-{secrets.token_hex(3)}"
     with opened(settings, recorder, run_id, is_scratch=is_scratch, say=errors.print) as patient:
         asked = pod_called(patient.case, pod) if pod else None
+        must_have_namespace(patient.case, namespace)
         diagnosis = examined(
             patient.case, SECTIONS, requirements, recorder, authority=patient.authority, requests=patient.requests
         )
         story = story_of(patient.case, asked) if asked else None
-    if story is not None:
-        diagnosis = concerning(diagnosis, Place.of_pod(story.pod, story.node))
-    elif namespace:
-        diagnosis = concerning(diagnosis, Place.of_namespace(namespace))
+        if story is not None:
+            diagnosis = concerning(diagnosis, Place.of_pod(story.pod, diagnosis.realms))
+        elif namespace:
+            diagnosis = concerning(diagnosis, Place.of_namespace(namespace, diagnosis.realms))
+        _tell_diagnosis(diagnosis, story, as_json=as_json)  # before the clean-up, which may fail
+    raise typer.Exit(diagnosis.exit_code)
+
+
+def _tell_diagnosis(diagnosis: Diagnosis, story: Story | None, *, as_json: bool) -> None:
     if as_json:
         _write_json(plain(diagnosis, story))
-    else:
-        for line in lines_of(diagnosis, story):
-            # Part of it was written by others: their line breaks must make no line that looks like one of the suite.
-            console.print(line.replace("\n", "\n        "), soft_wrap=True)
-    raise typer.Exit(diagnosis.exit_code)
+        return
+    for line in lines_of(diagnosis, story):
+        # Part of it was written by others: their line breaks must make no line that looks like one of the suite.
+        console.print(line.replace("\n", "\n        "), soft_wrap=True)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from checks.identity import why_rules_refuse
 from facts.catalogue import Need
 from facts.doctor.answer import Way
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell
@@ -448,6 +449,7 @@ def gather(
             mesh.trust_domain,
             lambda namespace: join(namespace, install.istio.planes(), mesh),
             install.istio.injection_template(),
+            partial(why_rules_refuse, install),
         ),
         nodes=install.cluster.workload_nodes(),
         patience=settings.patience.pod_ready,

@@ -79,6 +79,11 @@ class Timeouts(BaseModel):
     )
     svid: float = Field(default=60, gt=0, description="Time until the sidecar of a started pod holds its first identity.")
     doctor: float = Field(default=120, gt=0, description="Time for one answer of `conformance doctor` to the suite.")
+    survey: float = Field(
+        default=90,
+        gt=0,
+        description="Time in which `conformance doctor` asks all proxies; those that are left then, it does not read.",
+    )
     teardown: float = Field(
         default=60,
         ge=0,
@@ -211,6 +216,26 @@ class Waived(BaseModel):
 
 def _one_or_several(given: Any) -> Any:
     return given if isinstance(given, list | tuple) else (given,)
+
+
+def _by_requirement(given: Any) -> Any:
+    """Waivers that name their requirement inside, as a list or as a single table, by that requirement; others as they are.
+
+    Raises:
+        ValueError: One of a list names no requirement.
+    """
+    several = [given] if isinstance(given, dict) and "requirement" in given else given
+    if not isinstance(several, list | tuple):
+        return given
+    found: dict[str, list[Any]] = {}
+    for each in several:
+        requirement = each.get("requirement") if isinstance(each, dict) else None
+        if not isinstance(requirement, str) or not requirement:
+            raise ValueError(
+                'each waiver must name its requirement: [waivers.ID-08], or [[waivers]] with requirement = "ID-08"'
+            )
+        found.setdefault(requirement, []).append({key: value for key, value in each.items() if key != "requirement"})
+    return found
 
 
 class Settings(BaseSettings):
@@ -353,10 +378,13 @@ class Settings(BaseSettings):
     names: Names = Field(default_factory=Names, description="Names of objects.")
     mesh: Declared = Field(default_factory=Declared, description="What the owner of the mesh declares.")
     hygiene: Hygiene = Field(default_factory=Hygiene, description="What the profile `hygiene` compares with.")
-    waivers: Mapping[str, Annotated[tuple[Waived, ...], BeforeValidator(_one_or_several)]] = Field(
+    waivers: Annotated[
+        Mapping[str, Annotated[tuple[Waived, ...], BeforeValidator(_one_or_several)]], BeforeValidator(_by_requirement)
+    ] = Field(
         default_factory=dict,
         description="Accepted failures: `[waivers.ID]` with `owner`, `justification` and `last_day`; `approver`, `ticket`"
-        " and `subjects` may be given. Several for one requirement are written as `[[waivers.ID]]`.",
+        " and `subjects` may be given. Several for one requirement are written as `[[waivers.ID]]`, and those of any as"
+        " `[[waivers]]` with `requirement`.",
     )
 
     @classmethod

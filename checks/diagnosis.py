@@ -9,18 +9,18 @@ from typing import Protocol
 
 from checks import tbot, teleport
 from facts.errors import ConformanceError, NotApplicable
-from facts.finding import Finding, Problem
-from facts.kubernetes.probes import Refused, TeleportProbe
+from facts.finding import Finding, OpenPoint, Problem
+from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
 from judge.diagnosis import placing, reaching, starting, supply, trust, undecided
-from judge.identity.sweep import injects, is_ambients
+from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
+from judge.identity.sweep import is_ambients
 from observe.install import Install
 
 
 def refused_pods(install: Install) -> list[Problem]:
     """Deployments of the mesh whose pods the API server refuses."""
-    namespaces = {pod.namespace for pod in install.proxies.pods()}
-    namespaces |= {each.name for each in install.cluster.namespaces_of_install() if injects(each)}
-    return starting.refused(install.cluster.deployments(), namespaces)
+    cluster = install.cluster
+    return starting.refused(cluster.deployments(), cluster.namespaces_of_install(), install.istio.planes())
 
 
 def held_up(install: Install) -> list[Problem]:
@@ -34,10 +34,35 @@ def without_istiod(install: Install) -> list[Problem]:
     return starting.without_istiod(fleet.proxies, install.proxies.pods())
 
 
-def cut_off(install: Install) -> list[Problem]:
-    """Proxies that hold a socket directory which is gone."""
+class DirectoryProbes(Protocol):
+    """Makes probe pods that look at the sockets' directories of nodes."""
+
+    def of_socket_directories(
+        self, nodes: Sequence[str], socket_directory: str
+    ) -> tuple[SocketDirectoryProbe | Refused, ...]:
+        """Report what a workload on each node can do to a directory there."""
+
+
+def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Problem]:
+    """Proxies that cannot connect to the socket of a tbot that started after them.
+
+    Args:
+        install: The install.
+        probes: Look at the socket of the nodes where nothing else decides; None where no probe pod may be made.
+    """
     fleet = install.proxies.fleet()  # before the pods, as above
-    return supply.cut_off(fleet.proxies, install.proxies.pods(), install.tbot.all())
+    pods, tbots = install.proxies.pods(), install.tbot.all()
+    found = supply.cut_off(fleet.proxies, pods, tbots)
+    open_ones = {str(each.subject) for each in found if each.cause in supply.CLOSED}
+    sockets = {(pod.socket_on_node.rpartition("/")[0], pod.node) for pod in pods if str(pod.ref) in open_ones}
+    if probes is None or not sockets:
+        return found
+    looked = [
+        probe
+        for directory in sorted({directory for directory, _ in sockets})
+        for probe in probes.of_socket_directories(sorted(node for each, node in sockets if each == directory), directory)
+    ]
+    return supply.cut_off(fleet.proxies, pods, tbots, looked)
 
 
 def refused_by_rules(install: Install) -> list[Problem]:
@@ -46,7 +71,7 @@ def refused_by_rules(install: Install) -> list[Problem]:
 
 
 def of_two_authorities(install: Install) -> list[Problem]:
-    """Namespaces that istiod certifies in a mesh that the provider certifies, waypoints of ambient mode left out."""
+    """Proxies that istiod certifies in a mesh that the provider certifies, waypoints of ambient mode left out."""
     fleet = install.proxies.fleet()  # before the pods, as above
     pods = {pod.uid: pod for pod in install.proxies.pods()}
     return trust.of_two_authorities(p for p in fleet.proxies if not is_ambients(p, pods.get(p.pod.uid)))
@@ -80,15 +105,24 @@ class TeleportProbes(Protocol):
         """Dial an address from each node with the network settings of the pods of a DaemonSet, by namespace and name."""
 
 
-def unreached(install: Install, probes: TeleportProbes) -> list[Problem]:
+def unreached(install: Install, probes: TeleportProbes) -> list[Problem | OpenPoint]:
     """Nodes of tbot from which Teleport cannot be reached, at the address in tbot's configuration."""
-    found: list[Problem] = []
+    found: list[Problem | OpenPoint] = []
     for each in install.tbot.all().each:
-        address, nodes = each.config.proxy_server or each.config.auth_server, sorted(each.pods)
-        if address.rpartition(":")[2].isdigit() and nodes:
-            daemon_set = (each.daemon_set.namespace, each.daemon_set.name)
-            found += reaching.unreached(probes.of_teleport(nodes, address, daemon_set))
+        nodes, ref = sorted(each.pods), each.daemon_set.ref
+        if otherwise := reaching.dialled_directly(each):
+            found.append(OpenPoint(Problem(ref, otherwise, evidence=each.evidence), reaching.BLIND))
+        elif nodes:
+            address = each.config.proxy_server or each.config.auth_server
+            found += reaching.unreached(probes.of_teleport(nodes, address, (ref.namespace, ref.name)), each)
     return found
+
+
+def unread(install: Install) -> list[OpenPoint]:
+    """The proxies that could not be read, for a rule that looks at every proxy."""
+    fleet = install.proxies.fleet()  # before the pods, as above
+    _down, left = down_or_unread(fleet, {pod.uid: pod for pod in install.proxies.pods()})
+    return [OpenPoint(each, how_to_read(left, ASK_ALL)) for each in not_read(left)]
 
 
 def agents_that_exit(install: Install) -> list[Problem]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from facts.document import Absent
 from facts.errors import ConformanceError
 from facts.finding import Finding
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
+from facts.teleport.issuing import why_refused
 from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbots
 from judge.identity import fallback, socket, sweep
@@ -61,7 +62,7 @@ def secrets_come_from_the_socket(install: Install) -> Finding:
 def install_fails_closed(install: Install) -> Finding:
     """NEG-07."""
     fleet = install.proxies.fleet_on_sockets()  # before the pods: it knows which of them are gone
-    pods = (*install.proxies.surveyed_pods(), *install.proxies.pods_on_sockets())
+    pods = (*install.proxies.surveyed_pods(), *install.proxies.pods())
     return fallback.install_fails_closed(install.tbot.all(), fleet, pods)
 
 
@@ -108,21 +109,44 @@ def beside(install: Install, probes: SocketProbes, found: Sequence[SdsProbe | Re
         probes: Makes probe pods.
         found: What the sockets gave.
     """
-    silent = {probe.node for probe in found if isinstance(probe, SdsProbe) and probe.leaf is None}
+    silent = {(probe.node, probe.socket) for probe in found if isinstance(probe, SdsProbe) and probe.leaf is None}
     if not silent:
         return Beside()
-    nodes = {directory: sorted(silent & {*there}) for directory, there in nodes_by_directory(install).items()}
-    directories = [each for path, there in nodes.items() if there for each in probes.of_socket_directories(there, path)]
-    names = {path.rpartition("/")[2] for _node, path in sockets_of_nodes(install)}
-    return Beside(directories, names, _identities_if_known(install))
+    nodes: dict[str, set[str]] = {}
+    for node, path in silent:
+        nodes.setdefault(path.rpartition("/")[0], set()).add(node)
+    directories = [each for path in sorted(nodes) for each in probes.of_socket_directories(sorted(nodes[path]), path)]
+    return Beside(directories, _issued_at(install, silent), install.proxies.pods())
 
 
-def _identities_if_known(install: Install) -> tuple[WorkloadIdentity | Absent, ...]:
-    """The workload identities that tbot issues to the mesh; none where the suite cannot ask Teleport."""
+def _issued_at(
+    install: Install, sockets: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[WorkloadIdentity | Absent, ...]]:
+    """The workload identities that tbot issues at sockets, by node and path; none where the suite cannot ask Teleport."""
     try:
-        return tuple(identity for each in install.teleport.issuing() for identity in each.identities or ())
+        issuing, tbots = install.teleport.issuing(), install.tbot.all()
     except ConformanceError:
-        return ()
+        return {}
+    found = {}
+    for node, path in sockets:
+        serving = [each.service for tbot in tbots.serving(node, path) for each in tbot.sockets if each.path == path]
+        found[node, path] = tuple(i for each in issuing if each.service in serving for i in each.identities or ())
+    return found
+
+
+def why_rules_refuse(install: Install, namespace: str, account: str) -> str:
+    """The rules that keep every pod of a service account from an identity of the mesh, in words; empty where none is known.
+
+    Args:
+        install: The install.
+        namespace: Namespace of the service account.
+        account: Its name.
+    """
+    try:
+        issuing = install.teleport.issuing()
+    except ConformanceError:
+        return ""
+    return why_refused([identity for each in issuing for identity in each.identities or ()], namespace, account)
 
 
 def nodes_by_directory(install: Install) -> dict[str, tuple[str, ...]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from facts.errors import ConformanceError
 from facts.finding import Finding
+from facts.teleport.resources import BotInstance
 from judge.install import kubelet_rights
 from judge.install import tbot as judge
 from observe.install import Install
@@ -20,8 +22,21 @@ def configurations_are_sound(install: Install) -> tuple[Finding, ...]:
     """INST-13, second part, of every tbot."""
     tbots, name = install.tbot.all(), install.teleport.ping().cluster_name
     pods, seen = install.proxies.pods(), install.cluster.pods_evidence()
-    joinings = install.teleport.joinings()
-    return tuple(judge.configuration_is_sound(each, name, tbots.supplied_by(each.tbot, pods), seen) for each in joinings)
+    instances = _instances_if_known(install) if any(tbot.config.auth_server for tbot in tbots.each) else None
+    return tuple(
+        judge.configuration_is_sound(
+            each, name, tbots.supplied_by(each.tbot, pods), seen, instances=instances, unread=tbots.unread
+        )
+        for each in install.teleport.joinings()
+    )
+
+
+def _instances_if_known(install: Install) -> tuple[BotInstance, ...] | None:
+    """The instances of the bots; None where the suite may not list them, as INST-16 then says."""
+    try:
+        return install.teleport.bot_instances()
+    except ConformanceError:
+        return None
 
 
 def no_known_defect(install: Install) -> tuple[Finding, ...]:

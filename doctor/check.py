@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from checks.mtls import Sweeps
-from facts.finding import Finding, Problem
+from facts.finding import Finding, OpenPoint, Problem
 from observe.install import Install
 from provision.pods.probes import Probes
 from settings import Settings
@@ -38,8 +39,8 @@ class Needs(StrEnum):
     AUDIT_EVENTS = "Teleport's audit events (the setting audit_events)"
 
 
-Answer = Iterable[Finding | Problem]
-"""Findings of judgments, and problems of rules of the diagnosis (`judge.diagnosis`)."""
+Answer = Iterable[Finding | Problem | OpenPoint]
+"""Findings of judgments; of rules of the diagnosis (`judge.diagnosis`) the problems, and what they could not look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,16 @@ class Section:
 
     name: str
     checks: tuple[Check, ...]
+
+
+REPORT_IT = "report it; the other lines are not touched by it"
+"""The next step where the suite has a defect."""
+
+
+def defect(error: Exception) -> str:
+    """A defect of the suite, in words, with its place. It must not hide the answers of other checks."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"a defect in the suite: {type(error).__name__}: {error} (in {place.name}, {place.filename}:{place.lineno})"
 
 
 def probes_of(case: Case) -> Probes:

@@ -64,6 +64,7 @@ def _cause(found: FoundCause) -> dict[str, Any]:
         "rests_on": [{"question": each.question, "about": each.about} for each in found.rests_on],
         "otherwise": [{"id": other.cause, "told_by": other.told_by} for other in found.otherwise],
         "explains": list(found.explains),
+        "explained_by": list(found.explained_by),
         "remedy": list(cause.remedy),
         "check": cause.check,
         "references": list(cause.references),

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from doctor.check import Case, Check, Needs, Section
+from doctor.check import REPORT_IT, Case, Check, Needs, Section, defect
 from facts.catalogue import Level, Requirement
 from facts.errors import ConformanceError, NotApplicable
-from facts.finding import Finding, Holds, Problem, told
+from facts.finding import Finding, Holds, OpenPoint, Problem, told
 from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
+from judge.diagnosis.realms import Realms
 from observe.install import Install
-from observe.kubernetes.facet import PODS
+from observe.istio.facet import CONTROL_PLANES, DRY_RUN
+from observe.kubernetes.facet import NAMESPACES, PODS
 from observe.proxies.facet import SURVEY
 from observe.requests import Requests
+from observe.teleport.tbot_facet import TBOT
 
 AT_ONCE = 16
 """Checks at the same time. Most of them wait for the one pass over the proxies, which the others must not wait for."""
@@ -56,7 +58,7 @@ def examined(
         checks,
         {key: Decisive(evidence.question, str(evidence.subject)) for key, evidence in recorder.evidence.items()},
         proxies=_proxies(case.install),
-        nodes=_nodes(case.install),
+        realms=_realms(case.install),
         authority=authority(),
         requests=requests.made(),
         seconds=time.monotonic() - begun,
@@ -78,8 +80,16 @@ def _proxies(install: Install) -> frozenset[str]:
     return frozenset(str(pod.ref) for pod in survey.pods) if survey is not None else frozenset()
 
 
-def _nodes(install: Install) -> dict[str, str]:
-    return {str(pod.ref): pod.node for pod in install.seen(PODS) or () if pod.node}
+def _realms(install: Install) -> Realms:
+    """Which objects belong together, as far as the checks have read it."""
+    planes, dry_run = install.seen(CONTROL_PLANES), install.seen(DRY_RUN.narrowed(""))
+    return Realms(
+        pods={str(pod.ref): pod for pod in install.seen(PODS) or ()},
+        tbots=install.seen(TBOT),
+        planes=planes,
+        namespaces={each.name: each for each in install.seen(NAMESPACES) or ()},
+        injections={dry_run.where: install.istio.mesh().title} if planes is not None and dry_run is not None else {},
+    )
 
 
 def _checked(
@@ -97,27 +107,29 @@ def _checked(
     except ConformanceError as error:
         return replace(blank, outcome=Outcome.UNKNOWN, said=error.compared, settle=error.remedy)
     except Exception as error:  # a defect of one check must not hide the answers of the others
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"a defect in the suite: {type(error).__name__}: {error} (in {place.name}, {place.filename}:{place.lineno})"
-        return replace(blank, outcome=Outcome.UNKNOWN, said=said, settle="report it; the other checks are not touched by it")
+        return replace(blank, outcome=Outcome.UNKNOWN, said=defect(error), settle=REPORT_IT)
     made = _of_answers(blank, answers)
     return _as_premise(made) if requirement is not None and requirement.premise else made
 
 
-def _of_answers(blank: Checked, answers: Sequence[Finding | Problem]) -> Checked:
+def _of_answers(blank: Checked, answers: Sequence[Finding | Problem | OpenPoint]) -> Checked:
     findings = [each for each in answers if isinstance(each, Finding)]
     ruled = [each for each in answers if isinstance(each, Problem)]
-    outcomes = [_OUTCOMES[finding.holds] for finding in findings] + [Outcome.PROBLEM for _ in ruled]
+    left = [each for each in answers if isinstance(each, OpenPoint)]
+    outcomes = [_OUTCOMES[finding.holds] for finding in findings]
+    outcomes += [Outcome.PROBLEM for _ in ruled] + [Outcome.UNKNOWN for _ in left]
     outcome = min(outcomes, key=_WORST_FIRST.index, default=Outcome.HOLDS)
     deciding = [finding for finding in findings if _OUTCOMES[finding.holds] is outcome]
-    said = "; ".join(dict.fromkeys([finding.seen for finding in deciding] + ([told(ruled)] if ruled else [])))
+    of_rules = (*ruled, *(each.about for each in left))
+    said = "; ".join(dict.fromkeys([finding.seen for finding in deciding] + ([told(of_rules)] if of_rules else [])))
+    settle = [finding.settle for finding in findings] + [each.settle for each in left]
     return replace(
         blank,
         outcome=outcome,
         said=said or NOTHING_FOUND,
         problems=(*(p for finding in findings for p in finding.problems), *ruled),
-        unclear=tuple(p for finding in findings for p in finding.unclear),
-        settle="; ".join(dict.fromkeys(finding.settle for finding in findings if finding.settle)),
+        unclear=(*(p for finding in findings for p in finding.unclear), *(each.about for each in left)),
+        settle="; ".join(dict.fromkeys(filter(None, settle))),
     )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from checks.mtls import Sweeps
 from doctor.check import Case
-from facts.errors import BadInput
+from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
 from facts.kubernetes.objects import Labelled
 from facts.recorder import Recorder
 from judge.verdict import Authority
@@ -65,7 +65,8 @@ class Patient:
         if claimed:
             return authority_in_words(Authority.UNKNOWN, claimed)
         if ping is None:
-            return "unknown: Teleport did not answer"
+            asked = self.case.install.asked(PING)
+            return "unknown: Teleport did not answer" if asked else "unknown: no check asked Teleport"
         return authority_in_words(Authority.STAND_IN if ping.stand_in else Authority.TELEPORT)
 
 
@@ -159,6 +160,7 @@ def _patient(
         if settings.trust_bundle
         else None,
         is_scratch=is_scratch,
+        within=settings.patience.survey,
         progress=lambda done, total: say(f"{done} of {total} proxies were asked") if done % TOLD == 0 else None,
     )
     case = Case(install, settings, Sweeps(lambda _handshakes: None, settings.mesh), probes)
@@ -177,8 +179,17 @@ def _probing(settings: Settings, cluster: Cluster, run_id: str, say: Callable[[s
             say(without)
         yield probes
     finally:
-        probes.remove()
+        _tell_if_left(probes.remove, run_id, say)
         if settings.patience.teardown:
-            target.objects.await_departures(Pace(settings.patience.teardown))
+            _tell_if_left(lambda: target.objects.await_departures(Pace(settings.patience.teardown)), run_id, say)
         if claim is not None and (wrong := claim.release()):
             say(wrong)
+
+
+def _tell_if_left(clean_up: Callable[[], object], run_id: str, say: Callable[[str], None]) -> None:
+    """Clean up, or tell what is left and how to remove it: what was found is the answer all the same."""
+    try:
+        clean_up()
+    except ConformanceError as error:
+        way = f"conformance down --context CONTEXT --run {run_id} --yes"
+        say(f"the probe pods may still be there: {error.compared}. {WHAT_TO_DO}: {error.remedy}; then `{way}`")

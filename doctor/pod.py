@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
-from doctor.check import Case
+from doctor.check import REPORT_IT, Case, defect
 from facts.errors import BadInput, ConformanceError, CouldNotTell
 from facts.evidence import ObjectRef
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity, Unread
+from facts.redaction import beginning
 from judge.diagnosis import story
 from judge.diagnosis.story import Line
 from judge.findings import listed
+
+LONGEST = 1000
+"""Characters of what one line says, in the document as well."""
 
 SHOWN = 10
 """Pods that an error lists."""
@@ -59,6 +64,26 @@ def pod_called(case: Case, name: str) -> Pod:
     )
 
 
+def must_have_namespace(case: Case, name: str) -> None:
+    """Return if the cluster has a namespace of that name; of an empty name nothing is asked.
+
+    Raises:
+        BadInput: It has none, so that nothing concerns it.
+        CouldNotTell: The namespaces cannot be listed.
+    """
+    if not name:
+        return
+    there = sorted(each.name for each in case.install.cluster.namespaces())
+    if name not in there:
+        near = get_close_matches(name, there, SHOWN) or there[:SHOWN]
+        raise BadInput(
+            expected=f"the name of a namespace of the cluster, such as {listed(near)}",
+            seen=name,
+            where="--namespace",
+            remedy="kubectl get namespaces",
+        )
+
+
 def story_of(case: Case, pod: Pod) -> Story:
     """Tell the story of a pod from the readings of the checks; a reading that failed is a line that says so."""
     install = case.install
@@ -86,9 +111,17 @@ def story_of(case: Case, pod: Pod) -> Story:
 
 def _told(title: str, line: Callable[[], Line]) -> Line:
     try:
-        return line()
+        made = line()
+        return replace(made, said=_shortened(made.said), wanted=_shortened(made.wanted))
     except ConformanceError as error:
         return Line(title, f"could not be read: {error.compared}", settle=error.remedy)
+    except Exception as error:  # as a check's, it must not hide the other lines
+        return Line(title, defect(error), settle=REPORT_IT)
+
+
+def _shortened(text: str) -> str:
+    """A text of a line: an annotation in it may be as long as its author likes."""
+    return text if len(text) <= LONGEST else f"{beginning(text, LONGEST)} …"
 
 
 def _plane_of(case: Case, pod: Pod) -> Mesh | None:

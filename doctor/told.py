@@ -51,12 +51,11 @@ def lines_of(diagnosis: Diagnosis, story: Story | None = None) -> Iterator[str]:
         yield from ("", f"{story.pod}: who issued its certificate", *_story(story))
     if diagnosis.undetermined:
         yield from ("", "What could not be determined", *_unknown(diagnosis.undetermined))
-    if diagnosis.causes or diagnosis.classes:
+    if diagnosis.roots:
         yield from ("", "Causes, and what to do", HOW_TO_READ_STEPS)
-    for cause in diagnosis.causes:
-        yield from ("", *_cause(cause, diagnosis))
-    for found in diagnosis.classes:
-        yield from ("", *_class(found, diagnosis))
+    for found in diagnosis.roots:
+        yield ""
+        yield from _cause(found, diagnosis) if isinstance(found, FoundCause) else _class(found, diagnosis)
     yield ""
     yield f"authority: {diagnosis.authority}"
     yield f"requests:  {_requests(diagnosis)}, in {diagnosis.seconds:.1f} s"
@@ -103,7 +102,7 @@ def _cause(found: FoundCause, diagnosis: Diagnosis) -> Iterator[str]:
     if found.felt:
         by = grouped(subjects_of(found.felt), diagnosis.proxies)
         yield f"    Felt by {by}: {first_line(statements_of(found.felt)[0])}"
-    yield from _explains(found.explains, diagnosis)
+    yield from _explains(found, diagnosis)
     if found.rests_on:
         yield "    Rests on:"
         yield from (f"      {each.question}" for each in found.rests_on)
@@ -119,7 +118,7 @@ def _cause(found: FoundCause, diagnosis: Diagnosis) -> Iterator[str]:
 def _class(found: Ambiguous, diagnosis: Diagnosis) -> Iterator[str]:
     yield f"{LOOKS['fail'][0]} One of these, which the readings do not tell apart: {', '.join(found.ids)}"
     yield from _shown(found.causes[0], diagnosis.proxies)
-    yield from _explains(found.explains, diagnosis)
+    yield from _explains(found, diagnosis)
     yield f"    {WHAT_WOULD_SETTLE_IT}: {found.settled_by}"
     for each in found.causes:
         yield f"  {each.cause.id}: {each.cause.sentence}"
@@ -128,10 +127,10 @@ def _class(found: Ambiguous, diagnosis: Diagnosis) -> Iterator[str]:
         yield f"    Check again: {each.cause.check}"
 
 
-def _explains(ids: Sequence[str], diagnosis: Diagnosis) -> Iterator[str]:
+def _explains(found: FoundCause | Ambiguous, diagnosis: Diagnosis) -> Iterator[str]:
     """The effects of a cause, each with what shows it. The remedy of the cause is theirs as well."""
     for effect in diagnosis.effects:
-        if effect.cause.id in ids:
+        if not {*effect.explained_by}.isdisjoint(found.ids):
             where = grouped(effect.subjects, diagnosis.proxies)
             yield f"    It explains {effect.cause.id}: {effect.cause.clause} ({where})."
 
@@ -167,7 +166,7 @@ def _requests(diagnosis: Diagnosis) -> str:
 
 
 def _last(diagnosis: Diagnosis) -> str:
-    ids = [each.cause.id for each in diagnosis.causes] + [" or ".join(each.ids) for each in diagnosis.classes]
+    ids = [each.cause.id if isinstance(each, FoundCause) else " or ".join(each.ids) for each in diagnosis.roots]
     rest = f"; {len(diagnosis.undetermined)} could not be determined" if diagnosis.undetermined else ""
     code = f"exit {diagnosis.exit_code}"
     if ids:
@@ -175,6 +174,8 @@ def _last(diagnosis: Diagnosis) -> str:
         more = f", then {', '.join(others)}" if others else ""
         if diagnosis.is_explained:
             return f"{LOOKS['fail'][0]} begin with {first}{more}; what to do stands above{rest} · {code}"
+        if diagnosis.exit_code == 0:
+            return f"{LOOKS['finding'][0]} nothing is broken; by design: {', '.join(ids)} · {code}"
         if not diagnosis.undetermined:
             return f"{LOOKS['finding'][0]} nothing is broken; at risk by {first}{more}; what to do stands above · {code}"
         return f"{LOOKS['error'][0]} no cause is known, only risks: {first}{more}{rest} · {code}"

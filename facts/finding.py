@@ -67,6 +67,19 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenPoint:
+    """What a rule could not look at.
+
+    Attributes:
+        about: It, by subject, without a cause.
+        settle: The next step that would settle it.
+    """
+
+    about: Problem
+    settle: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """The outcome of one judgment.
 

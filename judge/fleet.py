@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -72,15 +72,7 @@ def of_proxies(
         measures: Numbers that the answer rests on.
     """
     known = {pod.uid: pod for pod in pods}
-    down, unread = [], []
-    for each in fleet.unread:
-        pod = each.now or known.get(each.pod.uid)
-        start = start_of(pod, each.at) if pod is not None else Start(Stage.UP)
-        if pod is not None and start.stage is Stage.DOWN:
-            reason = f" ({start.said})" if start.said else ""
-            down.append(problem(pod, f"it holds no identity: its istio-proxy is not up{reason}", cause_of_no_start(pod)))
-        else:
-            unread.append(each)
+    down, unread = down_or_unread(fleet, known)
     wrong, open_points = [*problems, *down], [*unclear, *not_read(unread)]
     if fleet.left_out and not (fleet.proxies or wrong or open_points):
         open_points = [claim.problem(NONE_STAYED, evidence=readings(*fleet.left_out))]
@@ -95,6 +87,25 @@ def of_proxies(
         measures=measures,
         settle=how_to_read(unread, settle),
     )
+
+
+def down_or_unread(fleet: Fleet, pods: Mapping[str, Pod]) -> tuple[list[Problem], list[Unread]]:
+    """The proxies that were not read: problems of those that are down, and the others.
+
+    Args:
+        fleet: Proxies.
+        pods: Their pods, by uid.
+    """
+    down, unread = [], []
+    for each in fleet.unread:
+        pod = each.now or pods.get(each.pod.uid)
+        start = start_of(pod, each.at) if pod is not None else Start(Stage.UP)
+        if pod is not None and start.stage is Stage.DOWN:
+            reason = f" ({start.said})" if start.said else ""
+            down.append(problem(pod, f"it holds no identity: its istio-proxy is not up{reason}", cause_of_no_start(pod)))
+        else:
+            unread.append(each)
+    return down, unread
 
 
 def not_read(unread: Iterable[Unread]) -> list[Problem]:

@@ -73,6 +73,7 @@ class Install:
         is_scratch: Callable[[Labelled], bool] = lambda _namespace: False,
         progress: Callable[[int, int], None] | None = None,
         need: Callable[[str], None] = lambda _part: None,
+        within: float | None = None,
     ) -> Install:
         """Composes the facets of an install without reading anything.
 
@@ -91,11 +92,12 @@ class Install:
             is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
             progress: Called with how many proxies were read, and of how many.
             need: Called with the part of the installation that a reading is about, before it is made.
+            within: Seconds for the one pass over all proxies, after which the others are unread; None without an end.
         """
         readings = Readings(recorder, need)
         of_cluster = ClusterFacet(cluster, readings, names, is_scratch)
         tbot = TbotFacet(of_cluster)
-        proxies = ProxiesFacet(of_cluster, tbot, progress, profiles)
+        proxies = ProxiesFacet(of_cluster, tbot, progress, profiles, within)
         istio = IstioFacet(of_cluster, proxies)
         application = ApplicationFacet(of_cluster, proxies)
         of_teleport = TeleportFacet(of_cluster, tbot, teleport, audit_events, anchors)
@@ -122,6 +124,10 @@ class Install:
     def seen(self, key: Key[T]) -> T | None:
         """A successful reading of the past, by its key; None without one. Reads nothing."""
         return self.cluster.readings.seen(key)
+
+    def asked(self, key: Key[T]) -> bool:
+        """Whether a reading was tried, with or without success."""
+        return self.cluster.readings.asked(key)
 
     def authority_changed(self) -> None:
         """Forgets Teleport's SPIFFE authority and the proxies that follow it, after the suite took it to another phase."""

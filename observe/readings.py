@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, cast
 
-from facts.errors import ConformanceError
 from facts.evidence import Shown, readings
 from facts.recorder import Recorder
 
@@ -39,8 +38,9 @@ class Key(Generic[T]):
         return replace(self, name=f"{self.name} {detail}")
 
 
-Kept = tuple[object, tuple[str, ...]] | ConformanceError
-"""A value with the ids of its evidence, or the reason why there is none."""
+Kept = tuple[object, tuple[str, ...]] | Exception
+"""A value with the ids of its evidence, or the reason why there is none: mostly a `ConformanceError`, else a defect of the
+suite, which another attempt would meet again."""
 
 
 class Readings:
@@ -64,7 +64,12 @@ class Readings:
         """A successful reading of the past; None without one. Reads nothing."""
         with self._lock:
             kept = self._read.get(key.name)
-            return None if kept is None or isinstance(kept, ConformanceError) else cast("T", kept[0])
+            return None if kept is None or isinstance(kept, Exception) else cast("T", kept[0])
+
+    def asked(self, key: Key[T]) -> bool:
+        """Whether a reading was tried, with or without success."""
+        with self._lock:
+            return key.name in self._read
 
     def outdated(self, *keys: str) -> None:
         """Forgets readings whose subject has changed since; the next caller gets new ones.
@@ -91,7 +96,7 @@ class Readings:
             kept = self._kept(key.name)
             if kept is None:
                 kept = self._made(key, read)
-        if isinstance(kept, ConformanceError):
+        if isinstance(kept, Exception):
             raise kept
         known, ids = kept
         # Also where it was made just now: out of another cached reading, which recorded it in an earlier step.
@@ -108,7 +113,7 @@ class Readings:
         try:
             value = read()
             kept = (value, tuple(key.evidence(value)))
-        except ConformanceError as error:
+        except Exception as error:  # also a defect: every use is told of it, and none makes the reading again
             kept = error
         with self._lock:
             self._read[key.name] = kept

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from checks import application, istio, tbot
-from doctor.check import Check, Section
+from doctor.check import Case, Check, Section
+from facts.errors import NotApplicable
+from observe.install import Install
+
+
+def _injecting(case: Case) -> Install:
+    """The install, if a pod that is injected can be sent to the API server for a dry run."""
+    install = case.install
+    if not install.istio.dry_run_namespace():
+        evidence = install.istio.planes().evidence
+        raise NotApplicable("INST-07", "no namespace is injected", where=install.cluster.where, evidence=evidence)
+    return install
+
 
 SECTION = Section(
     "Istio",
@@ -23,12 +35,12 @@ SECTION = Section(
         ),
         Check(
             "the API server accepts an injected pod",
-            lambda case: [istio.injected_pod_is_accepted(case.install)],
+            lambda case: [istio.injected_pod_is_accepted(_injecting(case))],
             "INST-07",
         ),
         Check(
             "an injected pod mounts the node's socket",
-            lambda case: istio.injected_socket_is_the_nodes(case.install),
+            lambda case: istio.injected_socket_is_the_nodes(_injecting(case)),
             "INST-07",
         ),
         Check(

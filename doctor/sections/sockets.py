@@ -23,7 +23,10 @@ SECTION = Section(
     "sockets",
     (
         Check("no Istio agent exits beside a Ready tbot", lambda case: diagnosis.agents_that_exit(case.install)),
-        Check("no connected proxy waits for its certificate", lambda case: diagnosis.proxies_that_wait(case.install)),
+        Check(
+            "no connected proxy waits for its certificate",
+            lambda case: [*diagnosis.proxies_that_wait(case.install), *diagnosis.unread(case.install)],
+        ),
         Check("every socket answers with the caller's own identity", _answers, "INST-14", PROBES),
         Check("no workload can write to a socket's directory", _directories, "ID-08", PROBES),
         Check(

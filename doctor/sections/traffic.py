@@ -42,7 +42,7 @@ SECTION = Section(
         Check("gateways use their identities", _gateways, "MTL-06"),
         Check(
             "no server refuses callers whose identity it knows",
-            lambda case: diagnosis.refused_by_policy(case.install),
+            lambda case: [*diagnosis.refused_by_policy(case.install), *diagnosis.unread(case.install)],
             harms=False,
         ),
         Check("no port takes plain text", _taken_in_plain_text, "MTL-02"),

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from facts.declared import At, Declared, read
 from facts.errors import CouldNotTell
 from facts.istio.mesh import DEFAULT_REVISION, Mesh
 from facts.kubernetes.label_selector import LabelSelector, labels_that_fit
 from facts.kubernetes.objects import Labelled, Pod, named, object_with
-from facts.kubernetes.pod_spec import INJECT, INJECTED_BY, REVISION, Labels, injected_by, revision_in
+from facts.kubernetes.pod_spec import INJECT, INJECTED_BY, REVISION, Labels, PodSpec, injected_by, revision_in
 from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.masks import keeps
 
@@ -26,6 +26,22 @@ TAG = "istio.io/tag"
 """Label of a webhook that is a tag; its label `REVISION` names the revision behind it."""
 _TRUE = ("y", "yes", "true", "on")
 """Values of `INJECT` that Istio takes for a yes, in any case."""
+
+
+class Injectable(Protocol):
+    """A pod, or the template of pods, as injection looks at it."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """Its annotations, those that a fact keeps."""
+
+    @property
+    def spec(self) -> PodSpec:
+        """Its specification."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +191,8 @@ class ControlPlanes:
         name = _injector_of(pod) or _own_name_of(pod) or asks_for(_labels_of(namespace), {})
         return Orphan(pod, name, self.unread_called(name) is not None)
 
-    def injecting(self, namespace: Labelled | None, pod: Pod | None = None) -> Mesh | None:
-        """The control plane that injects new pods of a namespace, or this one; None where none does."""
+    def injecting(self, namespace: Labelled | None, pod: Injectable | None = None) -> Mesh | None:
+        """The control plane that injects new pods of a namespace, or this pod or template; None where none does."""
         name = asks_for(_labels_of(namespace), pod.labels if pod else {})
         return self.called(name) if name else None
 
@@ -289,7 +305,7 @@ def asks_for(namespace: Mapping[str, str], pod: Mapping[str, str]) -> str:
     return pod.get(REVISION, "") or (DEFAULT_REVISION if pod.get(INJECT) == "true" else "")
 
 
-def why_it_refuses(pod: Pod) -> str:
+def why_it_refuses(pod: Injectable) -> str:
     """The reason for which a pod by itself is not injected; empty where it does not refuse."""
     if pod.spec.host_network:
         return "it is on the node's own network, which Istio never redirects"
@@ -297,11 +313,11 @@ def why_it_refuses(pod: Pod) -> str:
     return f"it refuses injection with {INJECT}: {said}" if said and said.lower() not in _TRUE else ""
 
 
-def why_istio_refuses(pod: Pod, namespace: Labelled | None, mesh: Mesh | None) -> str:
+def why_istio_refuses(pod: Injectable, namespace: Labelled | None, mesh: Mesh | None) -> str:
     """The reason for which Istio is configured not to inject a pod; empty where it is not.
 
     Args:
-        pod: The pod.
+        pod: The pod, or the template of pods.
         namespace: Its namespace.
         mesh: The control plane that is asked to inject it, where one is.
     """
@@ -319,6 +335,6 @@ def why_istio_refuses(pod: Pod, namespace: Labelled | None, mesh: Mesh | None) -
     return ""
 
 
-def _asks_itself(pod: Pod) -> str:
+def _asks_itself(pod: Injectable) -> str:
     """What a pod says about its own injection; its label wins over its annotation."""
     return pod.labels.get(INJECT) or pod.annotations.get(INJECT, "")

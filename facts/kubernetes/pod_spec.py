@@ -215,6 +215,14 @@ def referred(value: str) -> str:
     return found[1] if found else ""
 
 
+LEADS_THROUGH_A_PROXY = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+"""Variables that lead a process through a proxy; their values may have a password, so that evidence keeps only that they are
+set. Source: Go, golang.org/x/net/http/httpproxy; Teleport, lib/client/proxy."""
+
+SET = "set"
+"""The value that such a variable has here."""
+
+
 def _judged_variables(listed: Any) -> Any:
     """Those variables whose values are judged; applications have secrets in others."""
     if not isinstance(listed, list):
@@ -224,7 +232,10 @@ def _judged_variables(listed: Any) -> Any:
     names = {referred(str(each.get("value", ""))) for each in judged}
     # One that another refers to may hold anything, and is judged by its source alone.
     sources = [{**each, "value": ""} for each in variables if each.get("name") in names and each not in judged]
-    return [*judged, *sources]
+    leading = [
+        {**each, "value": SET} for each in variables if each.get("name") in LEADS_THROUGH_A_PROXY and each.get("value")
+    ]
+    return [*judged, *sources, *leading]
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,7 @@ class SocketDirectoryProbe(Declared):
         mount_read_only: The probe's own mount is read-only, so that `writable` says nothing about the directory.
         entries: Its entries; None where the probe may not list them.
         evidence: Ids of the readings.
+        path: Path of the directory on the node.
     """
 
     node: str
@@ -150,6 +151,7 @@ class SocketDirectoryProbe(Declared):
     mount_read_only: bool
     entries: Annotated[ListOf[SeenFile] | None, Field(default=None)]
     evidence: tuple[str, ...]
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +190,12 @@ def parse_node_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> No
     return read(NodeProbe, parse_json(text, where), where, node=node, evidence=evidence)
 
 
-def parse_socket_directory_probe(text: str, node: str, evidence: tuple[str, ...] = ()) -> SocketDirectoryProbe:
-    """Reads the log of a probe of the socket's directory; arguments and errors as `parse_node_probe`."""
+def parse_socket_directory_probe(
+    text: str, node: str, evidence: tuple[str, ...] = (), *, path: str = ""
+) -> SocketDirectoryProbe:
+    """Reads the log of a probe of a socket's directory, by its path; other arguments and errors as `parse_node_probe`."""
     where = f"log of the probe pod for the socket's directory on {node}"
-    return read(SocketDirectoryProbe, parse_json(text, where), where, node=node, evidence=evidence)
+    return read(SocketDirectoryProbe, parse_json(text, where), where, node=node, path=path, evidence=evidence)
 
 
 def parse_teleport_probe(text: str, node: str, evidence: tuple[str, ...] = (), *, address: str = "") -> TeleportProbe:

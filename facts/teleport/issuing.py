@@ -30,6 +30,28 @@ def selected(name: str, labels: Mapping[str, tuple[str, ...]], everything: Workl
     return (Absent(ObjectRef("Teleport", subject), everything.evidence),)
 
 
+TO_ADMIT_THE_SUITE = (
+    "such rules may be right, so leave them as they are: look at the certificates of the mesh's own proxies (ID-02 to ID-04)"
+    ", or try this requirement on a cluster whose rules let in the suite's namespaces"
+)
+"""Next step where the rules of the mesh's owner keep the suite's own pods from an identity."""
+
+
+def why_refused(identities: Iterable[WorkloadIdentity | Absent], namespace: str, account: str) -> str:
+    """The workload identities whose rules refuse every pod of a service account, in words; empty unless all of them do.
+
+    Args:
+        identities: The workload identities that may be issued to it.
+        namespace: Its namespace.
+        account: Its name.
+    """
+    known = [identity for identity in identities if isinstance(identity, WorkloadIdentity)]
+    if not known or not all(identity.refuses(namespace, account) for identity in known):
+        return ""
+    names = ", ".join(sorted({identity.name for identity in known}))
+    return f"the rules of workload_identity {names} refuse the service account {account} of {namespace}"
+
+
 @dataclass(frozen=True, slots=True)
 class Issuing:
     """A service of tbot that issues to the mesh, with the workload identities that it selects.

@@ -279,6 +279,12 @@ class AllowRule(Declared):
         known = [each for each in self.conditions if each.attribute in caller]
         return not self.expression and not all(each.holds_for(caller[each.attribute]) for each in known)
 
+    def admits(self, namespace: str, account: str) -> bool:
+        """Tell whether it lets in every pod of a service account, whatever else the pod is; an expression may not."""
+        caller = {NAMESPACE_OF_CALLER: namespace, ACCOUNT_OF_CALLER: account}
+        known = all(each.attribute in caller and each.holds_for(caller[each.attribute]) for each in self.conditions)
+        return not self.expression and known
+
 
 def _seconds(text: str) -> float | None:
     return parse_duration(text, "") if text else None
@@ -310,6 +316,10 @@ class WorkloadIdentity(Declared):
     def refuses(self, namespace: str, account: str) -> bool:
         """Tell whether its rules refuse every pod of a service account."""
         return bool(self.rules) and all(rule.refuses(namespace, account) for rule in self.rules)
+
+    def admits(self, namespace: str, account: str) -> bool:
+        """Tell whether its rules let in every pod of a service account."""
+        return not self.rules or any(rule.admits(namespace, account) for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -349,10 +349,15 @@ class Tbots:
         return tuple(t for t in there if any(socket.path == path for socket in t.sockets)) or there
 
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
-        """The pods that one of them must supply: those on its nodes that look in no directory of another one there."""
+        """The pods that one of them must supply: those on its nodes whose socket no other tbot there has.
+
+        The path of a pod's socket tells whose it is; where no tbot of the node listens there, its directory.
+        """
         return tuple(pod for pod in pods if self._must_supply(tbot, pod))
 
     def _must_supply(self, tbot: Tbot, pod: Pod) -> bool:
-        there, directory = self.on(pod.node), pod.socket_on_node.rpartition("/")[0]
-        having = [each for each in there if any(socket.directory == directory for socket in each.sockets)]
-        return any(each is tbot for each in having or there)
+        there, path = self.on(pod.node), pod.socket_on_node
+        directory = path.rpartition("/")[0]
+        listening = [each for each in there if any(socket.path == path for socket in each.sockets)]
+        beside = [each for each in there if any(socket.directory == directory for socket in each.sockets)]
+        return any(each is tbot for each in listening or beside or there)

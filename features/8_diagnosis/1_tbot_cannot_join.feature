@@ -1,9 +1,9 @@
 @profile:diagnosis
 Feature: The doctor tells why tbot cannot join Teleport
   The guide's chapter: tbot is in CrashLoopBackOff with an error of JWT validation. Its remedy is to put the cluster's JWKS
-  into the join token again. That helps against the first two of these causes. Teleport refuses tbot for the others as
-  well, and a new JWKS changes nothing there. A tbot that has joined keeps running, so most of them show only at its next
-  restart.
+  into the join token again. That helps against the first two of these causes. The others keep tbot from joining, or from
+  issuing anything, as well, and a new JWKS changes nothing there. A tbot that has joined keeps running, so most of them
+  show only at its next restart.
   Source: guide, Troubleshooting, "tbot pods in CrashLoopBackOff with JWT validation error".
 
   @requirement:DX-1 @safety:disruptive
@@ -21,6 +21,14 @@ Feature: The doctor tells why tbot cannot join Teleport
       | token-for-another-service-account |
       | audience-of-the-proxy             |
       | role-taken-from-bot               |
+      | token-removed                     |
+      | token-of-two-hours                |
+      | join-method-of-another-token      |
+      | role-misspelt-in-bot              |
+      | configuration-without-version     |
+      | one-lifetime-of-two               |
+      | next-signing-key                  |
+      | token-of-the-pod                  |
 
   @requirement:DX-1 @safety:disruptive
   Scenario: The doctor finds nothing once these are undone

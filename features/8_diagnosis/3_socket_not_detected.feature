@@ -20,6 +20,10 @@ Feature: The doctor tells why a sidecar does not use the socket
       | template-without-hostpath         |
       | taint-that-tbot-does-not-tolerate |
       | pod-started-before-tbot           |
+      | template-on-the-namespace         |
+      | tbot-for-other-nodes              |
+      | sockets-in-another-directory      |
+      | socket-of-another-name            |
 
   @requirement:DX-3 @safety:disruptive
   Scenario: The doctor finds nothing once these are undone

@@ -18,6 +18,10 @@ Feature: The doctor tells why a pod does not start, or is not there at all
       | istiod-at-zero                     |
       | istiod-image-typo                  |
       | node-selector-of-the-guide         |
+      | injector-cut-off                   |
+      | istiod-cut-off                     |
+      | pods-refused-by-pod-security       |
+      | proxy-image-of-nowhere             |
 
   @requirement:DX-4 @safety:disruptive
   Scenario: The doctor finds nothing once these are undone

@@ -23,6 +23,7 @@ Feature: The doctor tells why certificates are not renewed
       | tbot-frozen-during-ca-rotation         |
       | tbot-frozen-past-a-change-of-authority |
       | issuers-clock-ahead                    |
+      | socket-directory-made-again            |
 
   @requirement:DX-6 @safety:disruptive
   Scenario: The doctor finds nothing once these are undone

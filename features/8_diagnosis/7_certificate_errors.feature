@@ -21,6 +21,10 @@ Feature: The doctor tells why services refuse each other
       | clients-send-plain-text             |
       | clients-expect-another-account      |
       | svids-pushed-until-they-expired     |
+      | identity-mended-without-restart     |
+      | one-client-let-in                   |
+      | client-presents-nothing             |
+      | client-expects-nobody               |
 
   @requirement:DX-7 @safety:disruptive
   Scenario: The doctor finds nothing once these are undone

@@ -9,17 +9,15 @@ from enum import StrEnum
 from facts.evidence import ObjectRef
 from facts.finding import Problem
 from judge.causes import CAUSES, Cause, LooksLike
-from judge.diagnosis.order import explained
+from judge.diagnosis.order import About, explained
+from judge.diagnosis.realms import Realms
 
 DECISIVE = 3
 """Readings that a cause rests on, at most; the first of each problem's own decides it."""
 
 
-IN_PLACES = ("Pod", "Node")
-"""Kinds of subjects that lie somewhere. What names none of these is about the install: a token, a template, a role."""
-
 EVERYWHERE = ""
-"""The place of what is about the install."""
+"""The realm of what is about the install as a whole."""
 
 READ_ON = "look at the object that the line names, and run again"
 """The next step where nothing says what would settle a question."""
@@ -91,6 +89,7 @@ class FoundCause:
         harms: False where only checks name it that find risks.
         rests_on: The readings that decide it, the most decisive one first.
         explains: Ids of the causes that were found and that it explains.
+        explained_by: Of an effect: ids of the causes that explain it, all members of a class among them.
     """
 
     cause: Cause
@@ -100,6 +99,12 @@ class FoundCause:
     harms: bool
     rests_on: tuple[Decisive, ...]
     explains: tuple[str, ...] = ()
+    explained_by: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Its id alone; a class has several."""
+        return (self.cause.id,)
 
     @property
     def subjects(self) -> tuple[ObjectRef, ...]:
@@ -160,12 +165,14 @@ class Diagnosis:
         checks: Every check with its answer, in the order of the table.
         causes: The causes that nothing else explains; the one that explains most comes first.
         classes: Classes of causes that cannot be told apart, likewise.
-        effects: The causes that one of them explains.
+        effects: The causes that some of them explain, with the objects for which they do. Of one cause, some objects may be
+            an effect, and the others a cause that nothing explains.
         undetermined: What is wrong without a known cause, and what could not be read.
         proxies: Names of all pods with a proxy, as problems name them.
         authority: Whose authority the certificates were held against, and who vouches for it.
         requests: Number of requests that were made, by kind.
         seconds: Time that it took.
+        realms: Which objects belong together.
     """
 
     checks: tuple[Checked, ...]
@@ -177,16 +184,25 @@ class Diagnosis:
     authority: str = ""
     requests: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    realms: Realms = field(default_factory=Realms)
 
     @property
     def exit_code(self) -> int:
         """Exit code of the command: 0 nothing found, 1 a cause was named, 6 not determined or not all read.
 
-        A risk explains nothing that is broken, so it does not hide what was not determined.
+        A risk explains nothing that is broken, so it does not hide what was not determined. What is so by design is nothing
+        found.
         """
         if self.is_explained:
             return 1
-        return 6 if self.undetermined else 1 if self.causes else 0
+        found = any(each.cause.id not in BY_DESIGN for each in self.causes)
+        return 6 if self.undetermined else 1 if found else 0
+
+    @property
+    def roots(self) -> tuple[FoundCause | Ambiguous, ...]:
+        """Causes and classes together, in the order in which to mend them: risks come last."""
+        harming = [found for found in self.causes if found.harms]
+        return (*harming, *self.classes, *(found for found in self.causes if not found.harms))
 
     @property
     def is_explained(self) -> bool:
@@ -194,12 +210,19 @@ class Diagnosis:
         return bool(self.classes) or any(found.harms for found in self.causes)
 
 
+BY_DESIGN = frozenset({"ambient-by-design"})
+"""Causes that are told so that nobody looks for another one: nothing is wrong, and nothing is to be mended."""
+
+UNKNOWN = Realms()
+"""Realms where nothing is known of what belongs together."""
+
+
 def diagnosed(
     checks: Sequence[Checked],
     readings: Mapping[str, Decisive],
     *,
     proxies: Collection[str] = (),
-    nodes: Mapping[str, str] | None = None,
+    realms: Realms = UNKNOWN,
     authority: str = "",
     requests: Mapping[str, int] | None = None,
     seconds: float = 0.0,
@@ -210,44 +233,76 @@ def diagnosed(
         checks: The checks, in the order of the table.
         readings: By id of the evidence: the reading.
         proxies: Names of all pods with a proxy.
-        nodes: By the name of a pod, as problems have it: its node.
+        realms: Which objects belong together.
         authority: In words, see `Diagnosis`.
         requests: Number of requests that were made, by kind.
         seconds: Time that the checks took.
     """
-    single, classes = told_apart([problem for check in checks for problem in check.problems])
+    single, classes = told_apart([problem for check in checks for problem in check.problems], realms)
     found: list[FoundCause | Ambiguous] = [_found(cause, shown, checks, readings) for cause, shown in single.items()]
     for ids, shown in classes.items():
         members = tuple(
             _found(cause, tuple(each for each in shown if each.cause == cause), checks, readings) for cause in ids
         )
         found.append(Ambiguous(members, _settled_by(ids)))
-    ids_of = [(each.cause.id,) if isinstance(each, FoundCause) else each.ids for each in found]
-    where = [_nodes(each, nodes or {}) for each in found]
-    sorted_out = explained(
-        ids_of,
-        {cause.id: cause.explains for cause in CAUSES.values()},
-        lambda at: _weight(found[at]),
-        lambda effect, cause: _is_within(where[effect], where[cause]),
-    )
-    roots, effects = [], []
-    for place in sorted_out.roots:
-        under = [cause for effect in sorted_out.effects[place] for cause in ids_of[effect]]
-        roots.append(replace(found[place], explains=tuple(dict.fromkeys(under))))
-    for place in dict.fromkeys(effect for root in sorted_out.roots for effect in sorted_out.effects[root]):
-        each = found[place]
-        effects += [each] if isinstance(each, FoundCause) else list(each.causes)
+    roots, effects = _sorted_out(found, realms, readings)
     return Diagnosis(
         checks=tuple(checks),
         causes=tuple(each for each in roots if isinstance(each, FoundCause)),
         classes=tuple(each for each in roots if isinstance(each, Ambiguous)),
         effects=tuple(effects),
-        undetermined=tuple(_undetermined(checks, found, nodes or {})),
+        undetermined=tuple(_undetermined(checks, found)),
         proxies=frozenset(proxies),
         authority=authority,
         requests=dict(requests or {}),
         seconds=seconds,
+        realms=realms,
     )
+
+
+def _sorted_out(
+    found: Sequence[FoundCause | Ambiguous], realms: Realms, readings: Mapping[str, Decisive]
+) -> tuple[list[FoundCause | Ambiguous], list[FoundCause]]:
+    """The causes and classes that nothing else explains, in order, and the effects: object by object."""
+    objects = [subjects_of(problem for each in members_of(one) for problem in each.shown) for one in found]
+    sorted_out = explained(
+        [each.ids for each in found],
+        {cause.id: cause.explains for cause in CAUSES.values()},
+        lambda at: _weight(found[at]),
+        [[About(realms.reached_from(each), realms.with_(each)) for each in of_one] for of_one in objects],
+    )
+    roots: list[FoundCause | Ambiguous] = []
+    for root in sorted_out.roots:
+        left = [each for each, above in zip(objects[root], sorted_out.under[root], strict=True) if not above]
+        explains = tuple(dict.fromkeys(cause for effect in sorted_out.effects[root] for cause in found[effect].ids))
+        roots.append(replace(_about(found[root], left, readings), explains=explains))
+    effects: list[FoundCause] = []
+    for place in dict.fromkeys(effect for root in sorted_out.roots for effect in sorted_out.effects[root]):
+        by_roots: dict[frozenset[int], list[ObjectRef]] = {}
+        for each, above in zip(objects[place], sorted_out.under[place], strict=True):
+            if above:
+                by_roots.setdefault(above, []).append(each)
+        for above, there in by_roots.items():
+            by = tuple(cause for root in sorted_out.roots if root in above for cause in found[root].ids)
+            effects += [replace(each, explained_by=by) for each in members_of(_about(found[place], there, readings))]
+    return roots, effects
+
+
+def members_of(found: FoundCause | Ambiguous) -> tuple[FoundCause, ...]:
+    """A cause, or the causes of a class."""
+    return (found,) if isinstance(found, FoundCause) else found.causes
+
+
+def _about(
+    found: FoundCause | Ambiguous, objects: Sequence[ObjectRef], readings: Mapping[str, Decisive]
+) -> FoundCause | Ambiguous:
+    """What was found, as far as it is about some objects."""
+    if isinstance(found, Ambiguous):
+        parts = tuple(part for each in found.causes if isinstance(part := _about(each, objects, readings), FoundCause))
+        return replace(found, causes=parts)
+    names = {str(each) for each in objects}
+    shown = tuple(problem for problem in found.shown if str(problem.subject) in names)
+    return replace(found, shown=shown, rests_on=_rests_on(shown, readings))
 
 
 Single = dict[str, tuple[Problem, ...]]
@@ -257,31 +312,38 @@ Classes = dict[tuple[str, ...], tuple[Problem, ...]]
 """By the causes of a class: the problems that name one of them each, and the others of the same subject as well."""
 
 
-def told_apart(problems: Iterable[Problem]) -> tuple[Single, Classes]:
+def told_apart(problems: Iterable[Problem], realms: Realms = UNKNOWN) -> tuple[Single, Classes]:
     """Problems by cause; those that say the same of one subject with several causes are one class.
 
-    The class is settled where another problem names one of these causes alone, and is about the same subject or about no
-    pod and no node: a role without rights leaves every pod without a certificate.
+    The class is settled where another problem names one of these causes alone, about an object that reaches the subject or
+    about the whole install: a role without rights leaves every pod without a certificate.
     """
     said: dict[tuple[str, str], dict[str, Problem]] = {}
     for problem in problems:
         if problem.cause:
             said.setdefault((str(problem.subject), problem.said), {}).setdefault(problem.cause, problem)
     alone = {
-        (subject if problem.subject.kind in IN_PLACES else EVERYWHERE, cause)
-        for (subject, _), by in said.items()
+        (realm, cause)
+        for by in said.values()
         if len(by) == 1
         for cause, problem in by.items()
+        if CAUSES[cause].versions is None  # a release that has a defect may show it or not
+        for realm in (*realms.reached_from(problem.subject), *_whole(problem.subject, realms))
     }
     single: dict[str, list[Problem]] = {}
     classes: dict[tuple[str, ...], list[Problem]] = {}
-    for (subject, _), by in said.items():
+    for by in said.values():
+        lies_in = {EVERYWHERE, *(realm for problem in by.values() for realm in realms.with_(problem.subject))}
         if len(by) == 1:
             for cause, problem in by.items():
                 single.setdefault(cause, []).append(problem)
-        elif not any((where, cause) in alone for cause in by for where in (subject, EVERYWHERE)):
+        elif not any((realm, cause) in alone for cause in by for realm in lies_in):
             classes.setdefault(tuple(sorted(by)), []).extend(by.values())
     return {c: tuple(shown) for c, shown in single.items()}, {ids: tuple(shown) for ids, shown in classes.items()}
+
+
+def _whole(subject: ObjectRef, realms: Realms) -> tuple[str, ...]:
+    return (EVERYWHERE,) if realms.is_of_install(subject) else ()
 
 
 def subjects_of(problems: Iterable[Problem]) -> tuple[ObjectRef, ...]:
@@ -341,40 +403,28 @@ def _settled_by(ids: Sequence[str]) -> str:
     return " ".join(dict.fromkeys(words or signs)) or READ_ON
 
 
-def _nodes(found: FoundCause | Ambiguous, nodes: Mapping[str, str]) -> frozenset[str]:
-    """The nodes that something is about; none where it is about the whole install, or its place is not known."""
-    members = (found,) if isinstance(found, FoundCause) else found.causes
-    subjects = [subject for each in members for subject in each.subjects]
-    there = {subject.name if subject.kind == "Node" else nodes.get(str(subject), "") for subject in subjects}
-    return frozenset() if "" in there else frozenset(there)
-
-
-def _is_within(effect: frozenset[str], cause: frozenset[str]) -> bool:
-    return not effect or not cause or effect <= cause
-
-
 def _weight(found: FoundCause | Ambiguous) -> int:
-    members = (found,) if isinstance(found, FoundCause) else found.causes
-    return 0 if any(each.harms for each in members) else 1
+    return 0 if any(each.harms for each in members_of(found)) else 1
 
 
-def _undetermined(
-    checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous], nodes: Mapping[str, str]
-) -> Iterable[Undetermined]:
+IDENTITY = ("ID-02", "ID-03", "ID-06")
+"""Requirements on who a proxy is and whom it trusts: no cause of the same pod makes a problem with them its symptom."""
+
+
+def _undetermined(checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous]) -> Iterable[Undetermined]:
     """Problems and open points that no cause accounts for, the same words of several subjects once.
 
-    What is wrong with a pod that has a cause or whose node has one, or could not be read of it, is taken for a symptom: the
-    line of its check says it.
+    What a check says of an object of which it names a cause as well is a symptom: the line of the check says it. What could
+    not be read of an object that has a cause leaves nothing open.
     """
-    members = [cause for each in found for cause in ((each,) if isinstance(each, FoundCause) else each.causes)]
-    ill = {str(subject) for each in members if each.harms for subject in each.subjects}
+    ill = {str(subject) for each in found for one in members_of(each) if one.harms for subject in one.subjects}
     told: dict[str, Undetermined] = {}
     for check in checks:
-        without_cause = [problem for problem in check.problems if not problem.cause]
+        named = {str(problem.subject) for problem in check.problems if problem.cause} if check.harms else set()
+        accounted = set() if check.requirement in IDENTITY else named
         open_ones = [
-            problem
-            for problem in (*without_cause, *check.unclear)
-            if not {str(problem.subject), f"Node {nodes.get(str(problem.subject))}"} & ill
+            *(problem for problem in check.problems if not problem.cause and str(problem.subject) not in accounted),
+            *(problem for problem in check.unclear if str(problem.subject) not in ill),
         ]
         if check.outcome is Outcome.UNKNOWN and not check.unclear:
             told.setdefault(check.said, Undetermined(check.said, check.settle or READ_ON))

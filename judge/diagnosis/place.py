@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from facts.evidence import ObjectRef
-from judge.diagnosis.diagnosis import IN_PLACES, Ambiguous, Diagnosis, FoundCause
+from judge.diagnosis.diagnosis import Ambiguous, Diagnosis, FoundCause, members_of
+from judge.diagnosis.realms import Realms
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A part of the mesh.
+    """A part of the mesh: some pods, with what supplies and configures them.
 
     Attributes:
-        has: Tells whether a pod or a node is in it.
+        inside: The realms that its pods belong to; see `judge.diagnosis.realms`.
+        realms: Which objects belong together.
+        on_every_node: Any node may be one of its own.
     """
 
-    has: Callable[[ObjectRef], bool]
+    inside: frozenset[str]
+    realms: Realms
+    on_every_node: bool = False
 
     @classmethod
-    def of_pod(cls, pod: ObjectRef, node: str) -> Place:
-        """A pod, with its node."""
-        return cls(lambda ref: str(ref) == str(pod) or (ref.kind == "Node" and ref.name == node))
+    def of_pod(cls, pod: ObjectRef, realms: Realms) -> Place:
+        """A pod, with its node, and with the tbot and the control plane that serve it."""
+        return cls(realms.with_(pod), realms)
 
     @classmethod
-    def of_namespace(cls, name: str) -> Place:
-        """The pods of a namespace, with every node: any of them may run there."""
-        return cls(lambda ref: ref.kind == "Node" or ref.namespace == name)
+    def of_namespace(cls, name: str, realms: Realms) -> Place:
+        """The pods of a namespace with what serves them, and every node: any of them may run there."""
+        pods = [pod.ref for pod in realms.pods.values() if pod.namespace == name]
+        own = {str(ObjectRef("Namespace", name))}
+        return cls(frozenset(own.union(*map(realms.with_, pods))), realms, on_every_node=True)
+
+    def has(self, subject: ObjectRef) -> bool:
+        """Tell whether a defect of an object concerns it."""
+        if subject.kind == "Node" and self.on_every_node:
+            return True
+        return not self.inside.isdisjoint(self.realms.reached_from(subject) | self._lying(subject))
+
+    def _lying(self, subject: ObjectRef) -> frozenset[str]:
+        """The namespace of an object, where whole namespaces are asked about."""
+        named = str(ObjectRef("Namespace", subject.namespace))
+        return frozenset({named} if subject.namespace and self.on_every_node else ())
 
 
 def concerning(diagnosis: Diagnosis, place: Place) -> Diagnosis:
@@ -44,13 +62,12 @@ def concerning(diagnosis: Diagnosis, place: Place) -> Diagnosis:
 
 
 def _concerns(found: FoundCause | Ambiguous, diagnosis: Diagnosis, place: Place) -> bool:
-    members = (found,) if isinstance(found, FoundCause) else found.causes
-    under = [effect for effect in diagnosis.effects if effect.cause.id in found.explains]
+    members = members_of(found)
+    under = [effect for effect in diagnosis.effects if not {*effect.explained_by}.isdisjoint(found.ids)]
     return _is_about(
         [ref for each in (*members, *under) for ref in (*each.subjects, *(problem.subject for problem in each.felt))], place
     )
 
 
 def _is_about(named: Sequence[ObjectRef], place: Place) -> bool:
-    lying = [ref for ref in named if ref.kind in IN_PLACES]
-    return any(place.has(ref) for ref in lying) or not lying
+    return any(place.has(ref) for ref in named) or all(place.realms.is_of_install(ref) for ref in named)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from facts.finding import Problem
+from facts.finding import OpenPoint, Problem
+from facts.kubernetes.pod_spec import LEADS_THROUGH_A_PROXY
 from facts.kubernetes.probes import Refused, TeleportProbe
+from facts.teleport.tbot import Tbot
 from judge.findings import listed
-from judge.install.probes import on_node
+from judge.install.probes import RUN_IT, on_node
 
 NAME, CONNECT, TLS = "name", "connect", "tls"
 """Stages at which dialling Teleport can end."""
@@ -16,14 +19,44 @@ REFUSED = "ConnectionRefusedError"
 """The error of a connection that the other side, or something before it, answers with a reset."""
 
 
-def unreached(probes: Iterable[TeleportProbe | Refused]) -> list[Problem]:
-    """Nodes from which Teleport cannot be reached, with how far a connection comes.
+BLIND = (
+    "a probe pod is in a namespace of its own: it sees no NetworkPolicy of tbot's namespace, and is subject to those that"
+    " select every namespace; compare both, and read tbot's log"
+)
+"""The next step where a probe does not go the way of tbot."""
+
+
+def dialled_directly(tbot: Tbot) -> str:
+    """Why a probe would not dial Teleport as a tbot does, in words; empty where it does."""
+    if leading := [name for name in LEADS_THROUGH_A_PROXY if tbot.container.variable(name)]:
+        return f"its variable {leading[0]} leads it through a proxy, which a probe pod does not use"
+    address = tbot.config.proxy_server or tbot.config.auth_server
+    if not address.rpartition(":")[2].isdigit():
+        return f"the address of Teleport in its configuration has no port: {address or 'it is empty'}"
+    return ""
+
+
+def unreached(probes: Iterable[TeleportProbe | Refused], tbot: Tbot) -> list[Problem | OpenPoint]:
+    """Nodes from which Teleport cannot be reached, with how far a connection comes, and those that no probe tells of.
+
+    Where tbot is Ready its own way is open, whatever the probe's is.
 
     Args:
-        probes: One for each node; one that did not run says nothing.
+        probes: One for each node.
+        tbot: The tbot that they dial for.
     """
-    ran = [probe for probe in probes if isinstance(probe, TeleportProbe)]
-    return [found for probe in ran if (found := _unreached(probe)) is not None]
+    found: list[Problem | OpenPoint] = []
+    for probe in probes:
+        if isinstance(probe, Refused):
+            found.append(OpenPoint(on_node(probe, f"the probe pod did not run: {probe.reason}"), RUN_IT))
+        elif (problem := _unreached(probe)) is not None:
+            pod = tbot.pods.get(probe.node)
+            if pod is not None and pod.ready and not pod.terminating:
+                said = f"{problem.said}; {pod.ref} there is Ready, so this need not be its own way"
+                found.append(OpenPoint(replace(problem, said=said, cause=""), BLIND))
+            else:
+                found.append(problem)
+    return found
 
 
 def _unreached(probe: TeleportProbe) -> Problem | None:

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from facts.evidence import readings
 from facts.finding import Problem
-from facts.kubernetes.objects import Pod, condition_holds
-from facts.kubernetes.pod_spec import ISTIOS_SOCKET, SOCKET_FILE, SOCKET_VOLUME
+from facts.istio.control_planes import ControlPlanes, asks_for, why_istio_refuses, why_it_refuses
+from facts.kubernetes.objects import Labelled, Pod, condition_holds
+from facts.kubernetes.pod_spec import ISTIOS_SOCKET, PROXY, SOCKET_FILE, SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.presence import Stage, start_of
@@ -22,15 +23,33 @@ BEGUN = "PodReadyToStartContainers"
 """Condition of a pod whose volumes are mounted and whose sandbox has its network."""
 
 
-def refused(deployments: Iterable[Deployment], namespaces: Iterable[str]) -> list[Problem]:
-    """Deployments whose pods the API server refuses, so that a list of pods does not show them.
+def refused(deployments: Iterable[Deployment], namespaces: Iterable[Labelled], planes: ControlPlanes) -> list[Problem]:
+    """Deployments of the mesh whose pods the API server refuses, so that a list of pods does not show them.
 
     Args:
         deployments: All Deployments.
-        namespaces: Namespaces with proxies, and those that are injected.
+        namespaces: Namespaces of the install.
+        planes: Istio's control planes.
     """
-    of_mesh = frozenset(namespaces)
-    return [each for deployment in deployments if deployment.namespace in of_mesh for each in refused_pods(deployment)]
+    by_name = {each.name: each for each in namespaces}
+    return [
+        each
+        for deployment in deployments
+        if (namespace := by_name.get(deployment.namespace)) is not None and _gets_proxies(deployment, namespace, planes)
+        for each in refused_pods(deployment)
+    ]
+
+
+def _gets_proxies(deployment: Deployment, namespace: Labelled, planes: ControlPlanes) -> bool:
+    """Return whether the pods of a Deployment are injected, or have a proxy by its own template."""
+    template = deployment.template
+    if template.spec.container(PROXY) is not None:
+        return True
+    mesh, asked = planes.injecting(namespace, template), asks_for(namespace.labels, template.labels)
+    # A control plane that the suite could not read may inject them all the same.
+    if mesh is None and not (asked and planes.unread_called(asked)):
+        return False
+    return not (why_istio_refuses(template, namespace, mesh) or why_it_refuses(template))
 
 
 def held_up(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:

@@ -73,8 +73,9 @@ def mount(pod: Pod, directories: SocketDirectories) -> Line:
 
 
 def tbot_of(pod: Pod, tbots: Tbots) -> Line:
-    """The tbot that serves the pod's node."""
-    there = [tbot.pods[pod.node] for tbot in tbots.on(pod.node) if pod.node in tbot.pods]
+    """The tbot that serves the pod, by the socket that it mounts; where that does not tell, each tbot of its node."""
+    serving = tbots.serving(pod.node, pod.socket_on_node)
+    there = [tbot.pods[pod.node] for tbot in serving if pod.node in tbot.pods]
     wanted = f"a Ready tbot pod on {pod.node or 'its node'}"
     if not there:
         return Line("tbot", f"no tbot pod runs on {pod.node or 'no node'}", wanted)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 
-from facts.evidence import ObjectRef, readings
 from facts.finding import Problem
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
@@ -14,27 +12,21 @@ from judge.identity.proxies import FROM_TELEPORT
 
 
 def of_two_authorities(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
-    """Namespaces whose proxies istiod certifies, in a mesh in which the provider certifies others: they refuse each other.
+    """Proxies that istiod certifies, in a mesh in which the provider certifies others: they refuse each other.
 
     Args:
         proxies: Proxies of the mesh, without those that ambient mode certifies by design.
     """
     every = list(proxies)
     provided = sum(proxy.sds_mode in FROM_TELEPORT for proxy in every)
-    by_namespace: dict[str, list[ProxyIdentity]] = defaultdict(list)
-    for proxy in every:
-        if proxy.sds_mode is SdsMode.ISTIO_CA:
-            by_namespace[proxy.pod.namespace].append(proxy)
     return [
-        Problem(
-            ObjectRef("Namespace", namespace),
-            f"{len(there)} proxies have certificates of istiod, {provided} proxies of the mesh have the provider's: each"
-            " refuses the other",
+        problem(
+            proxy,
+            f"istiod certifies it, and the provider certifies {provided} proxies of the mesh: each refuses the other",
             "mixed-authorities",
-            readings(*there),
         )
-        for namespace, there in sorted(by_namespace.items())
-        if provided
+        for proxy in every
+        if provided and proxy.sds_mode is SdsMode.ISTIO_CA
     ]
 
 

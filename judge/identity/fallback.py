@@ -24,6 +24,7 @@ from judge.fleet import how_to_read, not_read, went_away
 from judge.identity import proxies as identity
 from judge.identity.proxies import ObservedProxies
 from judge.identity.refusals import not_run
+from judge.install.istio import NO_WORKLOAD
 
 FAIL_OPEN_NAME = "socket"
 """The only name of a socket for which Istio's agent has a fallback; where any other is missing, the agent exits."""
@@ -135,8 +136,8 @@ def install_fails_closed(tbots: Tbots, proxies: Fleet, pods: Iterable[Pod]) -> F
     Args:
         tbots: Every tbot that serves the mesh.
         proxies: The proxies that mount tbot's socket directory.
-        pods: Their pods, whose volumes tell which directory of the node that is; a CSI volume does not tell it, so that
-            the names alone are compared.
+        pods: All pods with a proxy. Their volumes tell which directory of the node that is; a CSI volume does not tell it,
+            so that the names alone are compared. Without any the requirement does not apply.
     """
     by_uid = {pod.uid: pod for pod in pods}
     claim = Claim(
@@ -159,6 +160,8 @@ def install_fails_closed(tbots: Tbots, proxies: Fleet, pods: Iterable[Pod]) -> F
         # Where tbot's own name is wrong, that is the one thing to say.
         if not any(FAIL_OPEN_NAME in _names(tbot) for tbot in there):
             problems += _dials_none(proxy, by_uid.get(proxy.pod.uid), there)
+    if not (problems or by_uid or proxies.outcomes):
+        return claim.not_applicable(NO_WORKLOAD)
     unclear = not_read(proxies.unread)
     if not (proxies.proxies or proxies.unread):
         unclear.append(claim.problem("no proxy mounts tbot's socket directory"))

@@ -12,6 +12,7 @@ from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.bundle import TrustBundle
+from facts.teleport.issuing import TO_ADMIT_THE_SUITE, why_refused
 from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
@@ -120,10 +121,16 @@ def rules_are_enforced(
     unclear = []
     if refused.outcome.because is not Because.NO_RULE:
         unclear.append(problem(refused.pod, f"Teleport did not refuse it for its rules: {refused.outcome}"))
-    if isinstance(allowed, NotRun):
+    served = (
+        isinstance(allowed, Candidate) and allowed.proxy is not None and not own_identity_problems(allowed.proxy, bundle)
+    )
+    of_the_owner = "" if served else why_refused([former], refused.pod.namespace, refused.pod.service_account)
+    if of_the_owner:
+        unclear.append(problem(refused.pod, f"{of_the_owner}, without the suite's own condition"))
+    elif isinstance(allowed, NotRun):
         said = f"it did not start either, although the rules allow it: {allowed.reason}"
         unclear.append(Problem(place(allowed.what), said, evidence=allowed.evidence))
-    elif allowed.proxy is None or own_identity_problems(allowed.proxy, bundle):
+    elif not served:
         unclear.append(
             problem(allowed.pod, "it has no identity of its own from Teleport either, although the rules allow it")
         )
@@ -132,7 +139,7 @@ def rules_are_enforced(
         problems,
         f"{refused.pod.ref}: {refused.outcome}; not Ready when {allowed_name(allowed)} was (other rules: {own})",
         unclear=unclear,
-        settle=LOOK_FIRST,
+        settle=TO_ADMIT_THE_SUITE if of_the_owner else LOOK_FIRST,
     )
 
 

@@ -16,6 +16,9 @@ from facts.teleport.tbot import Tbot, Tbots
 
 DEAD_DIRECTORY = "socket-directory-recreated"
 
+GONE = ": its mount is of a directory that is gone"
+"""End of the statement about such a proxy."""
+
 RECONNECTED = timedelta(seconds=60)
 """Time after a start of tbot within which every Envoy has tried again; its back-off is 30 s at most."""
 
@@ -36,18 +39,18 @@ def lost_directory(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots) 
     if proxy.sds_mode not in (SdsMode.EXTERNAL, SdsMode.RACE):
         return None
     for tbot in tbots.on(pod.node):
-        since = _ready_since(tbot, pod.node)
+        since = ready_since(tbot, pod.node)
         there = pod.socket_on_node in {socket.path for socket in tbot.sockets}
         if there and since is not None and proxy.started_at < since < proxy.read_at - RECONNECTED:
             said = (
                 f"it cannot connect to {pod.socket_on_node} ({proxy.streams.cx_connect_fail} failed attempts), where a Ready"
-                f" tbot has listened since {since:%F %T} UTC: its mount is of a directory that is gone"
+                f" tbot has listened since {since:%F %T} UTC{GONE}"
             )
             return Problem(proxy.ref, said, DEAD_DIRECTORY, readings(proxy, pod, tbot))
     return None
 
 
-def _ready_since(tbot: Tbot, node: str) -> datetime | None:
+def ready_since(tbot: Tbot, node: str) -> datetime | None:
     """UTC time at which the tbot of a node started; None where it has none, or one that is not Ready."""
     pod = tbot.pods.get(node)
     container = pod.spec.container(tbot.container.name) if pod is not None and pod.ready and not pod.terminating else None

@@ -26,6 +26,9 @@ BY_POLICY = re.compile(
 """The API server's words where a policy of the cluster refuses a pod. Sources: Kubernetes, Pod Security admission, admission
 webhooks, and ValidatingAdmissionPolicy."""
 
+BY_QUOTA = re.compile(r"(?:exceeded|failed) quota: ")
+"""The API server's words where a ResourceQuota of the namespace has no room for a pod, or demands requests that it lacks."""
+
 OF_INJECTION = ("template-builds-invalid-pod", "template-missing")
 """Causes of a refusal that come before any policy of the cluster, whatever else the API server says."""
 
@@ -48,7 +51,15 @@ def cause_of_refusal(message: str) -> str:
 def refused_pods(deployment: Deployment) -> list[Problem]:
     """A problem if the API server refuses the pods that a Deployment wants, as its condition ReplicaFailure says."""
     return [
-        problem(deployment, f"the API server refuses its pods: {c.message or c.reason}", cause_of_refusal(c.message))
+        problem(
+            deployment,
+            f"the API server refuses its pods{_for_quota(c.message)}: {c.message or c.reason}",
+            cause_of_refusal(c.message),
+        )
         for c in deployment.conditions
         if c.type == "ReplicaFailure" and c.status == "True"
     ]
+
+
+def _for_quota(message: str) -> str:
+    return " for a ResourceQuota, which counts Istio's proxy as well" if BY_QUOTA.search(message) else ""

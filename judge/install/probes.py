@@ -33,7 +33,14 @@ def held_on(found: OfNode, said: str) -> Remark:
 
 
 def of_probes(
-    claim: Claim, probes: Iterable[object], problems: Sequence[Problem], *, held: Iterable[Remark] = (), confirmed: str = ""
+    claim: Claim,
+    probes: Iterable[object],
+    problems: Sequence[Problem],
+    *,
+    held: Iterable[Remark] = (),
+    confirmed: str = "",
+    unclear: Sequence[Problem] = (),
+    settle: str = "",
 ) -> Finding:
     """Judge a claim by probes: one that a policy refused is a problem, any other that did not run leaves the claim open.
 
@@ -43,17 +50,24 @@ def of_probes(
         problems: Problems that the probes found.
         held: Observation of each node; those of nodes with a problem are dropped.
         confirmed: The same in one sentence.
+        unclear: What else the probes leave open.
+        settle: Next step for that.
     """
     refused = [p for p in probes if isinstance(p, Refused)]
     said = "the probe pod did not run: {}"
     wrong = [*problems, *(on_node(p, said.format(p.reason)) for p in refused if p.by_policy)]
+    kept_out = [on_node(p, said.format(p.reason)) for p in refused if not p.by_policy]
     return claim.judged(
         wrong,
         confirmed,
         held=confirmed_of(held, wrong),
-        unclear=[on_node(p, said.format(p.reason)) for p in refused if not p.by_policy],
-        settle="remove what kept the probe pod from running: it needs its image and the rights of INST-02",
+        unclear=[*unclear, *kept_out],
+        settle="; ".join(filter(None, (settle if unclear else "", RUN_IT if kept_out else ""))),
     )
+
+
+RUN_IT = "remove what kept the probe pod from running: it needs its image and the rights of INST-02"
+"""The next step where a probe did not run."""
 
 
 def mode_lets(permission: int, of: SeenFile, probe: SocketDirectoryProbe) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 
 from facts.document import Absent, when
 from facts.errors import CouldNotTell
@@ -18,10 +19,12 @@ from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
 from facts.svid import verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
+from facts.teleport.issuing import TO_ADMIT_THE_SUITE, why_refused
 from facts.teleport.joining import Joining
 from facts.teleport.resources import Bot, BotInstance, JoinToken, WorkloadIdentity
-from facts.teleport.tbot import NodeSocket, Tbot, Tbots
+from facts.teleport.tbot import NodeSocket, OtherTbot, Tbot, Tbots
 from facts.teleport.tbot_config import BY_NAME, LIFETIMES, TbotConfig
+from facts.traffic.refusal import Because, reason_of
 from facts.versions import Version
 from judge.causes import Affected, causes_of_release
 from judge.findings import Claim, listed, problem, true_ones
@@ -142,6 +145,8 @@ def configuration_problems(
     socket_directories: Sequence[str],
     kubernetes_type: str = "static_jwks",
     bot: Bot | Absent | None = None,
+    *,
+    instances: Sequence[BotInstance] = (),
 ) -> list[Problem]:
     """Problems by the settings of tbot that break joining or attestation, each with its effect.
 
@@ -152,6 +157,7 @@ def configuration_problems(
             Empty where it is not known: then the token that tbot joins with is left out.
         socket_directories: Directories on the node that injected pods mount as their workload-socket.
         bot: Its bot; None without an admin session.
+        instances: Instances of its bot, which tell the version of a tbot whose image does not.
     """
     config = tbot.config
 
@@ -166,7 +172,8 @@ def configuration_problems(
         for key in config.unknown_keys
     ]
     found += [setting(said, "tbot-config-refused") for said in _refusals(config)]
-    found += [setting(said, "proxy-under-auth-server") for said in _proxies_under_auth_server(tbot)]
+    if _takes_proxies(tbot, instances) is False and (said := _proxy_under_auth_server(tbot)):
+        found.append(setting(f"{said}: tbot refuses a proxy there, it belongs in proxy_server", "proxy-under-auth-server"))
     if bot is not None and not isinstance(bot, Absent) and config.scoped != bool(bot.scope):
         belongs = f"belongs to the scope {bot.scope}" if bot.scope else "belongs to no scope"
         said = f"scoped is {str(config.scoped).lower()}, and the bot {bot.name} {belongs}: tbot exits"
@@ -236,15 +243,33 @@ def _refusals(config: TbotConfig) -> list[str]:
     return found
 
 
-def _proxies_under_auth_server(tbot: Tbot) -> list[str]:
-    """A statement where ``auth_server`` has the port of a proxy, which releases of tbot since mid-2025 refuse."""
-    address, version = tbot.config.auth_server, _exact(tbot.image)
-    takes_it = version is not None and any(version in releases for releases in TAKE_PROXIES)
-    if takes_it or address.rpartition(":")[2] not in PORTS_OF_PROXIES:
-        return []
-    return [
-        f"auth_server is {address}, which has the port of a proxy: tbot refuses a proxy there, it belongs in proxy_server"
-    ]
+def _proxy_under_auth_server(tbot: Tbot) -> str:
+    """A statement where ``auth_server`` has the port of a proxy; empty where it has not."""
+    address = tbot.config.auth_server
+    is_proxy = address.rpartition(":")[2] in PORTS_OF_PROXIES
+    return f"auth_server is {address}, which has the port of a proxy" if is_proxy else ""
+
+
+def _takes_proxies(tbot: Tbot, instances: Sequence[BotInstance]) -> bool | None:
+    """Tell whether the pods and the template take a proxy under ``auth_server``; None where a version is unknown.
+
+    The exact tag of a pod's image tells its version, else its heartbeat.
+    """
+    told = [_versions_of(pod, tbot, instances) for pod in tbot.pods.values()]
+    if not told or _exact(tbot.image):
+        told.append({_exact(tbot.image)})
+    answers = [{any(version in releases for releases in TAKE_PROXIES) if version else None for version in v} for v in told]
+    if {False} in answers:
+        return False
+    return True if all(answer == {True} for answer in answers) else None
+
+
+def _versions_of(pod: Pod, tbot: Tbot, instances: Sequence[BotInstance]) -> set[Version | None]:
+    """Versions that a pod of tbot may run; None alone where neither its image nor a heartbeat tells one."""
+    runs = pod.spec.container(tbot.container.name)
+    exact = _exact(runs.image if runs else tbot.image)
+    beats = [] if exact else _heartbeats(pod, instances, host_network=tbot.host_network)
+    return {beat.version for beat in beats} or {exact}
 
 
 def _config_map(tbot: Tbot) -> ObjectRef:
@@ -314,7 +339,15 @@ def name_problems(tbot: Tbot, pods: Sequence[Pod]) -> list[Problem]:
     return [Problem(_config_map(tbot), said, "socket-name-differs", evidence)]
 
 
-def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[Pod], evidence: Sequence[str]) -> Finding:
+def configuration_is_sound(
+    joining: Joining,
+    cluster_name: str,
+    pods: Sequence[Pod],
+    evidence: Sequence[str],
+    *,
+    instances: Sequence[BotInstance] | None = None,
+    unread: Sequence[OtherTbot] = (),
+) -> Finding:
     """INST-13, second part: no setting that breaks joining or attestation; see `configuration_problems`.
 
     Args:
@@ -322,28 +355,49 @@ def configuration_is_sound(joining: Joining, cluster_name: str, pods: Sequence[P
         cluster_name: Teleport's cluster name.
         pods: Injected pods that it must supply.
         evidence: Ids of the readings of these.
+        instances: Instances of its bot; None without an admin session.
+        unread: Other tbots, whose configuration the suite could not read; a pod may look for a socket of theirs.
     """
     tbot, bot, kubernetes_type = joining.tbot, joining.bot, joining.kubernetes_type
-    directories = {v.path for p in pods if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
+    theirs, known = _perhaps_of(unread, tbot, pods), tuple(instances or ())
+    own = [pod for pod in pods if pod not in theirs]
+    directories = {v.path for p in own if (v := p.spec.volume(SOCKET_VOLUME)) is not None and v.source == "hostPath"}
     expected = "no setting of tbot to break joining or attestation"
     where = f"{tbot.daemon_set.ref} and {_config_map(tbot)}"
-    said = "scoped is true; whether its bot belongs to a scope is unknown"
-    unclear = [Problem(_config_map(tbot), said, evidence=tbot.evidence)] if tbot.config.scoped and bot is None else []
+    of_them = listed(other.ref for other in unread)
+    unclear = [
+        problem(pod, f"no tbot that the suite could read listens on {pod.socket_on_node}; perhaps {of_them} does")
+        for pod in theirs
+    ]
+    if tbot.config.scoped and bot is None:
+        said = "scoped is true; whether its bot belongs to a scope is unknown"
+        unclear.append(Problem(_config_map(tbot), said, evidence=tbot.evidence))
+    if _takes_proxies(tbot, known) is None and (said := _proxy_under_auth_server(tbot)):
+        since = " and ".join(str(releases.fixed) for releases in TAKE_PROXIES)
+        said += f": tbot refuses a proxy there from {since} on, and the version of {tbot.image} is unknown"
+        unclear.append(Problem(_config_map(tbot), said, evidence=tbot.evidence))
     if not kubernetes_type:
         unclear += [
             replace(each, said=f"{each.said}, unless the join token is of type in_cluster", cause="")
             for each in token_file_problems(tbot, cluster_name)
         ]
-    return Claim("INST-13", expected, where, (*joining.evidence, *evidence)).judged(
+    return Claim("INST-13", expected, where, (*joining.evidence, *readings(*known), *evidence)).judged(
         [
-            *configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot),
+            *configuration_problems(tbot, cluster_name, sorted(directories), kubernetes_type, bot, instances=known),
             *method_problems(joining),
-            *name_problems(tbot, pods),
+            *name_problems(tbot, own),
         ],
         "hostPID, attestor, node name, audience, token lifetime and socket path are right",
         unclear=unclear,
-        settle="supply an admin session, so that the suite can read the join token and the bot",
+        settle="supply an admin session, so that the suite can read the join token, the bot and its heartbeats; keep tbot's"
+        " configuration in a ConfigMap, and pin its exact version",
     )
+
+
+def _perhaps_of(unread: Iterable[OtherTbot], tbot: Tbot, pods: Iterable[Pod]) -> list[Pod]:
+    """Pods whose socket is in a directory of a tbot that the suite could not read, and is none of this tbot's."""
+    own, theirs = {socket.path for socket in tbot.sockets}, {path for other in unread for path in other.directories}
+    return [pod for pod in pods if pod.socket_on_node not in own and pod.socket_on_node.rpartition("/")[0] in theirs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,19 +406,27 @@ class Beside:
 
     Attributes:
         directories: What a workload may do to the directories of these sockets.
-        names: File names of the sockets.
-        identities: The workload identities that tbot issues to the mesh; none where the suite could not ask Teleport.
+        identities: The workload identities that tbot issues there, by node and path of the socket; none where the suite
+            could not ask Teleport.
+        workloads: Injected pods of the mesh.
     """
 
     directories: Sequence[SocketDirectoryProbe | Refused] = ()
-    names: Collection[str] = ()
-    identities: Sequence[WorkloadIdentity | Absent] = ()
+    identities: Mapping[tuple[str, str], Sequence[WorkloadIdentity | Absent]] = field(default_factory=dict)
+    workloads: Sequence[Pod] = ()
+
+    def issued_at(self, probe: SdsProbe) -> Sequence[WorkloadIdentity | Absent]:
+        """The workload identities that tbot issues at the socket of a probe."""
+        return self.identities.get((probe.node, probe.socket), ())
 
 
 def probes_got_their_own_identity(
     probes: Sequence[SdsProbe | Refused], bundle: TrustBundle, tbots: Tbots, beside: Beside | None = None
 ) -> Finding:
     """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority.
+
+    Rules of a workload identity that let in only the namespaces of the mesh's owner refuse a probe, which has a namespace of
+    its own. That is an open point, unless they refuse a pod of the mesh at the same socket as well.
 
     Args:
         probes: The probes, one for each socket of the mesh on each node.
@@ -374,18 +436,23 @@ def probes_got_their_own_identity(
     """
     beside = beside or Beside()
     expected = "tbot to give the probe pod on each node its own identity from Teleport"
-    evidence = readings(*probes, bundle, *beside.directories, *beside.identities)
+    issued = chain.from_iterable(beside.identities.values())
+    evidence = readings(*probes, bundle, *beside.directories, *issued, *beside.workloads)
     claim = Claim("INST-14", expected, f"sockets of {listed(p.node for p in probes)}", evidence)
     answered = [probe for probe in probes if isinstance(probe, SdsProbe)]
-    problems = [
-        replace(each, said=f"{_socket_of(probe, tbots)}: {each.said}")
-        for probe in answered
-        for each in probe_problems(probe, bundle, beside)
-    ]
+    problems, unclear = [], []
+    for probe in answered:
+        if said := _why_the_rules_decide(probe, beside):
+            refused = on_node(probe, f"{_socket_of(probe, tbots)}: the probe pod got no identity: {said}")
+            unclear.append(replace(refused, evidence=readings(probe, *beside.issued_at(probe))))
+            problems += _workloads_refused(probe, beside)
+            continue
+        found = probe_problems(probe, bundle, beside)
+        problems += [replace(each, said=f"{_socket_of(probe, tbots)}: {each.said}") for each in found]
     held = [held_on(probe, listed(probe.leaf.uri_sans)) for probe in answered if probe.leaf]
     if not probes:
         problems.append(claim.problem("no node hosts an injected pod, so that the suite asked no socket"))
-    return of_probes(claim, probes, problems, held=held)
+    return of_probes(claim, probes, problems, held=held, unclear=unclear, settle=TO_ADMIT_THE_SUITE)
 
 
 def _socket_of(probe: SdsProbe, tbots: Tbots) -> str:
@@ -393,34 +460,58 @@ def _socket_of(probe: SdsProbe, tbots: Tbots) -> str:
     return f"the socket {probe.socket or 'of the mesh'} of {serving}"
 
 
+def _why_the_rules_decide(probe: SdsProbe, beside: Beside) -> str:
+    """The rules that refuse a probe, in words; empty where it got a certificate, cannot reach its socket, or they let it in.
+
+    Teleport says that no rule lets a caller in also where tbot attests none; then rules that let the probe in are the proof.
+    """
+    if probe.leaf is not None or _why_shut_out(probe, beside)[1]:
+        return ""
+    identities = beside.issued_at(probe)
+    if said := why_refused(identities, probe.namespace, probe.service_account):
+        return said
+    known = [identity for identity in identities if isinstance(identity, WorkloadIdentity)]
+    admitted = any(identity.admits(probe.namespace, probe.service_account) for identity in known)
+    if admitted or reason_of(probe.reason) is not Because.NO_RULE:
+        return ""
+    return f"the rules of the workload identity let in no service account {probe.service_account} of {probe.namespace}"
+
+
+def _workloads_refused(probe: SdsProbe, beside: Beside) -> list[Problem]:
+    """Pods of the mesh that look for the socket of a probe, and that the rules of what is issued there refuse."""
+    identities = beside.issued_at(probe)
+    return [
+        Problem(pod.ref, f"{why}, at its next certificate", "identity-rules-refuse", readings(pod, *identities))
+        for pod in beside.workloads
+        if pod.node == probe.node
+        and probe.socket in ("", pod.socket_on_node)
+        and (why := why_refused(identities, pod.namespace, pod.service_account))
+    ]
+
+
 def probe_problems(probe: SdsProbe, bundle: TrustBundle, beside: Beside | None = None) -> list[Problem]:
     """Problems unless tbot gave a probe pod its own identity from Teleport; `beside` as in the requirement's judgment."""
     if probe.leaf is None:
-        said, cause, evidence = _why_nothing(probe, beside or Beside())
+        said, cause, evidence = _why_shut_out(probe, beside or Beside())
         nothing = on_node(probe, f"the probe pod got no identity: {'; '.join(filter(None, (said, probe.reason)))}", cause)
         return [replace(nothing, evidence=(*evidence, *nothing.evidence))]
     own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
-    chain = verify_chain(probe.leaf, bundle.authorities, probe.read_at, probe.intermediates)
+    chain_of_probe = verify_chain(probe.leaf, bundle.authorities, probe.read_at, probe.intermediates)
     statements = {
         f"the probe pod got {listed(probe.leaf.uri_sans, 'no name')}, not {own}": probe.leaf.uri_sans != (own,),
-        f"the certificate of the probe pod does not come from Teleport: {chain.reason}": not chain.ok,
+        f"the certificate of the probe pod does not come from Teleport: {chain_of_probe.reason}": not chain_of_probe.ok,
     }
     return [on_node(probe, said) for said in true_ones(statements)]
 
 
-def _why_nothing(probe: SdsProbe, beside: Beside) -> tuple[str, str, tuple[str, ...]]:
-    """The reason for which a probe got nothing, in words, its cause and the readings; empty where nothing tells it."""
+def _why_shut_out(probe: SdsProbe, beside: Beside) -> tuple[str, str, tuple[str, ...]]:
+    """What keeps a probe from its socket, in words, its cause and the readings; empty where nothing tells it."""
+    path, _slash, name = probe.socket.rpartition("/")
     for directory in beside.directories:
-        if isinstance(directory, SocketDirectoryProbe) and directory.node == probe.node:
-            for name in beside.names:
-                said, cause = why_unreachable(directory, name)
-                if cause:
-                    return said, cause, directory.evidence
-    known = [identity for identity in beside.identities if isinstance(identity, WorkloadIdentity)]
-    if known and all(identity.refuses(probe.namespace, probe.service_account) for identity in known):
-        whom = f"the service account {probe.service_account} of {probe.namespace}"
-        said = f"the rules of workload_identity {listed(identity.name for identity in known)} refuse {whom}"
-        return said, "identity-rules-refuse", readings(*known)
+        if isinstance(directory, SocketDirectoryProbe) and (directory.node, directory.path) == (probe.node, path):
+            said, cause = why_unreachable(directory, name)
+            if cause:
+                return said, cause, directory.evidence
     return "", "", ()
 
 

@@ -154,7 +154,14 @@ class IstioFacet:
     def _submitted(self, metadata: dict[str, object]) -> DryRun:
         injector = self.mesh().injector
         pod = _pod(metadata, f"{injector.hub}/proxyv2:{injector.tag}")
-        return self.cluster.reader.dry_run_pod(self.cluster.names.app_namespace, pod)
+        return self.cluster.reader.dry_run_pod(self.dry_run_namespace() or self.cluster.names.app_namespace, pod)
+
+    def dry_run_namespace(self) -> str:
+        """The namespace of dry runs: the test application's, or another one that `mesh` injects; empty without any."""
+        namespaces, mesh = self.cluster.namespaces_of_install(), self.mesh()
+        if any(each.name == self.cluster.names.app_namespace for each in namespaces):
+            return self.cluster.names.app_namespace
+        return next((each.name for each in namespaces if self.planes().injecting(each) is mesh), "")
 
     def proxy_image(self) -> str:
         """The image of the mesh's proxies."""

@@ -41,12 +41,14 @@ class ProxiesFacet:
         tbot: tbot, whose socket directory decides which proxies should use it.
         progress: Called with how many proxies were read, and of how many.
         profiles: Profiles to certify; they decide what the one pass over the fleet reads of each proxy.
+        within: Seconds for that pass; None without an end.
     """
 
     cluster: ClusterFacet
     tbot: TbotFacet
     progress: Progress | None = None
     profiles: frozenset[str] = frozenset()
+    within: float | None = None
 
     # Pods.
 
@@ -145,7 +147,15 @@ class ProxiesFacet:
         reader, cluster = self.cluster.reader, self.cluster
         pods = self.pods()
         parts = [part for part, key, profiles in self._parts() if profiles is None or self._wants(key, profiles)]
-        found = survey(reader, pods, parts, patience=reader.patience.svid, list_again=self._again, progress=self.progress)
+        found = survey(
+            reader,
+            pods,
+            parts,
+            patience=reader.patience.svid,
+            list_again=self._again,
+            progress=self.progress,
+            within=self.within,
+        )
         cluster.drop_pods(found.gone)
         return found
 

@@ -12,6 +12,7 @@ To read something more of every pod, write a `Part` and name it in `ProxiesFacet
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -113,6 +114,7 @@ def survey(
     patience: float = 0,
     list_again: Callable[[], tuple[Pod, ...]] | None = None,
     progress: Progress | None = None,
+    within: float | None = None,
 ) -> Survey:
     """Reads parts of many pods, several pods at once.
 
@@ -123,15 +125,17 @@ def survey(
         patience: Seconds for pods that are starting, all together; with 0 they are looked at again at once.
         list_again: Lists the pods of the fleet anew; without it nothing is read in place of pods that went away.
         progress: Called after each pod of the first round.
+        within: Seconds after which nothing more is asked: what is left then is unread. None without such an end.
     """
-    subjects = [_Subject(cluster, pod, parts) for pod in pods]
+    until = None if within is None else time.monotonic() + within
+    subjects = [_Subject(cluster, pod, parts, until) for pod in pods]
     for done, _ in enumerate(each_at_once(_Subject.read, subjects), start=1):
         if progress is not None:
             progress(done, len(subjects))
     successors: list[_Subject] = []
     if list_again is not None and any(subject.has_moved for subject in subjects):
         known = {subject.pod.uid for subject in subjects}
-        successors = [_Subject(cluster, pod, parts) for pod in list_again() if pod.uid not in known]
+        successors = [_Subject(cluster, pod, parts, until) for pod in list_again() if pod.uid not in known]
         at_once(_Subject.read, successors)
         subjects += successors
     starting = [subject for subject in subjects if subject.is_starting]
@@ -165,12 +169,13 @@ class _Subject:
         is_starting: Its second reading waits until its proxy has started.
     """
 
-    def __init__(self, cluster: Cluster, pod: Pod, parts: Sequence[Part[Any]]) -> None:
+    def __init__(self, cluster: Cluster, pod: Pod, parts: Sequence[Part[Any]], until: float | None = None) -> None:
         self.pod = pod
         self.found: dict[str, object] = {}
         self.is_starting = False
         self._first_read = datetime.now(UTC)
         self._cluster = cluster
+        self._until = until
         self._parts = tuple(part for part in parts if part.wanted(pod))
 
     @property
@@ -187,6 +192,9 @@ class _Subject:
     def read(self) -> None:
         """The first reading, and the second one where the proxy is up; where it may be starting, that comes later."""
         failed = self._ask(stop=True)
+        if failed is not None and self._time_is_over():
+            self._leave_the_rest()
+            return
         if failed is not None:
             now = self._look()
             stage = Stage.UP if now is None else start_of(now, datetime.now(UTC)).stage
@@ -202,7 +210,7 @@ class _Subject:
     def read_again(self) -> None:
         """The second and last reading of what is left."""
         self.is_starting = False
-        failed = self._ask()
+        failed = None if self._time_is_over() else self._ask()
         if failed is not None or not self._is_whole:
             self._tell_why_unread()
 
@@ -265,9 +273,14 @@ class _Subject:
         Args:
             stop: Ask no further after it.
         """
+        if self._time_is_over():
+            return self._leave_the_rest()
         first = None
         with ProxyConnection(self._cluster, self.pod) as connection:
             for part in self._left:
+                if self._time_is_over():
+                    first = first or self._leave_the_rest()
+                    break
                 outcome = read_or_unread(self.pod, partial(part.read, connection, self.pod))
                 self.found[part.name] = outcome
                 if _may_be_read(outcome):
@@ -275,6 +288,21 @@ class _Subject:
                     if stop:
                         break
         return first
+
+    def _time_is_over(self) -> bool:
+        return self._until is not None and time.monotonic() >= self._until
+
+    def _leave_the_rest(self) -> Unread:
+        """Leaves unread what was not asked for, because the time for all proxies is over."""
+        why = CouldNotTell(
+            expected="the answers of all proxies within the time for them (`timeouts.survey`)",
+            seen="the time was over before this one was asked for all of them",
+            where=str(self.pod.ref),
+            remedy="see which proxies do not answer, or give more time (`timeouts.survey` in the settings)",
+        )
+        left = Unread(PodRef.of(self.pod), why, datetime.now(UTC))
+        self.found |= {part.name: left for part in self._parts if part.name not in self.found}
+        return left
 
     def _look(self) -> Pod | None:
         """The pod now; None where it cannot be looked at, or is gone and so left out."""

@@ -27,8 +27,9 @@ requirements that it breaks. Requirements that take minutes are judged under the
 passes nor fails. The lab is certified as an existing cluster. INST-01 to INST-03 are premises there: a fault that breaks one
 makes it *not-evaluated*.
 
-A requirement that fails must name the cause of the fault. [judge/causes.yaml](../judge/causes.yaml) describes for each
-cause what shows it, how it differs from similar causes, and the remedy.
+A requirement that fails must name the cause of the fault, unless the doctor alone can tell it.
+[judge/causes.yaml](../judge/causes.yaml) describes for each cause what shows it, how it differs from similar causes, and the
+remedy.
 
 `make docs` generates this page from `provision/faults/`. `make lint` checks that the page is current, and that it leaves
 out no requirement and no cause.
@@ -76,6 +77,8 @@ def page(
         lines.append(f"- Breaks: {ids(fault.breaks)}")
         if fault.blinds:
             lines.append(f"- Could not be determined meanwhile: {ids(fault.blinds)}")
+        if fault.by_doctor_alone:
+            lines.append("- No requirement names the cause: it takes several readings, which `conformance doctor` makes")
         if fault.standing:
             lines.append("- The healthy lab has it: its requirements fail there, and must hold while the suite removes it")
         lines += [f"- Touches: {fault.touches}", f"- Undone: {fault.undo[0].lower()}{fault.undo[1:]}"]

@@ -19,6 +19,7 @@ from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import TEMPLATES
 from facts.proxies.envoy_traffic import HOSTS, hosts_of
+from facts.teleport.issuing import TO_ADMIT_THE_SUITE
 from facts.traffic.addresses import with_port
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
@@ -134,11 +135,13 @@ class MeshNames:
         trust_domain: Trust domain of Istio.
         join: Makes a namespace one of the mesh, before it is created.
         template: Injection template that mounts the socket.
+        why_refused: Rules that keep a service account, by namespace and name, from an identity; empty where none is known.
     """
 
     trust_domain: str
     join: Callable[[dict[str, Any]], None]
     template: str
+    why_refused: Callable[[str, str], str] = lambda _namespace, _account: ""
 
 
 class TestPods:
@@ -378,6 +381,7 @@ class TestPods:
         if name in self._ready:
             self._cluster.recorder.attach(self._ready[name].evidence)
             return self._ready[name]
+        self._must_be_let_in(self._wanted[name])
         where = f"Pod {self.namespace(name)}/{name}"
         remedy = "read its conditions and the log of its istio-proxy; tbot refuses unknown workloads (see INST-14)"
         eventually(f"{where} is Ready", lambda: self._look(name), self._pace(self._left()), remedy=remedy)
@@ -391,6 +395,19 @@ class TestPods:
             )
         self._ready[name] = pod
         return pod
+
+    def _must_be_let_in(self, wanted: TestPod) -> None:
+        """Raise an error for a test pod that the rules of the mesh's owner keep from an identity: it is never Ready."""
+        if wanted.sidecar in (Sidecar.NONE, Sidecar.WITHOUT_TEMPLATE):
+            return
+        namespace = self._namespace(wanted.namespace)
+        if why := self._mesh.why_refused(namespace, wanted.account):
+            raise CouldNotTell(
+                expected="Teleport to give the test pod an identity",
+                seen=why,
+                where=f"Pod {namespace}/{wanted.name}",
+                remedy=TO_ADMIT_THE_SUITE,
+            )
 
     def _look(self, name: str) -> None:
         """Look at a pod without recording it: only the pod that is Ready becomes evidence."""

@@ -44,15 +44,18 @@ _OF_TRAFFIC = (
     *(f"RES-0{number}" for number in range(1, 9)),
 )
 
+_OF_THE_DOCTOR = tuple(f"DX-{number}" for number in range(1, 10))
+
 SUITE_PODS = (
     SuitePod(PROBES / "node.yaml", ("INST-04",), "one on each node that takes workloads"),
-    SuitePod(PROBES / "sds.yaml", ("INST-14", "NEG-02"), "one on each node that hosts injected pods"),
-    SuitePod(PROBES / "socket_directory.yaml", ("ID-08",), "one on each node with tbot's socket"),
+    SuitePod(PROBES / "sds.yaml", ("INST-14", "NEG-02", *_OF_THE_DOCTOR), "one on each node that hosts injected pods"),
+    SuitePod(PROBES / "socket_directory.yaml", ("INST-14", "ID-08", *_OF_THE_DOCTOR), "one on each node with tbot's socket"),
     SuitePod(
         PROBES / "outside.yaml",
         ("NEG-02",),
         "one on each node that hosts injected pods, for each socket of tbot that such a pod can open",
     ),
+    SuitePod(PROBES / "teleport.yaml", _OF_THE_DOCTOR, "one on each node with tbot"),
     SuitePod(PROBES / "sidecar.yaml", ("NEG-03",), "two"),
     SuitePod(PROBES / "fail_closed.yaml", ("NEG-04",), "one"),
     SuitePod(PROBES / "stranger.yaml", ("NEG-01", "NEG-04", "NEG-05"), "one"),

@@ -117,7 +117,7 @@ class Probes:
 
         def probe(node: str) -> SocketDirectoryProbe | Refused:
             pod = self._pod("socket_directory.yaml", node, variables)
-            return self._printed(node, pod, parse_socket_directory_probe)
+            return self._printed(node, pod, partial(parse_socket_directory_probe, path=socket_directory.rstrip("/")))
 
         return self._each(nodes, probe)
 

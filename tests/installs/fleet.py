@@ -17,8 +17,8 @@ from provision.installing.teleport import ContainerEvents, OwnTeleport
 from tests.installs.teams import idle, namespace
 
 FLEET, SIZE = "fleet", 80
-STEP = 8
-"""Pods that start at the same time: eighty at once need longer on two cores than anything waits for a rollout."""
+STEP = 10
+"""Pods that start at the same time, each step with the whole patience of a rollout: eighty at once take longer than that."""
 
 
 @contextmanager

@@ -118,8 +118,8 @@ EXISTING = ("--cluster", "existing", "--kubeconfig", "kubeconfig")
         ),
         (
             ("--profile", "cor"),
-            "expected one of the profiles all, ca-rotation, checklist, core, diagnosis, identity, install, mesh, mtls,"
-            " resilience, rotation, traffic; saw 'cor' (--profile). What to do: ",
+            "expected one of the profiles all, ca-rotation, checklist, core, diagnosis, hygiene, identity, install, mesh,"
+            " mtls, resilience, rotation, traffic; saw 'cor' (--profile). What to do: ",
         ),
         (
             ("--source", "mirror"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from facts.finding import Holds
-from judge.causes import CAUSES
 from judge.verdict import Ending, Result
 from reporting.model import StepState
 from tests.plugin.small_project import Project
+from tests.unit.reporting.sample import in_report
 
 pytest_plugins = ["pytester"]
 
@@ -34,7 +34,7 @@ def test_a_violated_step_fails_its_requirement_and_later_steps_did_not_run(passi
     assert [s.state for s in scenario.steps] == [PASSED, VIOLATED, NOT_RUN]
     assert scenario.ending is Ending.VIOLATED
     assert [f.causes for f in scenario.all_findings] == [ran.report.judged[0].causes] == [("trust-domain-differs",)]
-    assert ran.report.causes == (CAUSES["trust-domain-differs"],)
+    assert ran.report.causes == (in_report("trust-domain-differs"),)
     assert "What to do: 1. Set `meshConfig.trustDomain`" in ran.text
     assert ran.result.ret == 1
 
@@ -245,7 +245,7 @@ def test_a_premise_that_is_not_met_is_not_evaluated_on_anothers_cluster_and_fail
     assert "a premise of this run is not met: A-5: expected x is 1; saw x is 2" in existing.text
     assert "? A-5     The tool is recent. [not-evaluated] [premise]" in existing.text
     assert existing.verdicts["A-5"] == "not-evaluated"
-    assert existing.report.causes == (CAUSES["trust-domain-differs"],)
+    assert existing.report.causes == (in_report("trust-domain-differs"),)
     assert (existing.report.result, existing.result.ret) == (Result.PASS, 0)
 
     ours = passing.run(*arguments)

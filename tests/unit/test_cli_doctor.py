@@ -132,11 +132,62 @@ def test_a_pod_has_its_story_and_only_the_causes_that_concern_it(asking: Asking)
     assert (code, json.loads(said)["pod"]["pod"]["name"]) == (0, "a")
 
 
+def test_a_defect_in_one_line_of_a_pods_story_leaves_the_others(asking: Asking) -> None:
+    def broken(facets: SimpleNamespace) -> None:
+        def fails() -> None:
+            raise KeyError("gone")
+
+        facets.istio.authorities = fails
+
+    _code, said = asking("--pod", "shop/a", change=broken)
+    assert "? issuer: a defect in the suite: KeyError: 'gone' (in " in said
+    assert "✓ validity: " in said
+
+
+def test_a_text_of_any_length_does_not_stand_whole_in_a_pods_story(asking: Asking) -> None:
+    long = Workload("a", pod={"annotations": {"inject.istio.io/templates": "a" * 200_000}})
+    _code, said = asking("--pod", "shop/a", "--json", of=(long, SHOP[1]))
+    (line,) = [each for each in json.loads(said)["pod"]["lines"] if each["title"] == "template"]
+    assert len(line["said"]) < 1100
+
+
+def test_what_is_so_by_design_is_nothing_found(asking: Asking) -> None:
+    def in_ambient(facets: SimpleNamespace) -> None:
+        namespaces = (*facets.cluster.namespaces(), make.namespace("calm", labels={"istio.io/dataplane-mode": "ambient"}))
+        facets.cluster.namespaces = facets.cluster.namespaces_of_install = lambda: namespaces
+
+    enrolled = Workload("z", namespace="calm", pod={"injected": False, "socket": None})
+    code, said = asking(of=(*SHOP, enrolled), change=in_ambient)
+    assert code == 0
+    assert "ambient-by-design: " in said
+    assert said.rstrip().endswith("▲ nothing is broken; by design: ambient-by-design · exit 0")
+
+
 def test_a_namespace_has_only_the_causes_that_concern_it(asking: Asking) -> None:
     assert asking("-n", "shop", of=(SHOP[0], ON_ISTIOD))[0] == 1
-    code, said = asking("-n", "elsewhere", of=(SHOP[0], ON_ISTIOD))
+    code, said = asking("-n", "bank", of=(SHOP[0], ON_ISTIOD, Workload("c", namespace="bank")))
     assert code == 0
     assert "✕ Teleport issued every certificate (ID-03)" in said
+
+
+def test_a_namespace_that_is_not_there(asking: Asking) -> None:
+    code, said = asking("-n", "shpo", of=(SHOP[0], ON_ISTIOD))
+    assert code == 4
+    assert "expected the name of a namespace of the cluster, such as shop; saw shpo (--namespace)" in said
+
+
+def test_a_pod_and_a_namespace_are_concerned_by_the_tbot_that_serves_them(asking: Asking) -> None:
+    def frozen(facets: SimpleNamespace) -> None:
+        tbot = facets.tbot.all().first
+        waits = tuple(replace(c, ready=False) for c in tbot.pods[make.NODE].containers)
+        pod = replace(tbot.pods[make.NODE], ready=False, spec=replace(tbot.pods[make.NODE].spec, containers=waits))
+        tbots, pods = make.tbots(replace(tbot, pods={make.NODE: pod})), (*facets.cluster.pods(), pod)
+        facets.tbot.all, facets.cluster.pods = lambda: tbots, lambda: pods
+
+    for arguments in (("-n", "shop"), ("--pod", "shop/a"), ()):
+        code, said = asking(*arguments, change=frozen)
+        assert code == 1
+        assert "begin with tbot-not-answering" in said
 
 
 def test_a_pod_that_is_not_there(asking: Asking) -> None:

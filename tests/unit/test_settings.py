@@ -157,6 +157,23 @@ def test_a_waiver_says_who_why_and_until_when() -> None:
     assert "waivers.INST-16.0.subjects.0" in said
 
 
+DECIDED = 'owner = "a"\njustification = "soon"\nlast_day = 2026-12-31\n'
+
+
+def test_waivers_may_be_a_flat_list_that_names_the_requirement_of_each() -> None:
+    flat = "".join(f'[[waivers]]\nrequirement = "{each}"\n{DECIDED}' for each in ("ID-08", "ID-11", "ID-08"))
+    in_file(flat)
+    assert {requirement: len(several) for requirement, several in load().waivers.items()} == {"ID-08": 2, "ID-11": 1}
+    in_file(f'[waivers]\nrequirement = "ID-08"\n{DECIDED}')
+    assert [*load().waivers] == ["ID-08"]
+
+
+@pytest.mark.parametrize("requirement", ["", 'requirement = ""\n', "requirement = 8\n"])
+def test_a_waiver_without_its_requirement_is_refused_with_both_forms(requirement: str) -> None:
+    in_file(f"[[waivers]]\n{requirement}{DECIDED}")
+    assert 'each waiver must name its requirement: [waivers.ID-08], or [[waivers]] with requirement = "ID-08"' in refused()
+
+
 # The cache.
 
 

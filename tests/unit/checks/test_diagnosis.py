@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,6 +12,7 @@ import pytest
 
 from checks import diagnosis, identity
 from facts.errors import CouldNotTell
+from facts.finding import OpenPoint
 from facts.kubernetes.objects import Condition
 from facts.teleport.tbot import Tbot
 from observe.install import Install
@@ -22,14 +25,13 @@ def refusing(namespace: str) -> Any:
     return make.deployment("shop", namespace=namespace, conditions=(REFUSAL,))
 
 
-def test_refused_pods_are_looked_for_where_proxies_are_or_are_to_be() -> None:
+def test_refused_pods_are_looked_for_where_they_are_injected() -> None:
     namespaces = (make.namespace("to-be", labels={"istio-injection": "enabled"}), make.namespace("other", labels={}))
     cluster = SimpleNamespace(
         deployments=lambda: tuple(map(refusing, ("there", "to-be", "other"))), namespaces_of_install=lambda: namespaces
     )
-    proxies = SimpleNamespace(pods=lambda: (make.pod(namespace="there"),))
-    install = cast("Install", SimpleNamespace(cluster=cluster, proxies=proxies))
-    assert [each.subject.namespace for each in diagnosis.refused_pods(install)] == ["there", "to-be"]
+    install = cast("Install", SimpleNamespace(cluster=cluster, istio=SimpleNamespace(planes=make.planes)))
+    assert [each.subject.namespace for each in diagnosis.refused_pods(install)] == ["to-be"]
 
 
 class Dialling:
@@ -55,7 +57,8 @@ class Dialling:
 def test_each_tbot_is_dialled_for_at_its_own_address(config: dict[str, str], address: str) -> None:
     tbot, probes = make.tbot(config=make.tbot_config(**config)), Dialling()
     install = cast("Install", SimpleNamespace(tbot=SimpleNamespace(all=lambda: make.tbots(tbot))))
-    assert diagnosis.unreached(install, cast("Any", probes)) == []
+    left = diagnosis.unreached(install, cast("Any", probes))
+    assert [isinstance(each, OpenPoint) for each in left] == ([] if address else [True])
     assert probes.asked == ([(["node-1"], address, ("teleport-system", "tbot"))] if address else [])
 
 
@@ -66,7 +69,8 @@ def installed(tbot: Tbot, **teleport: Any) -> Install:
         socket_directories=lambda: tbots.directories,
         sockets_on=lambda _node: ("/run/spire/sockets/socket",),
     )
-    proxies = SimpleNamespace(pods_by_node=lambda: {"node-1": [make.pod()], "node-2": [make.pod("b", node="node-2")]})
+    hosted = {"node-1": [make.pod()], "node-2": [make.pod("b", node="node-2")]}
+    proxies = SimpleNamespace(pods_by_node=lambda: hosted, pods=lambda: tuple(chain.from_iterable(hosted.values())))
     cluster = SimpleNamespace(silent_nodes=frozenset)
     found = SimpleNamespace(tbot=facet, proxies=proxies, cluster=cluster, teleport=SimpleNamespace(**teleport))
     return cast("Install", found)
@@ -83,7 +87,8 @@ class Looking:
         return tuple(make.socket_directory_probe(node) for node in nodes)
 
 
-UNANSWERED = make.sds_probe("node-2", leaf=None, reason="no answer")
+SOCKET = ("node-2", "/run/spire/sockets/socket")
+UNANSWERED = make.sds_probe("node-2", leaf=None, reason="no answer", socket=SOCKET[1])
 
 
 def test_only_directories_of_sockets_that_answer_nothing_are_looked_at() -> None:
@@ -91,8 +96,25 @@ def test_only_directories_of_sockets_that_answer_nothing_are_looked_at() -> None
     install = installed(make.tbot(make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2")), issuing=lambda: (issuing,))
     found = identity.beside(install, cast("Any", probes), [make.sds_probe(), UNANSWERED])
     assert probes.asked == [(["node-2"], "/run/spire/sockets")]
-    assert found.names == {"socket"}
-    assert [each.evidence for each in found.identities] == [("ev-identity",)]
+    assert found.identities == {SOCKET: (make.identity(),)}
+
+
+def test_a_directory_is_looked_at_only_on_nodes_where_nothing_else_decides() -> None:
+    since = f"{datetime.now(UTC) - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
+    of_tbot = [make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2")]
+    runs = tuple(replace(each, started_at=since) for each in of_tbot[0].containers)
+    tbots = make.tbots(make.tbot(*(replace(each, spec=replace(each.spec, containers=runs)) for each in of_tbot)))
+    pods = [make.pod(), make.pod("b", node="node-2"), make.pod("c")]
+    dead = make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)
+    identities = make.fleet(
+        *(make.proxy(pod, streams=dead, read_at=datetime.now(UTC)) for pod in pods[:2]), make.proxy(pods[2])
+    )
+    proxies = SimpleNamespace(fleet=lambda: identities, pods=lambda: pods)
+    install = cast("Install", SimpleNamespace(proxies=proxies, tbot=SimpleNamespace(all=lambda: tbots)))
+    probes = Looking()
+    assert len(diagnosis.cut_off(install)) == 4
+    assert len(diagnosis.cut_off(install, cast("Any", probes))) == 2
+    assert probes.asked == [(["node-2"], "/run/spire/sockets")]
 
 
 def test_where_every_socket_answers_nothing_more_is_made() -> None:
@@ -108,7 +130,7 @@ def test_identities_that_cannot_be_asked_for_leave_the_rest_as_it_is() -> None:
     tbot = make.tbot(make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2"))
     found = identity.beside(installed(tbot, issuing=denied), cast("Any", Looking()), [UNANSWERED])
     assert len(found.directories) == 1
-    assert found.identities == ()
+    assert found.identities == {}
 
 
 def test_a_tbot_that_cannot_be_read_keeps_no_proxy_from_being_judged() -> None:

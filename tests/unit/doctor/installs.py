@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 from checks.mtls import Sweeps
 from doctor.check import Case
+from facts.errors import ConformanceError
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.identity import Fleet
 from facts.teleport.join_tokens import JoinTokens
 from observe.install import Install
+from observe.istio.facet import CONTROL_PLANES
+from observe.kubernetes.facet import NAMESPACES, PODS
+from observe.readings import Key
+from observe.teleport.tbot_facet import TBOT
 from settings import Names, load
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload, mesh
@@ -66,6 +72,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
             pods_of_planes=lambda: planes.sorted_out(injected, namespaces),
             surveyed_pods_of_planes=lambda: planes.sorted_out(injected, namespaces),
             dry_run=lambda _sidecar: make.dry_run(),
+            dry_run_namespace=lambda: "test-app",
             control_of=lambda _dry_run: None,
             authorities=make.istiod,
         ),
@@ -113,10 +120,24 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
             silent_pods=tuple,
             evidence=lambda _pods: ("ev-pods",),
         ),
-        seen=lambda _key: None,
     )
     change(facets)
+    facets.seen = lambda key: _seen(facets, key)
+    facets.asked = lambda _key: True
     return cast("Install", facets)
+
+
+def _seen(facets: SimpleNamespace, key: Key[Any]) -> Any:
+    """What the checks have read by the time of the diagnosis, of what tells which objects belong together."""
+    reads = {
+        PODS: facets.cluster.pods,
+        NAMESPACES: facets.cluster.namespaces,
+        TBOT: facets.tbot.all,
+        CONTROL_PLANES: facets.istio.planes,
+    }
+    with suppress(ConformanceError):
+        return reads[key]() if key in reads else None
+    return None
 
 
 def _told(name: str, pod: Pod) -> Pod:

@@ -13,7 +13,7 @@ from doctor.examination import NOTHING_FOUND, examined
 from doctor.table import SECTIONS
 from facts.errors import CouldNotTell, NotApplicable
 from facts.evidence import ObjectRef
-from facts.finding import Problem
+from facts.finding import OpenPoint, Problem
 from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome
 from observe.requests import Requests
@@ -104,6 +104,15 @@ def test_a_pod_on_istiod_is_named_with_the_pod() -> None:
     assert [str(problem.subject) for problem in made.causes[0].felt] == ["Pod shop/a", "Pod shop/b"]
 
 
+def test_a_gateway_without_the_overlay_is_named_and_not_the_two_authorities_that_it_makes() -> None:
+    at_gateway = {"socket": make.EMPTY_DIR, "proxy": make.istio_proxy(args=make.ROUTER, is_init=False, restart_policy="")}
+    gateway = Workload("gw", namespace="istio-ingress", identity=make.istiod_proxy, pod=at_gateway)
+    made = diagnosed(case(install(SHOP[0], gateway)))
+    assert named(made)[0] == "gateway-without-socket"
+    assert "mixed-authorities" not in named(made)
+    assert [each.cause.id for each in made.effects] == ["mixed-authorities"]
+
+
 def test_what_breaks_nothing_comes_behind_what_does() -> None:
     plain = Workload("b", inbound=PERMISSIVE)
     made = diagnosed(case(install(SHOP[0], plain, change=_other_trust_domain)))
@@ -165,6 +174,37 @@ def test_the_problems_of_a_rule_are_told_as_those_of_a_judgment_are() -> None:
     made, checked = only(Check("first", lambda _case: [found]))
     assert (checked.outcome, checked.said) == (Outcome.PROBLEM, "Node node-1: nothing answers")
     assert named(made) == ["tbot-not-answering"]
+
+
+def test_what_a_rule_could_not_look_at_is_told_and_its_line_is_no_tick() -> None:
+    node = ObjectRef("Node", "node-1")
+    left = OpenPoint(Problem(node, "no probe ran"), "let it run")
+    made, checked = only(Check("first", lambda _case: [left]))
+    assert (checked.outcome, checked.said) == (Outcome.UNKNOWN, "Node node-1: no probe ran")
+    assert [(each.said, each.settle) for each in made.undetermined] == [("Node node-1: no probe ran", "let it run")]
+    assert made.exit_code == 6
+
+
+def test_no_rule_about_every_proxy_holds_while_one_could_not_be_read() -> None:
+    def silent(facets: SimpleNamespace) -> None:
+        fleet = facets.proxies.fleet()
+        unread = make.unread(facets.proxies.pods()[1])
+        found = replace(fleet, proxies=fleet.proxies[:1], unread=(unread,))
+        facets.proxies.fleet = lambda: found
+
+    rules = {
+        "every proxy has its configuration from istiod",
+        "one authority certifies all proxies",
+        "no certificate has ended",
+        "every proxy can connect to its socket again",
+        "the identity's rules refuse no proxy",
+        "no connected proxy waits for its certificate",
+        "no server refuses callers whose identity it knows",
+    }
+    made = diagnosed(case(install(change=silent), tctl="tctl"))
+    assert {check.title: check.outcome for check in made.checks if check.title in rules} == dict.fromkeys(
+        rules, Outcome.UNKNOWN
+    )
 
 
 def test_a_check_with_probe_pods_must_say_that_it_needs_them() -> None:

@@ -15,6 +15,7 @@ from aiohttp import web
 import cli
 from doctor import opened as module
 from doctor.opened import opened
+from facts.errors import CouldNotTell
 from facts.recorder import KeptInMemory, QuestionsKept
 from settings import load
 from tests.unit.observe.api_server import CONTEXT
@@ -155,7 +156,7 @@ class Held:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.happened: list[str] = []
         claim = SimpleNamespace(take=lambda: self._did("taken"), release=lambda: self._did("released"))
-        probes = SimpleNamespace(remove=lambda: self._did("probes removed"))
+        self.probes = probes = SimpleNamespace(remove=lambda: self._did("probes removed"))
         objects = SimpleNamespace(await_departures=lambda _pace: self._did("probes gone"))
         target = SimpleNamespace(objects=objects, sources=SimpleNamespace(workload_image="python"))
         monkeypatch.setattr(module, "claim_of", lambda *_: claim)
@@ -183,6 +184,30 @@ def test_probe_pods_are_made_under_the_hold_of_the_cluster_and_are_gone_before_i
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert held.happened == ["taken", "probes removed", "probes gone", "released"]
+
+
+def test_a_clean_up_that_fails_is_told_and_loses_nothing(
+    fleet: SimulatedFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(monkeypatch)
+
+    def stays() -> None:
+        raise CouldNotTell(expected="no namespace", seen="one that stays", where="staging", remedy="look at its finalizers")
+
+    held.probes.remove = stays
+    settings = load(cluster="existing", context=CONTEXT, kubeconfig=fleet.server.kubeconfig(tmp_path), allow="namespaced")
+    with opened(settings, KeptInMemory(), "doctor-1", is_scratch=lambda _: False, say=held.happened.append):
+        pass
+    taken, said, *rest = held.happened
+    assert (taken, rest) == ("taken", ["probes gone", "released"])
+    assert "one that stays" in said
+    assert "conformance down --context CONTEXT --run doctor-1 --yes" in said
+
+
+def test_a_teleport_that_nobody_asked_did_not_fail_to_answer(fleet: SimulatedFleet, tmp_path: Path) -> None:
+    settings = load(cluster="existing", context=CONTEXT, kubeconfig=fleet.server.kubeconfig(tmp_path))
+    with opened(settings, KeptInMemory(), "doctor-1", is_scratch=lambda _: False, say=print) as patient:
+        assert patient.authority() == "unknown: no check asked Teleport"
 
 
 def test_without_the_option_no_probe_pod_is_made(fleet: SimulatedFleet, tmp_path: Path) -> None:

@@ -15,11 +15,14 @@ from facts.evidence import ObjectRef
 from facts.finding import Problem
 from judge.diagnosis.diagnosis import Decisive, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.story import Line
-from tests.unit.judge.diagnosis.test_diagnosis import DOMAIN, NO_BUNDLE, NOT_ON_NODE, PODS, check, either, node
+from tests.unit.judge.diagnosis.test_diagnosis import DOMAIN, NO_BUNDLE, NOT_ON_NODE, PODS, REALMS, check, either, node
+
+ON_NODE = PODS[::2]
 
 
 def whole(*problems: Problem, **changes: Any) -> Diagnosis:
-    given = {"proxies": [str(pod) for pod in PODS], "authority": "Teleport", "requests": {"API server": 12}, "seconds": 1.25}
+    given = {"proxies": [str(pod) for pod in PODS], "authority": "Teleport", "requests": {"API server": 12}, "seconds": 1.25,
+             "realms": REALMS}  # fmt: skip
     readings = {"ev-1": Decisive("GET /api/v1/pods", "Pod shop/app-0")}
     return diagnosed([check(*problems, **changes)] if problems or changes else [check()], readings, **given)  # type: ignore[arg-type]
 
@@ -31,7 +34,7 @@ def said(diagnosis: Diagnosis) -> str:
 def test_a_cause_has_its_objects_readings_remedy_and_the_check_and_its_effects_below() -> None:
     text = said(
         whole(
-            *(Problem(pod, "it has an old bundle", NO_BUNDLE) for pod in PODS[:4]),
+            *(Problem(pod, "it has an old bundle", NO_BUNDLE) for pod in ON_NODE),
             Problem(node("node-0"), "no tbot pod runs there", NOT_ON_NODE, ("ev-1",)),
         )
     )
@@ -40,7 +43,7 @@ def test_a_cause_has_its_objects_readings_remedy_and_the_check_and_its_effects_b
         in text
     )
     assert f"    It explains {NO_BUNDLE}: a proxy does not have Teleport's current trust bundle" in text
-    assert "(4 of 5 proxies (Pod shop/app-0, Pod shop/app-1, Pod shop/app-2 and 1 more))" in text
+    assert "(Pod shop/app-0, Pod shop/app-2, Pod shop/app-4)" in text
     assert "    Rests on:\n      GET /api/v1/pods\n" in text
     assert "      tbot-not-answering: " in text
     assert "    What to do:\n      1. " in text
@@ -76,6 +79,12 @@ def test_a_class_names_all_of_it_and_what_would_settle_it() -> None:
     assert "✕ One of these, which the readings do not tell apart: socket-taken-over, tbot-not-answering" in text
     assert "    What would settle it: " in text
     assert "begin with socket-taken-over or tbot-not-answering" in text
+
+
+def test_a_class_stands_behind_what_breaks_something_and_before_what_does_not() -> None:
+    risk = check(Problem(PODS[0], "plain", "plain-text-accepted"), harms=False)
+    last = said(diagnosed([risk, check(*either(), Problem(PODS[2], "a", DOMAIN))], {})).splitlines()[-1]
+    assert f"begin with {DOMAIN}, then socket-taken-over or tbot-not-answering, plain-text-accepted" in last
 
 
 def test_what_is_not_determined_stands_above_the_causes_with_the_next_step() -> None:
@@ -156,10 +165,11 @@ def test_the_document_is_as_its_schema_says(problems: tuple[Problem, ...], story
 
 
 def test_the_document_has_every_subject_and_the_effects_by_id() -> None:
-    made = whole(*(Problem(pod, "old", NO_BUNDLE) for pod in PODS), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
+    made = whole(*(Problem(pod, "old", NO_BUNDLE) for pod in ON_NODE), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
     document = plain(made)
     assert document["causes"][0]["explains"] == [NO_BUNDLE]
     assert document["causes"][0]["subjects"] == [{"kind": "Node", "namespace": "", "name": "node-0"}]
-    assert len(document["effects"][0]["subjects"]) == len(PODS)
+    assert len(document["effects"][0]["subjects"]) == len(ON_NODE)
+    assert document["effects"][0]["explained_by"] == [NOT_ON_NODE]
     assert document["requests"] == 12
     assert document["checks"][0]["outcome"] == "problem"

@@ -618,6 +618,7 @@ def socket_directory_probe(node: str = NODE, **changes: Any) -> SocketDirectoryP
         mount_read_only=False,
         entries=(seen_file("socket", 0o777, is_socket=True),),
         evidence=(f"ev-directory-{node}",),
+        path=SOCKETS,
     )
     return replace(made, **changes)
 

@@ -46,18 +46,24 @@ def test_a_reading_is_made_once_and_its_evidence_attached_each_time() -> None:
     assert kept.seen(key("other")) is None
 
 
-def test_a_reading_that_failed_is_not_tried_again() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [CouldNotTell(expected="it", seen="nothing", where="x", remedy="y"), KeyError("a defect of the suite")],
+    ids=repr,
+)
+def test_a_reading_that_failed_is_not_tried_again(error: Exception) -> None:
     made: list[str] = []
 
     def read() -> str:
         made.append("x")
-        raise CouldNotTell(expected="it", seen="nothing", where="x", remedy="y")
+        raise error
 
     kept = readings()
     for _ in range(2):
-        with pytest.raises(CouldNotTell):
+        with pytest.raises(type(error)):
             kept.once(key("k"), read)
     assert made == ["x"]
+    assert kept.seen(key("k")) is None
     assert kept.seen(key("k")) is None
 
 

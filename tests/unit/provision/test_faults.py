@@ -267,10 +267,15 @@ class TbotFile(Objects):
 
     def __init__(self) -> None:
         super().__init__("tbot.yaml", TBOT_FILE)
+        self.restarted_with = list[str]()
 
     def patch(self, _version: str, _kind: str, _name: str, change: dict[str, Any], *, namespace: str) -> None:
         assert namespace == "teleport-system"
         self.data.update(change["data"])
+
+    def restart(self, kind: str, name: str, *, namespace: str) -> None:
+        assert (kind, name, namespace) == ("DaemonSet", "tbot", "teleport-system")
+        self.restarted_with.append(self.data["tbot.yaml"])
 
 
 @pytest.mark.parametrize(
@@ -285,8 +290,9 @@ class TbotFile(Objects):
     ],
 )
 def test_tbots_file_has_one_wrong_setting_and_is_put_back_to_the_letter(
-    name: str, path: tuple[Any, ...], wrong: object
+    name: str, path: tuple[Any, ...], wrong: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Scene, "await_tbot", lambda _scene: None)
     objects = TbotFile()
     with FAULTS[name].inject(scene(objects)):
         found = yaml.safe_load(objects.data["tbot.yaml"])
@@ -294,7 +300,9 @@ def test_tbots_file_has_one_wrong_setting_and_is_put_back_to_the_letter(
         for key in path:
             found = found[key]
         assert (sorted(found) if isinstance(wrong, list) else found) == wrong
+        assert not objects.restarted_with
     assert objects.data == {"tbot.yaml": TBOT_FILE}
+    assert objects.restarted_with == [TBOT_FILE], "the file that was put back is in force"
 
 
 class TbotPods:

@@ -7,10 +7,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+from checks.identity import beside
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume, VolumeMount
-from facts.kubernetes.probes import SocketDirectoryProbe
+from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
+from facts.teleport.issuing import Issuing
+from judge.install.tbot import Beside
 from observe.install import Install
 from provision.pods.probes import Probes
 from steps.identity import proxies as steps
@@ -22,6 +25,9 @@ POOLS = make.tbots(make.pool("a", make.SOCKETS, "node-1"), make.pool("b", make.O
 
 class Probed:
     """Probe pods, of which those in the second pool's directory may write."""
+
+    def of_sockets(self, _sockets: Sequence[tuple[str, str]], _image: str) -> tuple[SdsProbe | Refused, ...]:
+        return ()
 
     def of_socket_directories(self, nodes: Sequence[str], directory: str) -> tuple[SocketDirectoryProbe, ...]:
         return tuple(make.socket_directory_probe(node, writable=directory == make.OTHER_SOCKETS) for node in nodes)
@@ -62,3 +68,26 @@ def test_a_root_that_mounts_the_second_directory_is_found() -> None:
     other, first = concluded(steps.only_tbot_writes_there, install(*there, writes))
     violated(other, "ID-08", f"may write to {make.OTHER_SOCKETS} there")
     holds(first, "ID-08")
+
+
+def test_beside_a_silent_socket_its_own_directory_and_identities_are_read() -> None:
+    identities = {pool.daemon_set.name: make.identity(name=pool.daemon_set.name) for pool in POOLS.each}
+    issuing = [
+        Issuing(pool.config.services[0], (identities[pool.daemon_set.name],), ("ev-identity",)) for pool in POOLS.each
+    ]
+    silent = ("node-2", f"{make.OTHER_SOCKETS}/socket")
+    found = [
+        make.sds_probe("node-1", socket=f"{make.SOCKETS}/socket"),
+        make.sds_probe("node-2", leaf=None, socket=silent[1]),
+    ]
+    pods = (make.pod(),)
+    facets = {
+        "tbot": SimpleNamespace(all=lambda: POOLS),
+        "teleport": SimpleNamespace(issuing=lambda: issuing),
+        "proxies": SimpleNamespace(pods=lambda: pods),
+    }
+    read = beside(cast("Install", SimpleNamespace(**facets)), Probed(), found)
+    assert [probe.node for probe in read.directories] == ["node-2"]
+    assert read.identities == {silent: (identities["b"],)}
+    assert read.workloads == pods
+    assert beside(cast("Install", SimpleNamespace(**facets)), Probed(), found[:1]) == Beside()

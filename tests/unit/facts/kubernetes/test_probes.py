@@ -99,7 +99,8 @@ def directory_report(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_report_on_the_directory_of_the_socket() -> None:
-    probe = parse_socket_directory_probe(json.dumps(directory_report()), "node-1", ("ev-log",))
+    probe = parse_socket_directory_probe(json.dumps(directory_report()), "node-1", ("ev-log",), path="/run/spire/sockets")
+    assert (probe.node, probe.path) == ("node-1", "/run/spire/sockets")
     assert (probe.uid, probe.gid, probe.writable, probe.evidence) == (1337, 1337, False, ("ev-log",))
     assert str(probe.directory) == "mode 1755, owner 0:0"
     assert probe.entries is not None

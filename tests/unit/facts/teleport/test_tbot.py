@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from facts.errors import CouldNotTell
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Container, ProjectedToken, Volume, VolumeMount
 from facts.teleport.tbot import KUBELET_PORT, KubeletAddress, OtherTbot, Tbot, Tbots
 from facts.teleport.tbot_config import KubernetesAttestor
@@ -250,3 +251,15 @@ def test_a_pod_may_mount_the_directory_of_a_tbot_that_could_not_be_read() -> Non
     found = make.tbots(make.pool("a", make.SOCKETS, "node-1"), left_out=[other]).directories
     assert found.on("node-1") == {make.SOCKETS}
     assert found.on("node-2") == {make.SOCKETS, make.OTHER_SOCKETS}
+
+
+def test_of_two_tbots_in_one_directory_each_supplies_the_pods_that_look_for_its_socket() -> None:
+    a, b = make.pool("a", make.SOCKETS, "node-1"), make.pool("b", make.SOCKETS, "node-1", socket="other")
+
+    def looking_for(name: str) -> Pod:
+        return make.pod(name, proxy=make.istio_proxy(env={"WORKLOAD_IDENTITY_SOCKET_FILE": name}))
+
+    of_a, of_b, lost = looking_for("socket"), looking_for("other"), looking_for("third")
+    both = Tbots((a, b))
+    assert both.supplied_by(a, [of_a, of_b, lost]) == (of_a, lost)
+    assert both.supplied_by(b, [of_a, of_b, lost]) == (of_b, lost)

@@ -10,9 +10,11 @@ from facts.evidence import ObjectRef
 from facts.finding import Problem
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
+from judge.diagnosis.realms import Realms
+from tests.unit.judge import builders as make
 
 PODS = [ObjectRef("Pod", f"app-{number}", "shop") for number in range(5)]
-NODES = {str(pod): f"node-{number % 2}" for number, pod in enumerate(PODS)}
+REALMS = Realms({str(pod): make.pod(pod.name, namespace="shop", node=f"node-{at % 2}") for at, pod in enumerate(PODS)})
 NOT_ON_NODE, NO_BUNDLE, DOMAIN, AUDIENCE = (
     "tbot-not-on-node",
     "bundle-not-delivered",
@@ -32,7 +34,7 @@ def check(*problems: Problem, **changes: Any) -> Checked:
 
 
 def of(*problems: Problem, readings: dict[str, Decisive] | None = None) -> Diagnosis:
-    return diagnosed([check(*problems)], readings or {}, nodes=NODES)
+    return diagnosed([check(*problems)], readings or {}, realms=REALMS)
 
 
 def ids(diagnosis: Diagnosis) -> list[str]:
@@ -78,8 +80,20 @@ def test_an_effect_on_the_node_of_its_cause_is_no_cause_beside_it() -> None:
 def test_the_same_on_another_node_has_another_cause() -> None:
     made = of(Problem(PODS[1], "old bundle", NO_BUNDLE), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
     assert ids(made) == [NO_BUNDLE, NOT_ON_NODE]
-    both = of(*(Problem(pod, "old bundle", NO_BUNDLE) for pod in PODS), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
-    assert ids(both) == [NO_BUNDLE, NOT_ON_NODE]
+
+
+def test_a_cause_takes_with_it_only_the_objects_that_it_reaches() -> None:
+    made = of(*(Problem(pod, "old bundle", NO_BUNDLE) for pod in PODS), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
+    assert ids(made) == [NOT_ON_NODE, NO_BUNDLE]
+    assert made.causes[1].subjects == (PODS[1], PODS[3])
+    (effect,) = made.effects
+    assert (effect.subjects, effect.explained_by) == ((PODS[0], PODS[2], PODS[4]), (NOT_ON_NODE,))
+
+
+def test_an_object_of_which_nothing_is_known_lies_in_no_realm_of_others() -> None:
+    gone = ObjectRef("Pod", "gone", "shop")
+    made = of(Problem(gone, "old bundle", NO_BUNDLE), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
+    assert (ids(made), made.effects) == ([NO_BUNDLE, NOT_ON_NODE], ())
 
 
 def test_who_feels_a_defect_is_not_the_one_that_has_it() -> None:
@@ -120,6 +134,13 @@ def test_a_class_is_settled_where_another_check_names_one_of_its_causes_for_the_
     assert [each.causes[0].subjects for each in other.classes] == [(node("node-1"),)]
 
 
+def test_a_release_that_has_a_defect_settles_no_class() -> None:
+    pod = ObjectRef("Pod", "tbot-1", "teleport-system")
+    silent = [Problem(pod, "nothing is heard of it", cause) for cause in ("teleport-unreachable", "tbot-never-recovers")]
+    made = of(*silent, Problem(pod, "its release has the defect", "tbot-never-recovers"))
+    assert [each.ids for each in made.classes] == [("tbot-never-recovers", "teleport-unreachable")]
+
+
 def test_a_class_may_be_the_effect_of_a_cause_that_explains_each_of_it() -> None:
     class_of_effects = [Problem(PODS[0], "old", cause) for cause in (NO_BUNDLE, "rotation-not-followed")]
     made = of(*class_of_effects, Problem(node("node-0"), "no tbot", NOT_ON_NODE))
@@ -134,10 +155,21 @@ def test_what_has_no_cause_is_undetermined_with_what_would_settle_it() -> None:
     assert made.exit_code == 6
 
 
-def test_what_else_is_wrong_with_a_pod_that_has_a_cause_or_whose_node_has_one_is_its_symptom() -> None:
-    symptoms = [Problem(pod, "its streams are dead") for pod in PODS]
+def test_what_a_check_says_beside_the_cause_of_the_same_object_is_its_symptom() -> None:
+    symptoms = [Problem(pod, "its streams are dead") for pod in PODS[:2]]
     made = of(*symptoms, Problem(PODS[1], "a", DOMAIN), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
-    assert [each.subjects for each in made.undetermined] == [(PODS[3],)]
+    assert [each.subjects for each in made.undetermined] == [(PODS[0],)]
+
+
+def test_what_another_check_says_of_an_object_with_a_cause_is_told() -> None:
+    made = diagnosed([check(Problem(PODS[1], "a", DOMAIN)), check(Problem(PODS[1], "odd"), requirement="ROT-01")], {})
+    assert [each.said for each in made.undetermined] == ["Pod shop/app-1: odd"]
+
+
+@pytest.mark.parametrize("requirement", ["ID-02", "ID-03", "ID-06"])
+def test_who_a_proxy_is_and_whom_it_trusts_is_no_symptom(requirement: str) -> None:
+    made = diagnosed([check(Problem(PODS[1], "a", DOMAIN), Problem(PODS[1], "odd"), requirement=requirement)], {})
+    assert len(made.undetermined) == 1
 
 
 def test_what_could_not_be_read_of_a_pod_that_has_a_cause_leaves_nothing_open() -> None:

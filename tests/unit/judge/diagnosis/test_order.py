@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judge.causes import CAUSES, in_a_circle, reachable
-from judge.diagnosis.order import explained
+from judge.causes import CAUSES, Explains, in_a_circle, reachable
+from judge.diagnosis.order import About, Explained
+from judge.diagnosis.order import explained as sorted_out_by
 
 CHAIN = {"frozen": ["expired"], "expired": ["refused"], "refused": [], "apart": []}
 
 
 def equal(_place: int) -> int:
     return 0
+
+
+HERE = About({"here"}, {"here"})
+
+
+def explained(
+    found: Sequence[Collection[str]],
+    explains: Explains,
+    weight: Callable[[int], int],
+    about: Sequence[Sequence[About]] | None = None,
+) -> Explained:
+    """Sorted out, where everything is about the same object unless a test says otherwise."""
+    return sorted_out_by(found, explains, weight, about or [[HERE] for _ in found])
 
 
 def roots(*found: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -96,14 +111,35 @@ def test_everything_that_was_found_is_a_root_or_an_effect_of_one(
     assert sorted_out == explained(found, relation, equal)
 
 
-@given(relations(), FOUND, st.lists(st.frozensets(st.sampled_from(["node-1", "node-2"])), min_size=7, max_size=7))
-def test_nothing_is_lost_where_some_of_it_is_on_other_nodes(
-    relation: dict[str, list[str]], found: list[tuple[str, ...]], where: list[frozenset[str]]
+REALMS = st.frozensets(st.sampled_from(["pod", "other-pod", "node", "other-node"]), min_size=1)
+ABOUT = st.lists(st.lists(st.builds(About, REALMS, REALMS), min_size=1, max_size=3), min_size=7, max_size=7)
+
+
+@given(relations(), FOUND, ABOUT)
+def test_no_object_is_an_effect_that_nothing_found_reaches(
+    relation: dict[str, list[str]], found: list[tuple[str, ...]], about: list[list[About]]
 ) -> None:
-    sorted_out = explained(found, relation, equal, lambda effect, cause: not where[cause] or where[effect] <= where[cause])
-    effects = {place for each in sorted_out.effects.values() for place in each}
-    assert {*sorted_out.roots} | effects == {*range(len(found))}
-    assert not {*sorted_out.roots} & effects
+    about = about[: len(found)]
+    sorted_out = explained(found, relation, equal, about)
+    for place, of_each in enumerate(sorted_out.under):
+        for each, above in zip(about[place], of_each, strict=True):
+            over = [
+                there
+                for other, ids in enumerate(found)
+                if other != place and {*found[place]} <= reachable(ids, relation)
+                for there in about[other]
+                if not {*there.reaches}.isdisjoint(each.lies_in)
+            ]
+            assert bool(above) == bool(over)
+            assert above <= {*sorted_out.roots}
+    assert {*sorted_out.roots} == {place for place, of_each in enumerate(sorted_out.under) if not all(of_each)}
+
+
+def test_one_found_may_be_an_effect_here_and_a_cause_there() -> None:
+    there = About({"there"}, {"there"})
+    sorted_out = explained([("refused",), ("frozen",)], CHAIN, equal, [[HERE, there], [HERE]])
+    assert (sorted_out.roots, sorted_out.effects) == ((1, 0), {0: (), 1: (0,)})
+    assert sorted_out.under[0] == (frozenset({1}), frozenset())
 
 
 @given(relations(), FOUND, st.randoms(use_true_random=False))

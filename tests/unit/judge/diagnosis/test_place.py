@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from facts.evidence import ObjectRef
 from facts.finding import Problem
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.place import Place, concerning
+from judge.diagnosis.realms import Realms
+from tests.unit.judge import builders as make
 
 A, B = ObjectRef("Pod", "a", "shop"), ObjectRef("Pod", "b", "bank")
 PROBLEMS = {
@@ -14,6 +18,44 @@ PROBLEMS = {
     "tbot-not-on-node": ObjectRef("Node", "node-1"),
     "trust-domain-differs": ObjectRef("", "Istio in istio-system"),
 }
+
+
+def on(node: str) -> Realms:
+    """The pods, the first one on a node of that name, served by the tbot there."""
+    tbot = make.tbot(make.tbot_pod(node="node-1"))
+    pods = [make.pod("a", namespace="shop", node=node), make.pod("b", namespace="bank", node="node-3"), *tbot.pods.values()]
+    return Realms({str(pod.ref): pod for pod in pods}, make.tbots(tbot), make.planes())
+
+
+@pytest.mark.parametrize(
+    ("subject", "is_concerned"),
+    [
+        (make.tbot_pod().ref, True),
+        (make.daemon_set(make.pod_spec()).ref, True),
+        (ObjectRef("ConfigMap", "tbot-config", "teleport-system"), True),
+        (ObjectRef("ServiceAccount", "tbot", "teleport-system"), True),
+        (make.deployment().ref, True),
+        (ObjectRef("Teleport", "role/istio"), True),
+        (ObjectRef("EnvoyFilter", "all", "istio-system"), True),
+        (ObjectRef("Namespace", "shop"), True),
+        (make.tbot_pod("tbot-2").ref, False),
+        (make.deployment("web", namespace="bank").ref, False),
+        (ObjectRef("Namespace", "bank"), False),
+    ],
+    ids=str,
+)
+def test_a_pod_is_concerned_by_what_serves_it_and_by_nothing_of_other_namespaces(
+    subject: ObjectRef, is_concerned: bool
+) -> None:
+    assert left(Place.of_pod(A, on("node-1")), {"tbot-not-answering": subject}) == (
+        {"tbot-not-answering"} if is_concerned else set()
+    )
+
+
+def test_a_namespace_is_concerned_by_what_lies_in_it_alone() -> None:
+    for namespace, names in (("shop", set()), ("bank", {"pod-refused-by-policy"})):
+        refused = {"pod-refused-by-policy": make.deployment("web", namespace="bank").ref}
+        assert left(Place.of_namespace(namespace, on("node-1")), refused) == names
 
 
 def left(place: Place, problems: dict[str, ObjectRef] | None = None) -> set[str]:
@@ -26,21 +68,25 @@ def _of(problems: dict[str, ObjectRef]) -> Diagnosis:
 
 
 def test_a_pod_is_concerned_by_what_names_it_its_node_or_no_place_at_all() -> None:
-    assert left(Place.of_pod(A, "node-1")) == {"template-not-requested", "tbot-not-on-node", "trust-domain-differs"}
-    assert left(Place.of_pod(A, "node-2")) == {"template-not-requested", "trust-domain-differs"}
+    assert left(Place.of_pod(A, on("node-1"))) == {"template-not-requested", "tbot-not-on-node", "trust-domain-differs"}
+    assert left(Place.of_pod(A, on("node-2"))) == {"template-not-requested", "trust-domain-differs"}
 
 
 def test_a_namespace_is_concerned_by_its_pods_and_by_every_node() -> None:
-    assert left(Place.of_namespace("bank")) == {"pod-started-before-tbot", "tbot-not-on-node", "trust-domain-differs"}
+    assert left(Place.of_namespace("bank", on("node-1"))) == {
+        "pod-started-before-tbot",
+        "tbot-not-on-node",
+        "trust-domain-differs",
+    }
 
 
 def test_what_has_no_cause_is_left_out_as_well_and_a_reading_that_failed_is_not() -> None:
     odd = Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", (Problem(A, "odd"), Problem(B, "odder")))
     failed = Checked("part", "u", "ID-01", Outcome.UNKNOWN, "no answer")
-    made = concerning(diagnosed([odd, failed], {}), Place.of_pod(A, "node-1"))
+    made = concerning(diagnosed([odd, failed], {}), Place.of_pod(A, on("node-1")))
     assert [each.said for each in made.undetermined] == ["Pod shop/a: odd", "no answer"]
 
 
 def test_a_cause_concerns_a_pod_that_is_among_its_effects() -> None:
-    problems = {"tbot-not-on-node": ObjectRef("Node", "node-1"), "bundle-not-delivered": A}
-    assert left(Place.of_pod(A, "node-9"), problems) == {"tbot-not-on-node"}
+    problems = {"annotation-on-namespace": ObjectRef("Namespace", "shop"), "template-not-requested": A}
+    assert left(Place.of_pod(A, on("node-9")), problems) == {"annotation-on-namespace"}

@@ -11,13 +11,17 @@ from pathlib import Path
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.kubernetes.probes import TeleportProbe, parse_teleport_probe
-from judge.diagnosis.reaching import unreached
+from facts.finding import OpenPoint, Problem
+from facts.kubernetes.probes import Refused, TeleportProbe, parse_teleport_probe
+from judge.diagnosis.reaching import dialled_directly, unreached
 from tests.unit.judge import builders as make
 from tests.unit.judge.diagnosis.told import named
 
 PROGRAM = Path(__file__).parents[4] / "manifests" / "probes" / "teleport_probe.py"
 ADDRESS = "teleport.test:443"
+
+
+UNREADY = make.tbot(make.tbot_pod(ready=False))
 
 
 def probe(stage: str, error: str = "", *addresses: str) -> TeleportProbe:
@@ -51,13 +55,42 @@ def probe(stage: str, error: str = "", *addresses: str) -> TeleportProbe:
     ],
 )
 def test_how_far_a_connection_comes(found: TeleportProbe, cause: str, words: str) -> None:
-    problems = unreached([found])
-    assert named(problems) == [("Node node-1", cause)]
-    assert words in problems[0].said
+    (problem,) = unreached([found], UNREADY)
+    assert isinstance(problem, Problem)
+    assert named([problem]) == [("Node node-1", cause)]
+    assert words in problem.said
+    (left,) = unreached([found], make.tbot())
+    assert isinstance(left, OpenPoint)
+    assert (left.about.cause, "sees no NetworkPolicy of tbot's namespace" in left.settle) == ("", True)
+    assert left.about.said.endswith("Pod teleport-system/tbot-1 there is Ready, so this need not be its own way")
 
 
-def test_a_node_that_reaches_teleport_or_whose_probe_did_not_run() -> None:
-    assert unreached([probe("answered", "", "10.1.2.3"), make.refused(), make.kept_out()]) == []
+def test_a_node_that_reaches_teleport() -> None:
+    assert unreached([probe("answered", "", "10.1.2.3")], UNREADY) == []
+
+
+@pytest.mark.parametrize("refused", [make.refused(), make.kept_out()])
+def test_a_probe_that_did_not_run_leaves_its_node_open(refused: Refused) -> None:
+    (left,) = unreached([refused], UNREADY)
+    assert isinstance(left, OpenPoint)
+    assert (str(left.about.subject), refused.reason in left.about.said) == ("Node node-1", True)
+
+
+@pytest.mark.parametrize(
+    ("env", "config", "words"),
+    [
+        ({}, {}, ""),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, {}, "HTTPS_PROXY leads it through a proxy"),
+        ({"all_proxy": "socks5://proxy:1080"}, {}, "all_proxy leads it through a proxy"),
+        ({}, {"proxy_server": "teleport.test"}, "has no port: teleport.test"),
+        ({}, {"proxy_server": ""}, "has no port: it is empty"),
+        ({}, {"proxy_server": "", "auth_server": "teleport.test:3025"}, ""),
+    ],
+)
+def test_a_tbot_that_does_not_dial_as_a_probe_does(env: dict[str, str], config: dict[str, str], words: str) -> None:
+    tbot = make.tbot(runs=make.tbot_container(env=env), config=make.tbot_config(**config))
+    said = dialled_directly(tbot)
+    assert words in said if words else said == ""
 
 
 @pytest.mark.parametrize("text", ["", "{}", "Traceback", '{"stage": "name", "addresses": "x", "error": ""}'])

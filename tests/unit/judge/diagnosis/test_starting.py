@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from facts.kubernetes.objects import Condition, Pod
+from facts.kubernetes.pod_spec import Container
+from facts.kubernetes.workloads import Deployment, PodTemplate
 from facts.proxies.sds_mode import SdsMode
 from judge.diagnosis.starting import held_up, refused, without_istiod
 from tests.unit.judge import builders as make
@@ -109,20 +112,63 @@ def test_an_init_container_of_the_application_is_no_business_of_the_mesh() -> No
     assert held_up([pod], NONE_THERE, NOW) == []
 
 
-def refusing(message: str, status: str = "True", kind: str = "ReplicaFailure") -> Any:
+HOST_PATH = 'pods "shop-1" is forbidden: violates PodSecurity "baseline:latest": hostPath volumes'
+SHOP = make.namespace("shop")
+
+
+def refusing(
+    message: str = HOST_PATH,
+    status: str = "True",
+    kind: str = "ReplicaFailure",
+    namespace: str = "shop",
+    containers: Sequence[Container] = (make.container("app"),),
+    **template: Any,
+) -> Deployment:
     conditions = (Condition("Available", "False"), Condition(kind, status, "FailedCreate", message))
-    return make.deployment("shop", namespace="shop", conditions=conditions)
+    spec = make.pod_spec(*containers, node="", **template.pop("spec", {}))
+    made = replace(PodTemplate({}, {}, spec), **template)
+    return make.deployment("shop", namespace=namespace, conditions=conditions, template=made)
 
 
 def test_deployments_whose_pods_the_api_server_refuses() -> None:
-    message = 'pods "shop-1" is forbidden: violates PodSecurity "baseline:latest": hostPath volumes'
-    assert named(refused([refusing(message)], ["shop"])) == [("Deployment shop/shop", "pod-refused-by-policy")]
+    found = refused([refusing()], [SHOP], make.planes())
+    assert named(found) == [("Deployment shop/shop", "pod-refused-by-policy")]
 
 
-def test_deployments_that_are_not_refused_or_outside_of_the_mesh() -> None:
-    message = 'violates PodSecurity "baseline:latest": hostPath volumes'
-    assert refused([refusing(message)], ["test-app"]) == []
-    assert refused([refusing(message, status="False"), refusing(message, kind="Progressing")], ["shop"]) == []
+def test_deployments_that_are_not_refused_or_outside_of_the_install() -> None:
+    assert refused([refusing()], [make.namespace()], make.planes()) == []
+    assert refused([refusing(status="False"), refusing(kind="Progressing")], [SHOP], make.planes()) == []
+
+
+@pytest.mark.parametrize(
+    ("namespace", "template"),
+    [
+        ({}, {"labels": {"sidecar.istio.io/inject": "false"}}),
+        ({}, {"annotations": {"sidecar.istio.io/inject": "false"}}),
+        ({}, {"spec": {"host_network": True}}),
+        ({"labels": {}}, {}),
+        ({"labels": {"istio-injection": "disabled"}}, {"labels": {"sidecar.istio.io/inject": "true"}}),
+        ({"labels": {"istio.io/rev": "of-nobody"}}, {}),
+    ],
+    ids=["label", "annotation", "host network", "no injection", "disabled", "no such revision"],
+)
+def test_a_refused_deployment_that_gets_no_proxy_is_no_business_of_the_mesh(
+    namespace: dict[str, Any], template: dict[str, Any]
+) -> None:
+    assert refused([refusing(**template)], [make.namespace("shop", **namespace)], make.planes()) == []
+
+
+def test_a_deployment_that_asks_for_its_proxy_or_brings_it_is_of_the_mesh() -> None:
+    outside = make.namespace("shop", labels={})
+    asking, manual = refusing(labels={"sidecar.istio.io/inject": "true"}), refusing(containers=[make.istio_proxy()])
+    for deployment in (asking, manual):
+        assert named(refused([deployment], [outside], make.planes())) == [("Deployment shop/shop", "pod-refused-by-policy")]
+
+
+def test_a_quota_is_told_as_what_it_is() -> None:
+    (found,) = refused([refusing('pods "shop-1" is forbidden: exceeded quota: small')], [SHOP], make.planes())
+    assert found.cause == ""
+    assert found.said.startswith("the API server refuses its pods for a ResourceQuota, which counts Istio's proxy as well: ")
 
 
 def test_a_proxy_without_a_configuration_whose_agent_does_not_reach_istiod() -> None:

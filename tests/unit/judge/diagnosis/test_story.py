@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from facts.kubernetes.pod_spec import TEMPLATES
+from facts.kubernetes.pod_spec import SOCKET_FILE, TEMPLATES
 from facts.proxies.pushes import Pushes
 from facts.proxies.sds_mode import SdsMode, SecretState
 from judge.diagnosis import story
@@ -74,6 +74,14 @@ def test_a_node_without_a_ready_tbot() -> None:
     assert "no tbot pod runs on node-1" in story.tbot_of(make.pod(), make.tbots(replace(make.tbot(), pods={}))).said
     unready = replace(make.tbot(), pods={make.NODE: make.tbot_pod(ready=False)})
     assert story.tbot_of(make.pod(), make.tbots(unready)).wanted == "a Ready tbot pod on node-1"
+
+
+def test_another_tbot_of_the_node_that_is_not_ready_is_no_matter() -> None:
+    own, other = make.pool("own", "/run/own", make.NODE), make.pool("other", "/run/other", make.NODE)
+    other = replace(other, pods={node: replace(pod, ready=False) for node, pod in other.pods.items()})
+    pod = make.pod(socket=replace(make.NODES_SOCKET, path="/run/own"), proxy=make.istio_proxy(env={SOCKET_FILE: "socket"}))
+    line = story.tbot_of(pod, make.tbots(other, own))
+    assert (line.said, line.wanted) == (f"Pod teleport-system/own-{make.NODE} is Ready", "")
 
 
 def test_a_certificate_of_istiod_and_one_of_nobody() -> None:

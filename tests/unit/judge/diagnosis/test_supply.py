@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from facts.kubernetes.objects import Pod
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.resources import AllowRule, BotInstance, RuleCondition, WorkloadIdentity
-from judge.diagnosis.supply import cut_off, refused_by_rules, unheard_of
+from facts.teleport.tbot import Tbots
+from judge.diagnosis.supply import CLOSED, cut_off, refused_by_rules, unheard_of
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named
@@ -19,14 +21,42 @@ POD = make.pod()
 DEAD = make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)
 
 
-def test_each_proxy_that_holds_a_directory_which_is_gone() -> None:
-    since = f"{NOW - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
-    of_tbot = make.tbot_pod()
-    containers = tuple(replace(each, started_at=since) for each in of_tbot.containers)
-    tbots = make.tbots(make.tbot(replace(of_tbot, spec=replace(of_tbot.spec, containers=containers))))
+def since(minutes: float, **changes: Any) -> Tbots:
+    """A tbot that has run for so long."""
+    started = f"{NOW - timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+    of_tbot = make.tbot_pod(**changes)
+    containers = tuple(replace(each, started_at=started) for each in of_tbot.containers)
+    return make.tbots(make.tbot(replace(of_tbot, spec=replace(of_tbot.spec, containers=containers))))
+
+
+CUT, CUT_OFF = make.proxy(POD, streams=DEAD), "socket-directory-recreated"
+
+
+def test_a_proxy_that_is_cut_off_where_another_one_of_the_node_is_connected_holds_a_directory_that_is_gone() -> None:
     other = make.pod("b")
-    found = cut_off([make.proxy(POD, streams=DEAD), make.proxy(other)], [POD, other], tbots)
-    assert named(found) == [("Pod test-app/app", "socket-directory-recreated")]
+    found = cut_off([CUT, make.proxy(other)], [POD, other], since(5))
+    assert named(found) == [("Pod test-app/app", CUT_OFF)]
+    assert found[0].said.endswith("its mount is of a directory that is gone")
+
+
+@pytest.mark.parametrize("beside", [make.pod("b", node="node-2"), make.pod("b", socket=make.OTHER_NODES_SOCKET)])
+def test_a_proxy_that_is_cut_off_where_nothing_decides_has_a_class_of_causes(beside: Pod) -> None:
+    found = cut_off([CUT, make.proxy(beside)], [POD, beside], since(5))
+    assert named(found) == [("Pod test-app/app", cause) for cause in (CUT_OFF, *CLOSED)]
+    assert "directory that is gone" not in found[0].said
+    assert len({each.said for each in found}) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "entry", "cause"), [(0o755, 0o777, CUT_OFF), (0o755, 0o600, "socket-closed"), (0o700, 0o777, CLOSED[1])]
+)
+def test_a_probe_pod_tells_a_directory_that_is_gone_from_modes_that_are_closed(mode: int, entry: int, cause: str) -> None:
+    directory = make.seen_file(mode=mode)
+    socket = make.seen_file("socket", entry, is_socket=True)
+    looked = make.socket_directory_probe(directory=directory, entries=None if mode == 0o700 else (socket,))
+    found = cut_off([CUT], [POD], since(5), [looked])
+    assert named(found) == [("Pod test-app/app", cause)]
+    assert len(cut_off([CUT], [POD], since(5), [make.refused(), replace(looked, node="node-2")])) == 3
 
 
 def of(*conditions: RuleCondition, expression: str = "") -> WorkloadIdentity:
@@ -89,14 +119,27 @@ def beat(hours: float, version: str = "18.6.4", hostname: str = "tbot-1") -> Bot
     return make.bot_instance(hostname, version, last_heartbeat=NOW - timedelta(hours=hours))
 
 
-@pytest.mark.parametrize(("version", "cause"), [("18.6.4", "teleport-unreachable"), ("18.0.9", "tbot-never-recovers")])
-def test_a_tbot_of_which_teleport_hears_nothing(version: str, cause: str) -> None:
-    found = unheard_of(make.tbots(), [beat(9, version), beat(8, version)], NOW)
-    assert named(found) == [("Pod teleport-system/tbot-1", cause)]
+@pytest.mark.parametrize(
+    ("version", "causes"),
+    [("18.6.4", ["teleport-unreachable"]), ("18.0.9", ["teleport-unreachable", "tbot-never-recovers"])],
+)
+def test_a_tbot_of_which_teleport_hears_nothing(version: str, causes: list[str]) -> None:
+    found = unheard_of(since(600), [beat(9, version), beat(8, version)], NOW)
+    assert named(found) == [("Pod teleport-system/tbot-1", cause) for cause in causes]
     assert found[0].said.endswith(f"since {NOW - timedelta(hours=8):%F %T} UTC")
+    assert len({each.said for each in found}) == 1
+
+
+@pytest.mark.parametrize(
+    "tbots",
+    [since(600, ready=False), since(600, terminating=True), since(60), make.tbots(make.tbot())],
+    ids=["frozen", "ending", "restarted since", "not running"],
+)
+def test_a_tbot_that_does_not_run_or_has_not_for_long_is_silent_for_another_reason(tbots: Tbots) -> None:
+    assert unheard_of(tbots, [beat(9)], NOW) == []
 
 
 def test_tbots_that_teleport_hears_of_or_may() -> None:
     without = make.bot_instance("tbot-1", last_heartbeat=None)
     for instances in ([], [beat(1)], [beat(9), beat(0.5)], [beat(9, hostname="tbot-0")], [without]):
-        assert unheard_of(make.tbots(), instances, NOW) == []
+        assert unheard_of(since(600), instances, NOW) == []

@@ -18,8 +18,8 @@ def test_a_mesh_between_two_authorities() -> None:
     found = of_two_authorities(
         [make.istiod_proxy(OLD), make.istiod_proxy(make.pod("b", namespace="before")), make.proxy(NEW)]
     )
-    assert named(found) == [("Namespace before", "mixed-authorities")]
-    assert found[0].said.startswith("2 proxies have certificates of istiod, 1 proxies of the mesh have the provider's")
+    assert named(found) == [("Pod before/old", "mixed-authorities"), ("Pod before/b", "mixed-authorities")]
+    assert found[0].said.startswith("istiod certifies it, and the provider certifies 1 proxies of the mesh")
 
 
 def test_a_mesh_of_one_authority() -> None:

@@ -242,9 +242,15 @@ def test_proxies_that_cannot_be_read_leave_it_open() -> None:
         unknown(finding, "NEG-07")
         assert finding.seen == "Pod test-app/app: the suite could not read it: forbidden"
         assert finding.settle == "grant the right"
-    nothing = closed(make.tbots(agent_on(OTHER)), make.fleet())
+    nothing = install_fails_closed(make.tbots(agent_on(OTHER)), make.fleet(), [make.pod(socket=None)])
     unknown(nothing, "NEG-07")
     assert nothing.seen == "no proxy mounts tbot's socket directory"
+
+
+def test_it_does_not_apply_without_an_injected_pod_unless_tbots_own_name_is_wrong() -> None:
+    finding = install_fails_closed(make.tbots(agent_on(OTHER)), make.fleet(), [])
+    assert (finding.holds, finding.condition) == (Holds.NOT_APPLICABLE, "no injected pod runs in the mesh")
+    violated(install_fails_closed(make.tbots(agent_on("socket")), make.fleet(), []), "NEG-07", causes=(DEFAULT,))
 
 
 def test_a_proxy_that_went_away_shows_no_name() -> None:

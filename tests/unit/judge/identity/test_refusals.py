@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from facts.kubernetes.probes import Refused, SdsProbe
-from facts.teleport.resources import AllowRule
+from facts.teleport.issuing import TO_ADMIT_THE_SUITE
+from facts.teleport.resources import AllowRule, RuleCondition
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd
 from facts.traffic.refusal import AttemptOutcome as Ending
@@ -227,6 +228,16 @@ def test_what_shows_nothing_about_rules(refused: Candidate | NotRun, allowed: Ca
     finding = rules_are_enforced(refused, allowed, make.identity(), make.bundle())
     unknown(finding, "NEG-03")
     assert finding.seen.startswith(words)
+
+
+@pytest.mark.parametrize("allowed", [attempts.not_run("allowed", "Pending"), attempts.allowed(proxy=None)])
+def test_rules_of_the_owner_that_refuse_the_suites_own_namespace_prove_nothing(allowed: Candidate | NotRun) -> None:
+    of_others = AllowRule("", (RuleCondition("workload.kubernetes.namespace", "payments", "", (), ()),))
+    finding = rules_are_enforced(attempts.refused(), allowed, make.identity(rules=(of_others,)), make.bundle())
+    unknown(finding, "NEG-03", "the rules of workload_identity istio-workloads refuse the service account")
+    assert finding.settle == TO_ADMIT_THE_SUITE
+    served = rules_are_enforced(attempts.refused(), attempts.allowed(), make.identity(rules=(of_others,)), make.bundle())
+    holds(served, "NEG-03")
 
 
 # NEG-06

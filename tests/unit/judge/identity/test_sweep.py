@@ -109,7 +109,12 @@ def test_where_no_mutual_tls_is_used_a_gateway_does_not_lack_the_overlay() -> No
     """Nothing asks the socket for a secret then, whatever the gateway mounts."""
     idle = make.proxy(GATEWAY, sds_mode=SdsMode.UNASKED, chain=(), secret_state=SecretState.ABSENT)
     for pod in (GATEWAY, replace(GATEWAY, spec=replace(GATEWAY.spec, volumes=(EMPTY_DIR,)))):
-        violated(sweep(replace(idle, pod=PodRef.of(pod)), pods=(pod,)), "ID-11", "as a gateway it fails ID-01", causes=())
+        violated(
+            sweep(replace(idle, pod=PodRef.of(pod)), pods=(pod,)),
+            "ID-11",
+            "as a gateway it fails ID-01",
+            causes=("no-certificate-asked-for",),
+        )
 
 
 def test_the_certificate_of_another_provider_on_the_socket_is_not_blamed_on_the_pods_annotation() -> None:

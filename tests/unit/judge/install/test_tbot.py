@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,8 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
-from facts.teleport.resources import AllowRule, RuleCondition
+from facts.teleport.issuing import TO_ADMIT_THE_SUITE
+from facts.teleport.resources import AllowRule, BotInstance, RuleCondition
 from facts.teleport.tbot import KubeletAddress, OtherTbot, Tbot
 from facts.teleport.tbot_config import TbotConfig
 from judge.causes import CAUSES
@@ -237,11 +239,10 @@ def test_a_tbot_that_joins_by_another_method_than_its_token(config: dict[str, st
     violated(finding, "INST-13", f"{CONFIG}: {says}: Teleport refuses tbot", causes=("token-method-wrong",))
 
 
-@pytest.mark.parametrize("version", ["18.6.4", "17.5.3", "18.0.1", "18"])
+@pytest.mark.parametrize("version", ["18.6.4", "17.5.3", "18.0.1"])
 @pytest.mark.parametrize("address", ["teleport.test:443", "teleport.test:3080"])
 def test_a_proxy_under_auth_server(address: str, version: str) -> None:
-    config = make.tbot_config(auth_server=address, proxy_server="")
-    finding = judged(make.tbot(runs=make.tbot_container(image=f"r/tbot:{version}"), config=config))
+    finding = under_auth_server(f"r/tbot:{version}", address=address)
     violated(
         finding, "INST-13", f"auth_server is {address}, which has the port of a proxy", causes=("proxy-under-auth-server",)
     )
@@ -252,8 +253,39 @@ def test_a_proxy_under_auth_server(address: str, version: str) -> None:
     [("auth.test:3025", "18.6.4"), ("", "18.6.4"), ("p.test:443", "17.5.2"), ("p.test:443", "18.0.0")],
 )
 def test_an_auth_server_that_tbot_takes(address: str, version: str) -> None:
-    config = make.tbot_config(auth_server=address, proxy_server="")
-    holds(judged(make.tbot(runs=make.tbot_container(image=f"r/tbot:{version}"), config=config)), "INST-13")
+    holds(under_auth_server(f"r/tbot:{version}", address=address), "INST-13")
+
+
+def under_auth_server(image: str, *beats: BotInstance, address: str = "p.test:443", pods: int = 1) -> Finding:
+    """The judgment on a tbot of this image with an ``auth_server``, beside its heartbeats."""
+    config, container = make.tbot_config(auth_server=address, proxy_server=""), make.tbot_container(image=image)
+    own = [make.tbot_pod(f"tbot-{n}", node=f"node-{n}") for n in range(1, pods + 1)]
+    own = [replace(pod, spec=replace(pod.spec, containers=(container,))) for pod in own]
+    joining = make.joining(make.tbot(*own, runs=container, config=config), make.token())
+    return configuration_is_sound(joining, TRUST_DOMAIN, [make.pod()], EVIDENCE, instances=beats or None)
+
+
+INEXACT = ["r/tbot:17", "r/tbot:18", "r/tbot@sha256:" + "a" * 64, "r/tbot:17.5.2@sha256:" + "a" * 64, "r/tbot"]
+
+
+@pytest.mark.parametrize("image", INEXACT)
+def test_an_image_without_an_exact_tag_leaves_a_proxy_under_auth_server_open(image: str) -> None:
+    words = f"refuses a proxy there from 17.5.3 and 18.0.1 on, and the version of {image} is unknown"
+    unknown(under_auth_server(image), "INST-13", words)
+    unknown(under_auth_server(image, make.bot_instance("elsewhere")), "INST-13", words)
+
+
+@pytest.mark.parametrize("image", INEXACT)
+def test_the_heartbeat_tells_what_tbot_does_with_a_proxy_under_auth_server(image: str) -> None:
+    holds(under_auth_server(image, make.bot_instance(version="17.5.2")), "INST-13", "ev-heartbeat-tbot-1")
+    newer = under_auth_server(image, make.bot_instance(version="17.5.3"))
+    violated(newer, "INST-13", "it belongs in proxy_server", causes=("proxy-under-auth-server",))
+
+
+def test_one_pod_that_refuses_a_proxy_under_auth_server_decides() -> None:
+    takes, refuses = make.bot_instance(version="17.5.2"), make.bot_instance("tbot-2", "17.5.3")
+    unknown(under_auth_server("r/tbot:17", takes, pods=2), "INST-13", "is unknown")
+    violated(under_auth_server("r/tbot:17", takes, refuses, pods=2), "INST-13", causes=("proxy-under-auth-server",))
 
 
 def test_methods_that_agree_or_cannot_be_compared() -> None:
@@ -497,6 +529,31 @@ def test_pods_that_look_for_tbots_socket_by_its_name() -> None:
     holds(judged(make.tbot(), looking_for("socket"), make.pod("b", injected=False)), "INST-13")
 
 
+def test_two_tbots_of_a_node_with_names_of_their_own_in_one_directory() -> None:
+    a, b = make.pool("a", make.SOCKETS, "node-1"), make.pool("b", make.SOCKETS, "node-1", socket="other")
+    tbots, pods = make.tbots(a, b), [looking_for("socket"), looking_for("other", "b")]
+    for tbot in tbots.each:
+        holds(judged(tbot, *tbots.supplied_by(tbot, pods)), "INST-13")
+    for tbot in tbots.each:
+        wrong = judged(tbot, *tbots.supplied_by(tbot, [*pods, looking_for("third", "c")]))
+        violated(wrong, "INST-13", f"look for {make.SOCKETS}/third", causes=("socket-name-differs",))
+
+
+@pytest.mark.parametrize("directory", [make.SOCKETS, make.OTHER_SOCKETS])
+def test_a_pod_may_look_for_the_socket_of_a_tbot_that_could_not_be_read(directory: str) -> None:
+    ref = ObjectRef("DaemonSet", "tbot-b", "teleport-system")
+    unread = [OtherTbot(ref, "it is in a Secret", unread=True, directories=frozenset({directory}))]
+    pod = make.pod(
+        proxy=make.istio_proxy(env={"WORKLOAD_IDENTITY_SOCKET_FILE": "other"}),
+        socket=replace(make.NODES_SOCKET, path=directory),
+    )
+    joining = make.joining(make.tbot(), make.token())
+    finding = configuration_is_sound(joining, TRUST_DOMAIN, [pod, make.pod("b")], EVIDENCE, unread=unread)
+    unknown(finding, "INST-13", f"listens on {directory}/other; perhaps {ref} does")
+    holds(configuration_is_sound(joining, TRUST_DOMAIN, [make.pod("b")], EVIDENCE, unread=unread), "INST-13")
+    violated(configuration_is_sound(joining, TRUST_DOMAIN, [pod], EVIDENCE), "INST-13")
+
+
 def test_pods_that_mount_another_directory_than_tbots() -> None:
     elsewhere = replace(make.NODES_SOCKET, path="/run/other")
     finding = judged(make.tbot(), make.pod(), make.pod("b", socket=elsewhere), make.pod("c", socket=make.EMPTY_DIR))
@@ -665,57 +722,120 @@ def test_a_probe_that_was_kept_from_running_tells_nothing_of_its_socket() -> Non
     )
 
 
-UNANSWERED = make.sds_probe(leaf=None, reason="no answer")
-OF_OTHERS = AllowRule("", (RuleCondition("workload.kubernetes.namespace", "payments", "", (), ()),))
+SOCKET = ("node-1", f"{make.SOCKETS}/socket")
+UNANSWERED = make.sds_probe(leaf=None, reason="no answer", socket=SOCKET[1])
+CLOSED = make.seen_file(mode=0o700)
+
+
+def own_file(name: str = "socket", mode: int = 0o600, *, is_socket: bool = True) -> Beside:
+    """A directory with one file, which may be a socket that is closed to all but root."""
+    return Beside([make.socket_directory_probe(entries=(make.seen_file(name, mode, is_socket=is_socket),))])
 
 
 @pytest.mark.parametrize(
     ("beside", "words", "causes"),
     [
         (
-            Beside([make.socket_directory_probe(directory=make.seen_file(mode=0o700), entries=None)], ["socket"]),
+            Beside([make.socket_directory_probe(directory=CLOSED, entries=None)]),
             "uid 1337 may not enter the directory (mode 0700, owner 0:0); no answer",
             ("socket-directory-closed",),
         ),
-        (
-            Beside([make.socket_directory_probe(entries=(make.seen_file("socket", 0o600, is_socket=True),))], ["socket"]),
-            "uid 1337 may not connect to socket (mode 0600, owner 0:0); no answer",
-            ("socket-closed",),
-        ),
-        (
-            Beside(identities=[make.identity(rules=(OF_OTHERS,))]),
-            "the rules of workload_identity istio-workloads refuse the service account probe of conformance-1; no answer",
-            ("identity-rules-refuse",),
-        ),
-        (Beside([make.socket_directory_probe()], ["socket"], [make.identity()]), "got no identity: no answer", ()),
-        (Beside([make.socket_directory_probe(entries=None)], ["socket"]), "got no identity: no answer", ()),
-        (
-            Beside([make.socket_directory_probe(entries=(make.seen_file("socket", 0o600),))], ["socket"]),
-            "got no identity: no answer",
-            (),
-        ),
-        (
-            Beside([make.socket_directory_probe(entries=(make.seen_file("old", 0o600, is_socket=True),))], ["socket"]),
-            "got no identity: no answer",
-            (),
-        ),
-        (
-            Beside([make.socket_directory_probe("node-2", directory=make.seen_file(mode=0o700))], ["socket"]),
-            "got no identity: no answer",
-            (),
-        ),
-        (Beside([make.refused()], ["socket"], [make.absent("workload_identity/x")]), "got no identity: no answer", ()),
+        (own_file(), "uid 1337 may not connect to socket (mode 0600, owner 0:0); no answer", ("socket-closed",)),
+        (Beside([make.socket_directory_probe()], {SOCKET: [make.identity()]}), "got no identity: no answer", ()),
+        (Beside([make.socket_directory_probe(entries=None)]), "got no identity: no answer", ()),
+        (own_file(is_socket=False), "got no identity: no answer", ()),
+        (own_file("old"), "got no identity: no answer", ()),
+        (Beside([make.socket_directory_probe("node-2", directory=CLOSED)]), "got no identity: no answer", ()),
+        (Beside([make.socket_directory_probe(path="/run/spire-a", directory=CLOSED)]), "got no identity: no answer", ()),
+        (Beside([make.refused()], {SOCKET: [make.absent("workload_identity/x")]}), "got no identity: no answer", ()),
     ],
-    ids=["directory", "socket", "rules", "all well", "unlisted", "a file", "another socket", "another node", "unknown"],
+    ids=[
+        "directory",
+        "socket",
+        "all well",
+        "unlisted",
+        "a file",
+        "another socket",
+        "another node",
+        "another directory",
+        "unknown",
+    ],
 )
 def test_what_is_read_beside_a_socket_that_gave_nothing(beside: Beside, words: str, causes: tuple[str, ...]) -> None:
     finding = probes_got_their_own_identity([UNANSWERED], make.bundle(), make.tbots(), beside)
     violated(finding, "INST-14", words, causes=causes)
 
 
+def test_each_of_two_sockets_of_a_node_is_held_against_its_own_directory_and_file_name() -> None:
+    here, there = make.sds_probe(socket="/run/spire-a/one"), replace(UNANSWERED, socket="/run/spire-b/two")
+    closed = make.socket_directory_probe(path="/run/spire-a", directory=CLOSED)
+    names = tuple(make.seen_file(name, 0o600 if name == "one" else 0o777, is_socket=True) for name in ("one", "two"))
+    beside = Beside([closed, make.socket_directory_probe(path="/run/spire-b", entries=names)])
+    finding = probes_got_their_own_identity([here, there], make.bundle(), make.tbots(), beside)
+    violated(finding, "INST-14", "the probe pod got no identity: no answer", causes=())
+
+
+# INST-14, where rules refuse the probe
+
+
+def among(attribute: str, *values: str) -> AllowRule:
+    return AllowRule("", (RuleCondition(f"workload.{attribute}", "", "", values, ()),))
+
+
+OF_OTHERS = among("kubernetes.namespace", "payments", "test-app")
+NO_RULE = "workload identity failed evaluation: attributes did not pass rule evaluation: no matching rule found"
+
+
+def by_rules(reason: str, *rules: AllowRule, workloads: Sequence[Pod] = (), known: bool = True) -> Finding:
+    """The judgment on a probe that got nothing for a reason, where Teleport has an identity with these rules."""
+    identities = {SOCKET: [make.identity(rules=rules)]} if known else {}
+    beside = Beside(identities=identities, workloads=workloads)
+    return probes_got_their_own_identity([replace(UNANSWERED, reason=reason)], make.bundle(), make.tbots(), beside)
+
+
+@pytest.mark.parametrize("reason", ["no answer", NO_RULE])
+def test_rules_for_the_owners_namespaces_leave_it_open_what_a_pod_there_gets(reason: str) -> None:
+    admitted = make.pod(namespace="payments")
+    finding = by_rules(reason, OF_OTHERS, workloads=[admitted, make.pod("b")])
+    said = "the rules of workload_identity istio-workloads refuse the service account probe of conformance-1"
+    unknown(finding, "INST-14", f"the probe pod got no identity: {said}")
+    assert finding.settle == TO_ADMIT_THE_SUITE
+    assert finding.causes == ()
+    assert finding.unclear[0].evidence == ("ev-sds-node-1", "ev-identity")
+
+
+def test_rules_that_refuse_a_pod_of_the_mesh_as_well_are_wrong() -> None:
+    pods = [make.pod(), make.pod("b", namespace="elsewhere"), make.pod("c", namespace="elsewhere", node="node-2")]
+    finding = by_rules(NO_RULE, OF_OTHERS, workloads=pods)
+    words = (
+        "Pod elsewhere/b: the rules of workload_identity istio-workloads refuse the service account test-app of elsewhere"
+    )
+    violated(finding, "INST-14", words, causes=("identity-rules-refuse",))
+    assert [str(each.subject) for each in finding.problems] == ["Pod elsewhere/b"]
+
+
+def test_teleports_own_words_tell_a_refusal_by_rules_that_the_suite_cannot_read_or_judge() -> None:
+    said = "the rules of the workload identity let in no service account probe of conformance-1"
+    unknown(by_rules(NO_RULE, known=False), "INST-14", said)
+    unknown(by_rules(NO_RULE, AllowRule('workload.kubernetes.namespace == "payments"', ())), "INST-14", said)
+    unknown(by_rules(NO_RULE, among("kubernetes.labels", "x")), "INST-14", said)
+    violated(by_rules("no answer", known=False), "INST-14", "no answer", causes=())
+
+
+def test_a_refusal_by_rules_that_let_the_probe_in_shows_that_tbot_attests_no_caller() -> None:
+    violated(by_rules(NO_RULE, among("kubernetes.namespace", "conformance-1")), "INST-14", NO_RULE, causes=())
+    violated(by_rules(NO_RULE), "INST-14", NO_RULE, causes=())
+
+
+def test_a_probe_that_may_not_open_its_socket_was_refused_by_no_rule() -> None:
+    beside = replace(own_file(), identities={SOCKET: [make.identity(rules=(OF_OTHERS,))]})
+    finding = probes_got_their_own_identity([UNANSWERED], make.bundle(), make.tbots(), beside)
+    violated(finding, "INST-14", "may not connect", causes=("socket-closed",))
+
+
 def test_what_a_group_may_do_counts_for_its_members() -> None:
     own_group = make.seen_file("socket", 0o660, gid=1337, is_socket=True)
-    beside = Beside([make.socket_directory_probe(entries=(own_group,))], ["socket"])
+    beside = Beside([make.socket_directory_probe(entries=(own_group,))])
     violated(probes_got_their_own_identity([UNANSWERED], make.bundle(), make.tbots(), beside), "INST-14", causes=())
 
 

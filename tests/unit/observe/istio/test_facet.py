@@ -10,6 +10,7 @@ import pytest
 
 from facts.errors import CouldNotTell
 from facts.istio.control_planes import UnreadPlane
+from facts.kubernetes.objects import Labelled
 from observe.istio import facet
 from provision.objects import RUN_LABEL
 from tests.unit import restricted
@@ -76,6 +77,21 @@ class Admission(Cluster):
     def dry_run_pod(self, namespace: str, document: Any) -> Any:
         self.submitted.append((namespace, document))
         return REFUSED
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "used"),
+    [
+        ((make.namespace("shop", labels={"istio-injection": "enabled"}), make.namespace("test-app")), "test-app"),
+        ((make.namespace("bare", labels={}), make.namespace("shop", labels={"istio-injection": "enabled"})), "shop"),
+        ((make.namespace("shop", labels={"istio.io/rev": "another"}),), ""),
+    ],
+)
+def test_a_dry_run_is_made_in_a_namespace_that_is_there_and_injected(
+    namespaces: tuple[Labelled, ...], used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facet, "read_control_planes", lambda *_: make.planes())
+    assert install(Cluster(namespaces=namespaces)).istio.dry_run_namespace() == used
 
 
 def test_the_control_of_a_dry_run_is_the_same_pod_without_injection(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -263,6 +264,27 @@ def test_one_part_that_fails_costs_no_other_part(cluster: Cluster) -> None:
     found = survey(cluster, cluster.pods(), [part, IDENTITY])
     assert all(isinstance(o, Unread) for o in found.of(part))
     assert not any(isinstance(o, Unread) for o in found.of(IDENTITY))
+
+
+def test_what_is_left_when_the_time_is_over_is_unread_and_not_asked(cluster: Cluster) -> None:
+    asked: list[str] = []
+
+    def slow(_connection: Any, pod: Pod) -> str:
+        asked.append(pod.name)
+        time.sleep(0.3)
+        return "read"
+
+    parts = [Part(name, slow) for name in ("first", "second")]
+    pods = cluster.pods()
+    found = survey(cluster, pods, parts, within=0.2)
+    assert sorted(asked) == sorted(pod.name for pod in pods)
+    assert {*found.of(parts[0])} == {"read"}
+    for left in found.of(parts[1]):
+        assert isinstance(left, Unread)
+        assert left.why.remedy.endswith("(`timeouts.survey` in the settings)")
+    asked.clear()
+    assert all(isinstance(each, Unread) for each in survey(cluster, pods, parts, within=0).of(parts[0]))
+    assert asked == []
 
 
 def test_everything_of_a_pod_goes_over_one_connection(cluster: Cluster, fleet: SimulatedFleet) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.objects import parse_pod
 from facts.recorder import KeptInMemory
+from facts.teleport.issuing import TO_ADMIT_THE_SUITE
 from provision.pods.clients_and_servers import CONTAINER, PROGRAMS, TEST_PODS, TRAFFIC, MeshNames, Sidecar, TestPod, TestPods
 
 NAMESPACE = "conformance-run-mesh"
@@ -273,3 +275,21 @@ def test_the_pod_runs_the_program_that_its_config_map_holds(test_pods: TestPods,
     (container,) = pods_of(test_pods)["alpha"]["spec"]["containers"]
     assert container["name"] == CONTAINER
     assert container["command"][2] == "/traffic/traffic.py"
+
+
+def test_a_test_pod_that_the_owners_rules_refuse_is_not_awaited(objects: FakeObjects) -> None:
+    objects.ready = False
+
+    def why(namespace: str, account: str) -> str:
+        return f"the rules refuse {account} of {namespace}" if account == "alpha" else ""
+
+    made = made_on(objects, "node-1", "node-2", mesh=replace(MESH, why_refused=why), patience=0.2)
+    for name in ("alpha", "classic"):
+        with pytest.raises(CouldNotTell) as refused:
+            made.ready(name)
+        assert refused.value.seen == f"the rules refuse alpha of {made.namespace(name)}"
+        assert refused.value.remedy == TO_ADMIT_THE_SUITE
+    for name in ("beta", "plain", "fallback"):
+        with pytest.raises(CouldNotTell, match="is Ready within"):
+            made.ready(name)
+    made.remove()

@@ -1,0 +1,117 @@
+"""Realms: what the object of a cause has in common with the object that shows its effect. Pure.
+
+A realm is an object by its name, or something that several objects belong to: a node, a namespace, a tbot, a tbot on one
+node, a control plane. What is not known to belong to anything shares nothing but itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from facts.evidence import ObjectRef
+from facts.istio.control_planes import ControlPlanes
+from facts.istio.mesh import Mesh
+from facts.kubernetes.objects import Labelled, Pod
+from facts.teleport.tbot import Tbot, Tbots
+
+OF_PODS = ("Deployment", "DaemonSet", "StatefulSet")
+"""Kinds whose pods the control plane of their namespace injects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Realms:
+    """An install, as far as it tells which objects belong together.
+
+    Attributes:
+        pods: All pods, by the name that problems have.
+        tbots: Every tbot that serves the mesh; None where it is not known.
+        planes: Istio's control planes; None where they are not known.
+        namespaces: Namespaces by name.
+        injections: By the name of a dry run: the title of the control plane that was to inject its pod.
+    """
+
+    pods: Mapping[str, Pod] = field(default_factory=dict)
+    tbots: Tbots | None = None
+    planes: ControlPlanes | None = None
+    namespaces: Mapping[str, Labelled] = field(default_factory=dict)
+    injections: Mapping[str, str] = field(default_factory=dict)
+
+    def reached_from(self, subject: ObjectRef) -> frozenset[str]:
+        """The realms to which a defect of an object extends.
+
+        Of a pod of tbot: what this tbot serves on its node. Of tbot's DaemonSet or configuration: what it serves at all. Of
+        istiod: what its control plane configures.
+        """
+        own = {str(subject)}
+        for tbot in self._tbots():
+            own |= {_on(tbot, node) for node, pod in tbot.pods.items() if str(pod.ref) == str(subject)}
+            own |= {str(tbot.daemon_set.ref)} if str(subject) in _objects_of(tbot) else set()
+        for plane in self.planes or ():
+            own |= (
+                {plane.title}
+                if str(subject) in {str(ref) for ref in (plane.config_map, *(each.ref for each in plane.istiod))}
+                else set()
+            )
+        return frozenset(own)
+
+    def is_of_install(self, subject: ObjectRef) -> bool:
+        """Tell whether an object lies in no namespace of workloads and on no node, as far as is known.
+
+        A role of Teleport is such an object, and what Istio or tbot has beside its pods, unless it is known whom it serves.
+        """
+        if subject.kind in ("Pod", "Node", "Namespace"):
+            return False
+        if self.reached_from(subject) != {str(subject)} or any(str(subject) in _objects_of(each) for each in self._tbots()):
+            return False
+        homes = {tbot.daemon_set.namespace for tbot in self._tbots()} | {plane.namespace for plane in self.planes or ()}
+        return not subject.namespace or subject.namespace in homes
+
+    def with_(self, subject: ObjectRef) -> frozenset[str]:
+        """The realms that an object belongs to."""
+        own = {str(subject), *([str(ObjectRef("Namespace", subject.namespace))] if subject.namespace else ())}
+        if subject.kind == "Node":
+            there = [tbot for tbot in self._tbots() if subject.name in tbot.pods]
+            own |= _realms_of(there[0], subject.name) if len(there) == 1 else set()
+        elif str(subject) in self.pods:
+            own |= self._of_pod(self.pods[str(subject)])
+        elif subject.kind in OF_PODS and self.planes is not None:
+            own |= _title(self.planes.injecting(self.namespaces.get(subject.namespace)))
+        for tbot in self._tbots():
+            own |= {str(tbot.daemon_set.ref)} if str(subject) in _objects_of(tbot) else set()
+        return frozenset({*own, *filter(None, [self.injections.get(str(subject))])})
+
+    def _of_pod(self, pod: Pod) -> set[str]:
+        own = {str(ObjectRef("Node", pod.node))} if pod.node else set()
+        if pod.is_injected and self.tbots is not None and pod.node:
+            for tbot in self.tbots.serving(pod.node, pod.socket_on_node):
+                own |= _realms_of(tbot, pod.node)
+        if pod.is_injected and self.planes is not None:
+            own |= _title(self.planes.of(pod, self.namespaces.get(pod.namespace)))
+        for tbot in self._tbots():
+            own |= _realms_of(tbot, pod.node) if tbot.runs(pod) else set()
+        return own
+
+    def _tbots(self) -> tuple[Tbot, ...]:
+        return self.tbots.each if self.tbots is not None else ()
+
+
+def _objects_of(tbot: Tbot) -> frozenset[str]:
+    """What exists once for a tbot, whatever the node."""
+    namespace = tbot.daemon_set.namespace
+    config_map = ObjectRef("ConfigMap", tbot.config_map, namespace)
+    token = ObjectRef("Teleport", f"token/{tbot.config.token}")
+    account = ObjectRef("ServiceAccount", tbot.service_account.partition(":")[2], namespace)
+    return frozenset(map(str, (tbot.daemon_set.ref, config_map, token, account)))
+
+
+def _on(tbot: Tbot, node: str) -> str:
+    return f"{tbot.daemon_set.ref} on node {node}"
+
+
+def _realms_of(tbot: Tbot, node: str) -> set[str]:
+    return {str(tbot.daemon_set.ref), _on(tbot, node)}
+
+
+def _title(plane: Mesh | None) -> set[str]:
+    return {plane.title} if plane is not None else set()

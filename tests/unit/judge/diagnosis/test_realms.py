@@ -1,0 +1,142 @@
+"""Realms: for each cause that explains another one, an object of which it does so, and one of which it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from facts.evidence import ObjectRef
+from facts.finding import Problem
+from judge.causes import CAUSES
+from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed, told_apart
+from judge.diagnosis.realms import Realms
+from tests.unit.judge import builders as make
+
+LEFT, RIGHT = (
+    replace(make.pool(name, f"/run/{name}", f"{name}-node"), config_map=f"{name}-config") for name in ("left", "right")
+)
+LEFT = replace(LEFT, config=replace(LEFT.config, token="left-token"))
+ON_LEFT, ON_RIGHT = (replace(make.NODES_SOCKET, path=f"/run/{name}") for name in ("left", "right"))
+PODS = [
+    make.pod("a", namespace="shop", node="left-node", socket=ON_LEFT),
+    make.pod("b", namespace="bank", node="right-node", socket=ON_RIGHT, annotations=make.injected_by("canary")),
+    *LEFT.pods.values(),
+    *RIGHT.pods.values(),
+]
+REALMS = Realms(
+    pods={str(pod.ref): pod for pod in PODS},
+    tbots=make.tbots(LEFT, RIGHT),
+    planes=make.planes(make.mesh(), make.canary()),
+    namespaces={
+        "shop": make.namespace("shop", labels={"istio-injection": "enabled"}),
+        "bank": make.namespace("bank", labels={"istio.io/rev": "canary"}),
+    },
+    injections={"a pod in shop": make.mesh().title},
+)
+A, B = PODS[0].ref, PODS[1].ref
+GONE = ObjectRef("Pod", "gone", "shop")
+OF_LEFT, OF_RIGHT = (next(iter(each.pods.values())).ref for each in (LEFT, RIGHT))
+NODE = ObjectRef("Node", "left-node")
+ISTIOD = make.deployment().ref
+CONFIG = ObjectRef("ConfigMap", "left-config", "teleport-system")
+DRY_RUN = ObjectRef("", "a pod in shop")
+
+REACHING = {
+    "socket-taken-over": (NODE, A),
+    "socket-directory-recreated": (A,),
+    "istiod-scaled-to-zero": (ISTIOD,),
+    "template-without-node-socket": (A,),
+    "template-not-requested": (A,),
+    "annotation-on-namespace": (A, ObjectRef("Namespace", "shop")),
+    "gateway-without-socket": (A,),
+    "tbot-not-on-node": (NODE,),
+    "tbot-not-answering": (OF_LEFT, NODE),
+    "teleport-unreachable": (NODE, OF_LEFT),
+    "teleport-name-unknown": (NODE,),
+    "tbot-config-refused": (CONFIG,),
+    "tbot-pushes-without-renewing": (LEFT.daemon_set.ref,),
+    "tbot-never-recovers": (OF_LEFT, LEFT.daemon_set.ref),
+    "renewal-interval-beyond-lifetime": (CONFIG,),
+}
+"""By cause that explains others: objects that it may be about."""
+
+SHOWING = {"tbot-not-answering": (OF_LEFT, OF_RIGHT)}
+"""By effect: an object within reach, and one that is not; a pod of the left node and one of the right otherwise."""
+
+PAIRS = [(cause.id, subject, effect) for cause in CAUSES.values() for effect in cause.explains
+         for subject in REACHING[cause.id]]  # fmt: skip
+
+
+def found(*each: tuple[str, ObjectRef]) -> Diagnosis:
+    problems = tuple(Problem(subject, f"it has {cause}", cause) for cause, subject in each)
+    return diagnosed([Checked("part", "t", "", Outcome.PROBLEM, "s", problems)], {}, realms=REALMS)
+
+
+def named(made: Diagnosis) -> dict[str, list[str]]:
+    return {each.cause.id: [str(subject) for subject in each.subjects] for each in made.causes}
+
+
+@pytest.mark.parametrize(("cause", "subject", "effect"), PAIRS, ids=str)
+def test_a_cause_explains_what_it_reaches_and_nothing_beside_it(cause: str, subject: ObjectRef, effect: str) -> None:
+    near, far = SHOWING.get(effect, (A, B))
+    made = found((effect, near), (effect, far), (effect, GONE), (cause, subject))
+    of_namespace = subject.kind == "Namespace"  # which is all that is known of a pod that is gone
+    left = [str(each) for each in ((far,) if of_namespace else (far, GONE))]
+    assert named(made) == {cause: [str(subject)], effect: left}
+    assert {str(ref) for each in made.effects for ref in each.subjects} == {
+        str(near), *([str(GONE)] if of_namespace else ())
+    }  # fmt: skip
+
+
+def test_a_namespace_that_injects_and_a_dry_run_lie_with_their_control_plane() -> None:
+    in_shop, in_bank = (make.deployment("web", namespace=each).ref for each in ("shop", "bank"))
+    each = [("injector-unreachable", subject) for subject in (in_shop, in_bank, DRY_RUN)]
+    made = found(("istiod-scaled-to-zero", ISTIOD), *each)
+    assert named(made) == {"istiod-scaled-to-zero": [str(ISTIOD)], "injector-unreachable": [str(in_bank)]}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("jwks-of-other-keys", ObjectRef("Teleport", "token/left-token")), ("tbot-not-answering", OF_LEFT)),
+        (("istiod-scaled-to-zero", ISTIOD), ("proxy-older-than-mesh-config", A)),
+        (("socket-path-differs", A), ("template-without-node-socket", A)),
+        (("tbot-not-on-node", NODE), ("tbot-not-answering", OF_LEFT)),
+        (("tbot-node-name-missing", LEFT.daemon_set.ref), ("kubelet-unreachable", NODE)),
+    ],
+    ids=str,
+)
+def test_what_no_mechanism_leads_to_is_a_cause_of_its_own(
+    first: tuple[str, ObjectRef], second: tuple[str, ObjectRef]
+) -> None:
+    assert {*named(found(first, second))} == {first[0], second[0]}
+
+
+def test_what_is_not_known_lies_in_no_realm_but_its_own_and_its_namespaces() -> None:
+    for realms in (REALMS, Realms()):
+        assert realms.with_(GONE) == {"Pod shop/gone", "Namespace shop"}
+        assert realms.reached_from(GONE) == {"Pod shop/gone"}
+
+
+def test_of_a_node_with_two_tbots_none_is_meant() -> None:
+    both = replace(REALMS, tbots=make.tbots(LEFT, replace(RIGHT, pods=LEFT.pods)))
+    assert both.with_(NODE) == {str(NODE)}
+    assert str(LEFT.daemon_set.ref) in REALMS.with_(NODE)
+
+
+def test_the_token_of_a_tbot_and_its_configuration_are_its_own() -> None:
+    for subject in (CONFIG, ObjectRef("Teleport", "token/left-token")):
+        assert str(LEFT.daemon_set.ref) in REALMS.reached_from(subject)
+        assert str(RIGHT.daemon_set.ref) not in REALMS.with_(subject)
+
+
+@pytest.mark.parametrize(
+    ("subject", "settles"),
+    [(LEFT.daemon_set.ref, True), (RIGHT.daemon_set.ref, False), (ObjectRef("Teleport", "role/istio"), True)],
+    ids=str,
+)
+def test_a_class_is_settled_by_what_reaches_its_object_or_is_about_the_install(subject: ObjectRef, settles: bool) -> None:
+    either = [Problem(NODE, "nobody answers", cause) for cause in ("tbot-not-answering", "bot-without-role")]
+    single, classes = told_apart([*either, Problem(subject, "it lacks the role", "bot-without-role")], REALMS)
+    assert (bool(classes), [*single]) == (not settles, ["bot-without-role"])
