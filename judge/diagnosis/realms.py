@@ -43,16 +43,16 @@ class Realms:
         Of a pod of tbot: what this tbot serves on its node. Of tbot's DaemonSet or configuration: what it serves at all. Of
         istiod: what its control plane configures.
         """
-        own = {str(subject)}
-        for tbot in self._tbots():
-            own |= {_on(tbot, node) for node, pod in tbot.pods.items() if str(pod.ref) == str(subject)}
-            own |= {str(tbot.daemon_set.ref)} if str(subject) in _objects_of(tbot) else set()
+        name = str(subject)
+        own = {name}
+        if name in self.pods:
+            node = self.pods[name].node
+            own |= {_on(tbot, node) for tbot in self._tbots() if node in tbot.pods and str(tbot.pods[node].ref) == name}
+            return frozenset(own)
+        own |= self._served_by(name)
         for plane in self.planes or ():
-            own |= (
-                {plane.title}
-                if str(subject) in {str(ref) for ref in (plane.config_map, *(each.ref for each in plane.istiod))}
-                else set()
-            )
+            its_own = (plane.config_map, *(deployment.ref for deployment in plane.istiod))
+            own |= {plane.title} if name in map(str, its_own) else set()
         return frozenset(own)
 
     def is_of_install(self, subject: ObjectRef) -> bool:
@@ -62,7 +62,7 @@ class Realms:
         """
         if subject.kind in ("Pod", "Node", "Namespace"):
             return False
-        if self.reached_from(subject) != {str(subject)} or any(str(subject) in _objects_of(each) for each in self._tbots()):
+        if self.reached_from(subject) != {str(subject)} or self._served_by(str(subject)):
             return False
         homes = {tbot.daemon_set.namespace for tbot in self._tbots()} | {plane.namespace for plane in self.planes or ()}
         return not subject.namespace or subject.namespace in homes
@@ -76,9 +76,9 @@ class Realms:
         elif str(subject) in self.pods:
             own |= self._of_pod(self.pods[str(subject)])
         elif subject.kind in OF_PODS and self.planes is not None:
-            own |= _title(self.planes.injecting(self.namespaces.get(subject.namespace)))
-        for tbot in self._tbots():
-            own |= {str(tbot.daemon_set.ref)} if str(subject) in _objects_of(tbot) else set()
+            own |= _title(self.planes.injecting(self.namespaces.get(subject.namespace))) | self._served_by(str(subject))
+        else:
+            own |= self._served_by(str(subject))
         return frozenset({*own, *filter(None, [self.injections.get(str(subject))])})
 
     def _of_pod(self, pod: Pod) -> set[str]:
@@ -91,6 +91,10 @@ class Realms:
         for tbot in self._tbots():
             own |= _realms_of(tbot, pod.node) if tbot.runs(pod) else set()
         return own
+
+    def _served_by(self, name: str) -> set[str]:
+        """The tbots that an object serves which is none of their pods."""
+        return {str(tbot.daemon_set.ref) for tbot in self._tbots() if name in _objects_of(tbot)}
 
     def _tbots(self) -> tuple[Tbot, ...]:
         return self.tbots.each if self.tbots is not None else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -140,3 +141,20 @@ def test_a_class_is_settled_by_what_reaches_its_object_or_is_about_the_install(s
     either = [Problem(NODE, "nobody answers", cause) for cause in ("tbot-not-answering", "bot-without-role")]
     single, classes = told_apart([*either, Problem(subject, "it lacks the role", "bot-without-role")], REALMS)
     assert (bool(classes), [*single]) == (not settles, ["bot-without-role"])
+
+
+def test_the_time_grows_with_the_install_and_not_with_its_square() -> None:
+    def seconds(nodes: int) -> float:
+        names = [f"node-{at}" for at in range(nodes)]
+        tbot = make.pool("left", "/run/left", *names)
+        pods = [make.pod(f"a-{name}", node=name, socket=ON_LEFT) for name in names]
+        realms = Realms({str(pod.ref): pod for pod in (*pods, *tbot.pods.values())}, make.tbots(tbot), make.planes())
+        problems = [Problem(pod.ref, "old", "bundle-not-delivered") for pod in pods]
+        problems += [Problem(pod.ref, "frozen", "tbot-not-answering") for pod in tbot.pods.values()]
+        begun = time.process_time()
+        made = diagnosed([Checked("part", "t", "", Outcome.PROBLEM, "s", tuple(problems))], {}, realms=realms)
+        assert [each.cause.id for each in made.causes] == ["tbot-not-answering"]
+        return time.process_time() - begun
+
+    seconds(50)
+    assert min(seconds(1200) for _ in range(2)) < 4 * min(seconds(400) for _ in range(2)) + 0.1
