@@ -8,18 +8,20 @@ count as the new ones.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from facts.finding import Problem
 from facts.over_time.ca_rotation import NEW, OLD, ROLLBACK, STANDBY, Generations, PhaseExpectation, Stage
-from facts.proxies.identity import Fleet
+from facts.proxies.identity import Fleet, PodRef
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import ClusterStatus
+from judge.findings import problem
 from judge.fleet import not_read
-from judge.rotation.ca_rotation import each_phase_was_followed
+from judge.rotation.ca_rotation import each_phase_was_followed, holds_of_a_phase
 
 INIT, CLIENTS, SERVERS = "init", "update_clients", "update_servers"
 
@@ -53,8 +55,8 @@ class RotationAdvice:
     """Where a rotation stands.
 
     Attributes:
-        phase: As Teleport calls it.
-        following: The phase that comes next; empty for none.
+        phase: As Teleport calls it; empty where only its public bundle was read, which does not name the phase.
+        following: The phase that comes next; empty for none, and where the phase is not known.
         may_begin: Whether it may begin.
         against: What stands against it: proxies that lag, and Teleport where it publishes something else than the phase
             demands.
@@ -62,6 +64,8 @@ class RotationAdvice:
         followed: Number of proxies that have followed the phase.
         lagging: By node the number of proxies that lag there; where all proxies of a node do, look at its tbot.
         nodes: By node the number of its proxies that were read.
+        might_be: The phases that it may be, where it is not known.
+        done: Those of them that every proxy has followed.
     """
 
     phase: str
@@ -72,6 +76,8 @@ class RotationAdvice:
     followed: int
     lagging: Mapping[str, int]
     nodes: Mapping[str, int]
+    might_be: tuple[str, ...] = ()
+    done: tuple[str, ...] = ()
 
     @property
     def nodes_behind(self) -> tuple[str, ...]:
@@ -93,22 +99,56 @@ def advised(status: ClusterStatus, bundle: TrustBundle, fleet: Fleet, at: dateti
         return None
     stage = Stage(wanted, at, 0, generations_of(bundle, phase), status, bundle, fleet)
     finding = each_phase_was_followed("ROT-04", [stage], [wanted], 0, 0)
-    behind = Counter(pod.node for pod, _ in stage.behind)
-    unread = tuple(not_read(fleet.unread))
-    if phase == STANDBY and not finding.problems:
-        answer = MayBegin.NO_ROTATION
-    elif finding.problems:
-        answer = MayBegin.NO
-    else:
-        answer = MayBegin.UNKNOWN if unread or not fleet.proxies else MayBegin.YES
+    answer = MayBegin.NO_ROTATION if phase == STANDBY else MayBegin.YES
+    return _advice(finding.problems, [pod for pod, _ in stage.behind], fleet, answer, phase)
+
+
+def advised_by_bundle(bundle: TrustBundle, fleet: Fleet) -> RotationAdvice:
+    """Say what can be told of a rotation without a session at Teleport.
+
+    Every phase demands that a proxy trusts all that Teleport publishes, and holds a certificate of one of these authorities.
+    A proxy that does not stands against the next phase, whatever the phase is. With a single authority there is no rotation.
+    Several may be those of a rotation, in any of its phases, or each of an Auth Service of its own: that is not known.
+
+    Args:
+        bundle: The authorities that Teleport publishes.
+        fleet: The proxies on tbot's sockets.
+    """
+    generations = generations_of(bundle, INIT)
+    published = generations.named(bundle.authorities)
+    problems, issuers = [], set[str]()
+    for proxy in fleet.proxies:
+        issuers.add(issuer := generations.issuer_of(proxy.chain))
+        wanted = PhaseExpectation("", published, issuer if issuer in (OLD, NEW) else NEW)
+        if lacks := wanted.lacks(proxy, generations):
+            cause = "rotation-not-followed" if holds_of_a_phase(proxy, generations) else ""
+            problems.append(problem(proxy, f"on {proxy.pod.node} it {lacks}", cause))
+    lagging = {each.subject for each in problems}
+    behind = [proxy.pod for proxy in fleet.proxies if proxy.ref in lagging]
+    if len(bundle.authorities) < 2:
+        return _advice(problems, behind, fleet, MayBegin.NO_ROTATION, STANDBY)
+    advice = _advice(problems, behind, fleet, MayBegin.UNKNOWN, "")
+    if advice.against or advice.unread or not fleet.proxies:
+        return replace(advice, might_be=tuple(EXPECTED))
+    done = [phase for phase, expected in EXPECTED.items() if phase == STANDBY or issuers == {expected.issuer}]
+    return replace(advice, might_be=tuple(EXPECTED), done=tuple(done))
+
+
+def _advice(
+    problems: Iterable[Problem], behind: Iterable[PodRef], fleet: Fleet, otherwise: MayBegin, phase: str
+) -> RotationAdvice:
+    """The advice, with an answer that holds where nothing stands against it and every proxy was read."""
+    lagging, against, unread = Counter(pod.node for pod in behind), tuple(problems), tuple(not_read(fleet.unread))
+    # In standby no proxy is waited for: without one there is nothing to lag.
+    is_open = bool(unread) or (phase != STANDBY and not fleet.proxies)
     return RotationAdvice(
         phase=phase,
         following=NEXT.get(phase, ""),
-        may_begin=answer,
-        against=finding.problems,
+        may_begin=MayBegin.NO if against else MayBegin.UNKNOWN if is_open else otherwise,
+        against=against,
         unread=unread,
-        followed=len(fleet.proxies) - behind.total(),
-        lagging=dict(sorted(behind.items())),
+        followed=len(fleet.proxies) - lagging.total(),
+        lagging=dict(sorted(lagging.items())),
         nodes=Counter(proxy.pod.node for proxy in fleet.proxies),
     )
 
@@ -116,10 +156,19 @@ def advised(status: ClusterStatus, bundle: TrustBundle, fleet: Fleet, at: dateti
 def generations_of(bundle: TrustBundle, phase: str) -> Generations:
     """The old and the new authorities among those that Teleport publishes.
 
-    In standby all are of one generation. Otherwise those that began with the newest one are the new ones.
+    In standby all are of one generation. Otherwise those that began with the newest one are the new ones. In a phase of a
+    rotation there are two generations, however soon after the first one it began: where all began together, the longest
+    time between two of them parts the generations.
+
+    Args:
+        bundle: What Teleport publishes.
+        phase: The phase.
     """
     if phase == STANDBY or not bundle.authorities:
         return Generations((), bundle.authorities)
-    newest = max(each.not_before for each in bundle.authorities)
-    new = tuple(each for each in bundle.authorities if newest - each.not_before <= TOGETHER)
+    began = sorted({each.not_before for each in bundle.authorities})
+    since = next(each for each in began if began[-1] - each <= TOGETHER)
+    if since == began[0] and len(began) > 1:
+        _longest, since = max((later - earlier, later) for earlier, later in pairwise(began))
+    new = tuple(each for each in bundle.authorities if each.not_before >= since)
     return Generations(tuple(each for each in bundle.authorities if each not in new), new)
