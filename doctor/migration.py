@@ -9,6 +9,8 @@ from typing import Any
 
 from doctor.advice import Advice, counted, plain_problems, problem_lines
 from doctor.check import Case
+from facts.errors import CouldNotTell
+from facts.istio.istio_ca import IstioAuthorities
 from judge.diagnosis.migration import Talk
 from judge.diagnosis.moving import Issuer, MigrationAdvice, Moves, moving
 from reporting.writing.words import LOOKS
@@ -39,23 +41,34 @@ def migration(case: Case) -> Advice:
     """The advice on a migration.
 
     Raises:
-        CouldNotTell: Teleport's public bundle, istiod's authorities or the pods could not be read.
+        CouldNotTell: Teleport's public bundle or the pods could not be read.
     """
     install = case.install
     swept = case.sweeps.of(install)
-    advice = moving(swept.ends, install.teleport.bundle(), install.istio.authorities(), swept.without)
+    istiod, unread = _authorities_of_istiod(case)
+    advice = moving(swept.ends, install.teleport.bundle(), istiod, swept.without)
     return Advice(
-        lines=tuple(_lines(advice)),
+        lines=tuple(_lines(advice, unread)),
         last=_last(advice),
-        document=_plain(advice),
+        document={**_plain(advice), "istiod_unread": unread},
         exit_code=EXIT_CODES[advice.moves],
     )
 
 
-def _lines(advice: MigrationAdvice) -> Iterator[str]:
+def _authorities_of_istiod(case: Case) -> tuple[IstioAuthorities, str]:
+    """Istiod's authorities, or none and why: they only name an issuer, and the plan does without them."""
+    try:
+        return case.install.istio.authorities(), ""
+    except CouldNotTell as error:
+        return IstioAuthorities((), ()), error.compared
+
+
+def _lines(advice: MigrationAdvice, unread: str) -> Iterator[str]:
     plan = advice.plan
     yield from ("Certificates, by issuer", "-----------------------")
     yield from _held(advice)
+    if unread:
+        yield f"{LOOKS['not-evaluated'][0]} certificates of istiod count as those of another authority: {unread}"
     yield from problem_lines(advice.unread, "not-evaluated")
     yield from ("", f"Pairs that cannot shake hands today: {len(plan.today) or 'none'}", *_ways(plan.today))
     if plan.steps:

@@ -198,6 +198,22 @@ def test_nothing_to_move_and_not_determined(asking: Asking) -> None:
     assert "? Pod shop/b: the suite could not read it: forbidden\n" in said
 
 
+def test_without_istiods_authorities_there_is_a_plan_all_the_same(asking: Asking) -> None:
+    def nothing(facets: SimpleNamespace) -> None:
+        def fails() -> None:
+            raise CouldNotTell(expected="istiod's roots", seen="nothing", where="the ConfigMap", remedy="look")
+
+        facets.istio.authorities = fails
+
+    code, said = asking("--migration", of=(SHOP[0], ON_ISTIOD), change=nothing)
+    assert code == 1
+    assert (
+        "▲ another authority: shop/b\n? certificates of istiod count as those of another authority: expected istiod" in said
+    )
+    _code, said = asking("--migration", "--json", of=(SHOP[0], ON_ISTIOD), change=nothing)
+    assert document(said, migration.SCHEMA_FILE)["istiod_unread"]
+
+
 def test_a_long_list_is_shortened_on_the_terminal_alone(asking: Asking) -> None:
     many = tuple(Workload(f"w{at:02}", identity=make.istiod_proxy) for at in range(22))
     _code, said = asking("--migration", of=(SHOP[0], *many))
