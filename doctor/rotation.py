@@ -86,11 +86,11 @@ def _lines(advice: RotationAdvice, bundle: TrustBundle, why: str) -> Iterator[st
         if lagging := advice.lagging.get(node, 0):
             look = "; look at its tbot" if node in advice.nodes_behind else ""
             yield f"    {LOOKS['fail'][0]} {node}: {lagging} of {number} lag{look}"
-    if advice.against or advice.unread:
+    if advice.unread:
+        yield from ("", "Proxies that could not be read", *problem_lines(advice.unread, "not-evaluated"))
+    if advice.against:
         yield from ("", "Against the next phase" if advice.following else "Behind what Teleport publishes")
         yield from problem_lines(advice.against, "fail")
-        yield from problem_lines(advice.unread, "not-evaluated")
-    if advice.against:
         yield from ("", "A phase takes up to one renewal interval of tbot to reach every proxy. If it has passed:")
         yield from remedy_lines(advice.against)
     if advice.may_begin is MayBegin.UNKNOWN and advice.might_be:

@@ -137,10 +137,12 @@ def advised_by_bundle(bundle: TrustBundle, fleet: Fleet) -> RotationAdvice:
 def _advice(
     problems: Iterable[Problem], behind: Iterable[PodRef], fleet: Fleet, otherwise: MayBegin, phase: str
 ) -> RotationAdvice:
-    """The advice, with an answer that holds where nothing stands against it and every proxy was read."""
+    """The advice, with an answer that holds where nothing stands against it.
+
+    That a phase was followed is known once every proxy was read; that there is no rotation, by Teleport alone.
+    """
     lagging, against, unread = Counter(pod.node for pod in behind), tuple(problems), tuple(not_read(fleet.unread))
-    # In standby no proxy is waited for: without one there is nothing to lag.
-    is_open = bool(unread) or (phase != STANDBY and not fleet.proxies)
+    is_open = otherwise is not MayBegin.NO_ROTATION and (bool(unread) or not fleet.proxies)
     return RotationAdvice(
         phase=phase,
         following=NEXT.get(phase, ""),

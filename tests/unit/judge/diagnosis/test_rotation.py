@@ -144,6 +144,13 @@ def test_without_a_session_whoever_does_not_trust_all_that_is_published_stands_a
 
 
 def test_without_a_session_what_was_not_read_leaves_it_open() -> None:
-    advice = by_bundle(proxy("a", "after", AFTER), make.unread(make.pod("b")), published=(AFTER,))
-    assert advice.may_begin is MayBegin.UNKNOWN
+    advice = by_bundle(proxy("a", "after", *BOTH), make.unread(make.pod("b")))
+    assert (advice.may_begin, advice.done) == (MayBegin.UNKNOWN, ())
     assert by_bundle(published=BOTH).done == ()
+
+
+def test_that_there_is_no_rotation_is_known_whatever_could_not_be_read() -> None:
+    proxies = (proxy("a", "after", AFTER), make.unread(make.pod("b")))
+    for advice in (look("standby", *proxies, published=(AFTER,)), by_bundle(*proxies, published=(AFTER,))):
+        assert advice.may_begin is MayBegin.NO_ROTATION
+        assert [each.subject.name for each in advice.unread] == ["b"]
