@@ -108,7 +108,10 @@ def _last(advice: MigrationAdvice) -> str:
         number = len(advice.plan.steps)
         return f"{number} {'workload' if number == 1 else 'workloads'} to move; begin with {advice.plan.steps[0].workload}"
     if advice.moves is Moves.NOTHING:
-        return advice.moves.value
+        broken = len(advice.plan.today)
+        return advice.moves.value + (
+            f"; no restart heals what is broken ({broken}): ask `conformance doctor`" if broken else ""
+        )
     unread = len(advice.unread)
     return f"{advice.moves.value}: " + (f"{counted(unread)} could not be read" if unread else "no proxy was read")
 

@@ -214,6 +214,16 @@ def test_without_istiods_authorities_there_is_a_plan_all_the_same(asking: Asking
     assert document(said, migration.SCHEMA_FILE)["istiod_unread"]
 
 
+def test_what_no_move_heals_is_said(asking: Asking) -> None:
+    def lapsed(pod: Pod) -> ProxyIdentity:
+        return make.proxy(pod, chain=(svid(pod.namespace, pod.service_account, minutes=5),))
+
+    code, said = asking("--migration", of=(SHOP[0], Workload("b", identity=lapsed)))
+    assert code == 0
+    assert "\n    ✕ shop/a → shop/b\n" in said
+    assert "✓ there is nothing to move; no restart heals what is broken (2): ask `conformance doctor`" in said
+
+
 def test_a_long_list_is_shortened_on_the_terminal_alone(asking: Asking) -> None:
     many = tuple(Workload(f"w{at:02}", identity=make.istiod_proxy) for at in range(22))
     _code, said = asking("--migration", of=(SHOP[0], *many))
