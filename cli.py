@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -16,16 +16,18 @@ from rich.table import Table
 from rich.text import Text
 from typer.exceptions import TyperException
 
+from doctor.advice import advice_of, only_one
 from doctor.document import plain
 from doctor.examination import examined
+from doctor.migration import migration as migration_advisor
 from doctor.opened import opened
-from doctor.pod import Story, must_have_namespace, pod_called, story_of
+from doctor.pod import must_have_namespace, pod_called, story_of
+from doctor.rotation import rotation as rotation_advisor
 from doctor.table import SECTIONS
 from doctor.told import lines_of
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
 from facts.kubernetes.objects import Pod
 from facts.recorder import KeptInMemory, QuestionsKept
-from judge.diagnosis.diagnosis import Diagnosis
 from judge.diagnosis.place import Place, concerning
 from judge.findings import listed
 from judge.fleet import READ_AGAIN
@@ -280,12 +282,23 @@ def doctor(
     teleport_ca: Annotated[Path | None, typer.Option(help="PEM file with the CA of Teleport's proxy.")] = None,
     pod: Annotated[str, typer.Option(metavar="NAMESPACE/NAME", help="Tell who issued the certificate of this pod.")] = "",
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Name the causes that concern it alone.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the diagnosis as one JSON document.")] = False,
+    rotation: Annotated[
+        bool, typer.Option("--rotation", help="Tell whether the next phase of a CA rotation may begin.")
+    ] = False,
+    migration: Annotated[
+        bool, typer.Option("--migration", help="Tell in which order to move workloads to Teleport.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON document.")] = False,
 ) -> None:
     """Name the cause of a broken mesh, what shows it, and what to do. Read-only without --allow.
 
     Exit codes: 0 nothing found, 1 a cause was named, 4 bad input, 6 not determined or not all could be read.
+    With --rotation: 0 nothing lags, 1 something stands against the next phase.
+    With --migration: 0 there is nothing to move, 1 there is something.
     """
+    chosen = {"--rotation": rotation_advisor} if rotation else {}
+    chosen |= {"--migration": migration_advisor} if migration else {}
+    advisor = only_one(chosen, {"--pod": pod, "--namespace": namespace, "--allow": allow})
     settings = load(
         cluster="existing", context=context, kubeconfig=kubeconfig, allow=allow, tctl=tctl,
         teleport_proxy=teleport_proxy, teleport_ca=teleport_ca,
@@ -293,6 +306,10 @@ def doctor(
     requirements = read_catalogue(FEATURES).requirements
     run_id = f"doctor-{secrets.token_hex(3)}"
     with opened(settings, recorder, run_id, is_scratch=is_scratch, say=errors.print) as patient:
+        if advisor is not None:
+            advice = advice_of(advisor, patient)
+            _tell_doctor(advice.lines, advice.document, as_json=as_json)
+            raise typer.Exit(advice.exit_code)
         asked = pod_called(patient.case, pod) if pod else None
         must_have_namespace(patient.case, namespace)
         diagnosis = examined(
@@ -303,15 +320,17 @@ def doctor(
             diagnosis = concerning(diagnosis, Place.of_pod(story.pod, diagnosis.realms))
         elif namespace:
             diagnosis = concerning(diagnosis, Place.of_namespace(namespace, diagnosis.realms))
-        _tell_diagnosis(diagnosis, story, as_json=as_json)  # before the clean-up, which may fail
+        # Before the clean-up, which may fail.
+        _tell_doctor(lines_of(diagnosis, story), plain(diagnosis, story), as_json=as_json)
     raise typer.Exit(diagnosis.exit_code)
 
 
-def _tell_diagnosis(diagnosis: Diagnosis, story: Story | None, *, as_json: bool) -> None:
+def _tell_doctor(lines: Iterable[str], document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print an answer of the doctor."""
     if as_json:
-        _write_json(plain(diagnosis, story))
+        _write_json(document)
         return
-    for line in lines_of(diagnosis, story):
+    for line in lines:
         # Part of it was written by others: their line breaks must make no line that looks like one of the suite.
         console.print(line.replace("\n", "\n        "), soft_wrap=True)
 

@@ -48,7 +48,7 @@ def plain(diagnosis: Diagnosis, story: Story | None = None) -> dict[str, Any]:
 
 def _story(story: Story) -> dict[str, Any]:
     lines = [{"title": line.title, "said": line.said, "wanted": line.wanted, "settle": line.settle} for line in story.lines]
-    return {"pod": _subject(story.pod), "lines": lines}
+    return {"pod": subject(story.pod), "lines": lines}
 
 
 def _cause(found: FoundCause) -> dict[str, Any]:
@@ -58,9 +58,9 @@ def _cause(found: FoundCause) -> dict[str, Any]:
         "sentence": cause.sentence,
         "harms": found.harms,
         "requirements": list(found.requirements),
-        "subjects": [_subject(ref) for ref in found.subjects],
+        "subjects": [subject(ref) for ref in found.subjects],
         "said": list(found.said),
-        "felt_by": [_subject(ref) for ref in subjects_of(found.felt)],
+        "felt_by": [subject(ref) for ref in subjects_of(found.felt)],
         "rests_on": [{"question": each.question, "about": each.about} for each in found.rests_on],
         "otherwise": [{"id": other.cause, "told_by": other.told_by} for other in found.otherwise],
         "explains": list(found.explains),
@@ -80,5 +80,6 @@ def _class(found: Ambiguous) -> dict[str, Any]:
     }
 
 
-def _subject(ref: ObjectRef) -> dict[str, str]:
+def subject(ref: ObjectRef) -> dict[str, str]:
+    """An object of the cluster, or of Teleport."""
     return {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from doctor.pod import Story
 from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
@@ -58,7 +58,7 @@ def lines_of(diagnosis: Diagnosis, story: Story | None = None) -> Iterator[str]:
         yield from _cause(found, diagnosis) if isinstance(found, FoundCause) else _class(found, diagnosis)
     yield ""
     yield f"authority: {diagnosis.authority}"
-    yield f"requests:  {_requests(diagnosis)}, in {diagnosis.seconds:.1f} s"
+    yield requests_line(diagnosis.requests, diagnosis.seconds)
     yield _last(diagnosis)
 
 
@@ -160,9 +160,10 @@ def grouped(subjects: Sequence[ObjectRef], proxies: Collection[str] = ()) -> str
     return f"{of_all} ({', '.join(names[:NAMED])} and {len(names) - NAMED} more)"
 
 
-def _requests(diagnosis: Diagnosis) -> str:
-    by_kind = ", ".join(f"{number} to {kind}" for kind, number in diagnosis.requests.items())
-    return f"{sum(diagnosis.requests.values())}{f' ({by_kind})' if by_kind else ''}"
+def requests_line(requests: Mapping[str, int], seconds: float) -> str:
+    """The line about what was asked, and how long that took."""
+    by_kind = ", ".join(f"{number} to {kind}" for kind, number in requests.items())
+    return f"requests:  {sum(requests.values())}{f' ({by_kind})' if by_kind else ''}, in {seconds:.1f} s"
 
 
 def _last(diagnosis: Diagnosis) -> str:

@@ -90,10 +90,14 @@ def _problems(stage: Stage) -> list[Problem]:
 
 def _is_in_another_phase(proxy: ProxyIdentity, stage: Stage) -> bool:
     """Tell whether Teleport publishes the right authorities, and a proxy has all that it holds from another phase."""
-    generations = stage.generations
-    trusted, issuer = generations.trusted_by(proxy), generations.issuer_of(proxy.chain)
-    is_published = generations.named(stage.bundle.authorities) == stage.wanted.trusted
-    return is_published and bool(trusted) and ANOTHER not in trusted and issuer in (OLD, NEW)
+    is_published = stage.generations.named(stage.bundle.authorities) == stage.wanted.trusted
+    return is_published and holds_of_a_phase(proxy, stage.generations)
+
+
+def holds_of_a_phase(proxy: ProxyIdentity, generations: Generations) -> bool:
+    """Tell whether a proxy has all that it holds from some phase of a rotation between these authorities."""
+    trusted = generations.trusted_by(proxy)
+    return bool(trusted) and ANOTHER not in trusted and generations.issuer_of(proxy.chain) in (OLD, NEW)
 
 
 def peers_saw_the_change(

@@ -78,10 +78,14 @@ class TeleportFacet:
         def read() -> TrustBundle:
             if self.anchors is not None:
                 return self.anchors()
-            # The document does not name its trust domain; it belongs to the cluster whose proxy serves it.
-            return replace(self.session().bundle(), trust_domain=self.ping().cluster_name)
+            return self.published()
 
         return self.cluster.once(BUNDLE, read)
+
+    def published(self) -> TrustBundle:
+        """Teleport's SPIFFE authorities as its public endpoint has them now, whatever you expect. Each call asks again."""
+        # The document does not name its trust domain; it belongs to the cluster whose proxy serves it.
+        return replace(self.session().bundle(), trust_domain=self.ping().cluster_name)
 
     def has_the_expected_anchors(self) -> bool:
         """True where you gave trust anchors, and Teleport has that name and publishes exactly those authorities."""

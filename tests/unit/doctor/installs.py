@@ -79,6 +79,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
         teleport=SimpleNamespace(
             ping=make.ping,
             bundle=make.bundle,
+            published=make.bundle,
             status=make.status,
             joinings=lambda: (make.joining(tbot),),
             joinings_by_kubernetes=lambda: (make.joining(tbot, make.token(), make.bot()),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from facts.errors import CouldNotTell
 from facts.recorder import KeptInMemory, QuestionsKept
 from settings import load
 from tests.unit.observe.api_server import CONTEXT
-from tests.unit.observe.simulated_fleet import SimulatedFleet, simulated
+from tests.unit.observe.simulated_fleet import TRUST_DOMAIN, SimulatedFleet, simulated
 
 
 @pytest.fixture
@@ -148,6 +149,26 @@ def test_an_api_server_that_does_not_answer_is_one_sentence(
     assert end.value.code == 6
     assert printed.out == ""
     assert "What would settle it: check that `kubectl --context" in printed.err
+
+
+def test_the_advice_on_a_migration_only_reads_and_says_who_holds_what(
+    examining: Examining, fleet: SimulatedFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.add(falls_back=True)
+    fleet.has_a_mesh(2)
+    anchors = tmp_path / "bundle.json"
+    x5c = [b64encode(fleet.teleport.der).decode()]
+    anchors.write_text(json.dumps({"keys": [{"use": "x509-svid", "x5c": x5c}]}))
+    monkeypatch.setenv("CONFORMANCE_TRUST_BUNDLE", str(anchors))
+    monkeypatch.setenv("CONFORMANCE_TRUST_DOMAIN", TRUST_DOMAIN)
+    code, document = examining("--migration")
+    assert (code, document["moves"]) == (1, "there is something to move")
+    assert document["by_issuer"] == {"Teleport": 3, "another authority": 1}  # this API server has no istio-ca-root-cert
+    assert "istio-ca-root-cert does not exist" in document["istiod_unread"]
+    writing = [path for method, path in examining.asked if method != "GET" and not path.endswith("accessreviews")]
+    assert writing == []
+    assert [path for _method, path in examining.asked if "/secrets" in path or "/exec" in path] == []
+    assert document["requests_by_kind"]["API server"] == len(examining.asked)
 
 
 class Held:

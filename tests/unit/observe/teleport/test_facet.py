@@ -76,6 +76,7 @@ def test_the_expected_anchors_are_judged_against_and_confirm_the_teleport_that_h
 ) -> None:
     found = replace(facet(cast("Any", Published(name, published))), anchors=lambda: OURS)
     assert found.bundle() == OURS
+    assert found.published() == replace(published, trust_domain=name)
     assert found.has_the_expected_anchors() is confirmed
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -10,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facts.proxies.envoy import Validator
-from judge.diagnosis import migration
-from judge.diagnosis.migration import Talk, Workload, name_of, planned, shake_hands, workloads_of
+from judge.advice import migration
+from judge.advice.migration import Talk, Workload, name_of, nameless, planned, shake_hands, ways_of, workloads_of
 from judge.mtls.peers import Check, Peer, Standing
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload as Pod
@@ -189,3 +191,40 @@ def test_the_name_of_a_pods_workload() -> None:
     assert name_of(make.pod("web-5d8f-x", owner="ReplicaSet/web-5d8f", labels=labels)) == "test-app/web"
     assert name_of(make.pod("db-0", owner="StatefulSet/db")) == "test-app/db"
     assert name_of(make.pod("alone", owner="")) == "test-app/alone"
+
+
+def test_names_that_servers_expect_make_no_workload_move() -> None:
+    named = replace(NEW, fits=frozenset({()}))
+    mesh = ends(Pod("a"))
+    (uid,) = mesh.classes.of
+    (found,) = workloads_of(mesh, replace(mesh.classes.of[uid].peer, fits=named.fits))
+    assert not found.moves
+    assert nameless(named) == NEW
+
+
+def test_what_stays_does_not_move_and_what_does_not_count_is_no_workload() -> None:
+    mesh = ends(Pod("a"), Pod("b", identity=make.istiod_proxy), Pod("c", identity=make.istiod_proxy))
+    uids = {pod.name: pod.uid for pod in mesh.mesh.pods}
+    found = workloads_of(mesh, NEW, stay={uids["a"]}, without={uids["c"]})
+    assert [(each.name, each.moves) for each in found] == [("shop/a", False), ("shop/b", True)]
+
+
+def test_the_ways_are_those_to_a_service_over_which_the_client_speaks_tls() -> None:
+    mesh = ends(Pod("a"), Pod("b"), Pod("plain", marked=False), Pod("unread", identity=None))
+    assert {str(way) for way in ways_of(mesh)} == {
+        f"shop/{client} → shop/{server}"
+        for client in ("a", "b", "plain", "unread")
+        for server in ("a", "b", "unread")
+        if client != server
+    }
+    without = {pod.uid for pod in mesh.mesh.pods if pod.name == "b"}
+    assert not [way for way in ways_of(mesh, without) if "shop/b" in (way.client, way.server)]
+
+
+def test_twelve_that_move_among_many_that_do_not_are_planned_in_seconds() -> None:
+    names = [f"w{number}" for number in range(300)]
+    workloads = [old(name) if at < 12 else Workload(name, (OLD,)) for at, name in enumerate(names)]
+    begun = time.monotonic()
+    plan = planned(workloads)
+    assert len(plan.steps) == 12
+    assert time.monotonic() - begun < 30

@@ -9,7 +9,7 @@ import pytest
 
 from facts.proxies.identity import ProxyIdentity, Unread
 from facts.svid import Certificate
-from judge.diagnosis.rotation import MayBegin, RotationAdvice, advised, generations_of
+from judge.advice.rotation import EXPECTED, MayBegin, RotationAdvice, advised, advised_by_bundle, generations_of
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 
@@ -94,3 +94,63 @@ def test_authorities_that_began_together_are_of_one_generation() -> None:
     assert (found.old, found.new) == ((BEFORE,), (AFTER, second))
     assert generations_of(make.bundle(authorities=BOTH), "standby").new == BOTH
     assert generations_of(make.bundle(authorities=()), "init").new == ()
+
+
+def test_a_rotation_soon_after_the_first_authority_has_two_generations_all_the_same() -> None:
+    first = authority("first", starts=NOW - timedelta(minutes=25))
+    pair = authority("first-2", starts=NOW - timedelta(minutes=24))
+    found = generations_of(make.bundle(authorities=(first, pair, AFTER)), "init")
+    assert (found.old, found.new) == ((first, pair), (AFTER,))
+    advice = look("init", proxy("a", "first", first, AFTER), published=(first, AFTER))
+    assert advice.may_begin is MayBegin.YES
+
+
+def by_bundle(*proxies: ProxyIdentity | Unread, published: tuple[Certificate, ...] = BOTH) -> RotationAdvice:
+    return advised_by_bundle(make.bundle(authorities=published), make.fleet(*proxies))
+
+
+def test_without_a_session_a_single_authority_is_no_rotation() -> None:
+    done = by_bundle(proxy("a", "after", AFTER), published=(AFTER,))
+    assert (done.may_begin, done.phase, done.might_be) == (MayBegin.NO_ROTATION, "standby", ())
+    lags = by_bundle(proxy("a", "after", *BOTH), published=(AFTER,))
+    assert lags.may_begin is MayBegin.NO
+    assert "on node-1 it trusts the new and another, not the new" in lags.against[0].said
+
+
+@pytest.mark.parametrize(
+    ("signers", "done"),
+    [
+        (("before", "before"), ("standby", "init", "rollback")),
+        (("after", "after"), ("standby", "update_clients", "update_servers")),
+        (("before", "after"), ("standby",)),
+    ],
+)
+def test_without_a_session_the_phase_of_several_authorities_is_open(signers: tuple[str, ...], done: tuple[str, ...]) -> None:
+    advice = by_bundle(*(proxy(f"p{at}", signer, *BOTH) for at, signer in enumerate(signers)))
+    assert (advice.may_begin, advice.phase, advice.following) == (MayBegin.UNKNOWN, "", "")
+    assert advice.might_be == tuple(EXPECTED)
+    assert advice.done == done
+
+
+def test_without_a_session_whoever_does_not_trust_all_that_is_published_stands_against_every_phase() -> None:
+    advice = by_bundle(proxy("a", "before", *BOTH), proxy("b", "before", BEFORE, node="node-2"))
+    assert advice.may_begin is MayBegin.NO
+    assert [(each.subject.name, each.cause) for each in advice.against] == [("b", "rotation-not-followed")]
+    assert "on node-2 it trusts the old, not the old and the new" in advice.against[0].said
+    assert (advice.followed, advice.nodes_behind, advice.done) == (1, ("node-2",), ())
+    foreign = by_bundle(proxy("a", "istiod", *BOTH))
+    assert "has a certificate of another" in foreign.against[0].said
+    assert foreign.against[0].cause == ""
+
+
+def test_without_a_session_what_was_not_read_leaves_it_open() -> None:
+    advice = by_bundle(proxy("a", "after", *BOTH), make.unread(make.pod("b")))
+    assert (advice.may_begin, advice.done) == (MayBegin.UNKNOWN, ())
+    assert by_bundle(published=BOTH).done == ()
+
+
+def test_that_there_is_no_rotation_is_known_whatever_could_not_be_read() -> None:
+    proxies = (proxy("a", "after", AFTER), make.unread(make.pod("b")))
+    for advice in (look("standby", *proxies, published=(AFTER,)), by_bundle(*proxies, published=(AFTER,))):
+        assert advice.may_begin is MayBegin.NO_ROTATION
+        assert [each.subject.name for each in advice.unread] == ["b"]

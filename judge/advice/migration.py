@@ -8,17 +8,23 @@ took as long as every other, and every way had as many requests as its weight sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import permutations
 
 from facts.kubernetes.objects import Pod
+from facts.proxies.tls.context import Layer
+from facts.proxies.tls.outbound import Destination
 from judge.mtls.ends import Ends
+from judge.mtls.pairs import unpredictable_kind
 from judge.mtls.peers import Peer, objection
 
 MOST_EXACT = 12
 """Workloads at most of which every order is weighed; the number of their subsets is what that costs."""
+
+MOST_WEIGHED = 4_000_000
+"""Their subsets times their ways at most for which every order is weighed; that takes seconds."""
 
 ROUNDS = 8
 """Times at most that an order of more workloads is improved by moving each of them to its best place."""
@@ -100,7 +106,7 @@ class Migration:
         cost: Weight of the broken ways, summed over the times between two restarts.
         is_best: No other order costs less. Otherwise it is a good one: each time the workload that breaks least, and where
             that takes seconds, each moved to a better place.
-        is_guessed: Who calls whom is not known, so that everybody counts as calling everybody.
+        is_guessed: Who calls whom is not known, so that every way counts that there may be.
     """
 
     steps: tuple[Step, ...]
@@ -129,7 +135,8 @@ def planned(workloads: Iterable[Workload], talks: Iterable[Talk] | None = None) 
         known = [Talk(*pair, weight) for pair, weight in weights.items()]
     mesh = _Mesh(by_name, known)
     moving = [name for name, each in by_name.items() if each.moves]
-    is_small = len(moving) <= MOST_EXACT
+    touched = sum(len(mesh.of(name)) for name in moving)
+    is_small = len(moving) <= MOST_EXACT and touched << len(moving) <= MOST_WEIGHED
     order = _best_order(moving, mesh) if is_small else _good_order(moving, mesh)
     return _told(order, mesh, is_best=is_small, is_guessed=talks is None)
 
@@ -139,23 +146,21 @@ class _Mesh:
 
     def __init__(self, workloads: Mapping[str, Workload], talks: Sequence[Talk]) -> None:
         self.talks = talks
-        # A way between two that do not change has one answer; the others have up to four.
-        self._works = {
-            (talk.client, talk.server, client_moved, server_moved): _all_shake_hands(
-                _of(workloads[talk.client], moved=client_moved), _of(workloads[talk.server], moved=server_moved)
-            )
-            for talk in talks
-            for client_moved in (False, True)
-            for server_moved in (False, True)
+        # Few workloads differ in what they present and hold: each pair of such kinds has one answer.
+        kinds = list(dict.fromkeys(_of(each, moved=moved) for each in workloads.values() for moved in (False, True)))
+        numbers = {kind: number for number, kind in enumerate(kinds)}
+        self._kind = {
+            name: (numbers[_of(each, moved=False)], numbers[_of(each, moved=True)]) for name, each in workloads.items()
         }
+        self._works = [[_all_shake_hands(client, server) for server in kinds] for client in kinds]
         self._of: dict[str, list[Talk]] = {name: [] for name in workloads}
         for talk in talks:
             for name in {talk.client, talk.server}:
                 self._of[name].append(talk)
 
-    def broken(self, moved: frozenset[str]) -> float:
-        """Weight of the ways that do not work while these have moved."""
-        return sum(talk.weight for talk in self.talks if not self.works(talk, moved))
+    def broken(self, ways: Iterable[Talk], moved: frozenset[str]) -> float:
+        """Weight of those of some ways that do not work while these have moved."""
+        return sum(talk.weight for talk in ways if not self.works(talk, moved))
 
     def change(self, name: str, moved: frozenset[str]) -> float:
         """By how much that grows when one more moves."""
@@ -181,7 +186,12 @@ class _Mesh:
 
     def works(self, talk: Talk, moved: frozenset[str]) -> bool:
         """Tell whether a way works."""
-        return self._works[talk.client, talk.server, talk.client in moved, talk.server in moved]
+        client = self._kind[talk.client][talk.client in moved]
+        return self._works[client][self._kind[talk.server][talk.server in moved]]
+
+    def of(self, name: str) -> Sequence[Talk]:
+        """The ways of one workload, to it and from it."""
+        return self._of[name]
 
 
 def _of(workload: Workload, *, moved: bool) -> tuple[Peer, ...]:
@@ -206,6 +216,7 @@ def shake_hands(client: Peer, server: Peer) -> bool:
 
 def _best_order(moving: Sequence[str], mesh: _Mesh) -> tuple[str, ...]:
     """The cheapest order of all, by weighing every set of workloads that may have moved."""
+    ways = list(dict.fromkeys(talk for name in moving for talk in mesh.of(name)))  # no order changes any other
     best: dict[frozenset[str], tuple[float, tuple[str, ...]]] = {frozenset(): (0, ())}
     for _ in moving:
         longer: dict[frozenset[str], tuple[float, tuple[str, ...]]] = {}
@@ -214,7 +225,7 @@ def _best_order(moving: Sequence[str], mesh: _Mesh) -> tuple[str, ...]:
                 if name not in moved:
                     after, found = moved | {name}, (cost, (*order, name))
                     longer[after] = min(longer.get(after, found), found)
-        best = {moved: (cost + mesh.broken(moved), order) for moved, (cost, order) in longer.items()}
+        best = {moved: (cost + mesh.broken(ways, moved), order) for moved, (cost, order) in longer.items()}
     return best[frozenset(moving)][1]
 
 
@@ -261,30 +272,29 @@ def _moved_to_its_best_place(order: list[str], name: str, mesh: _Mesh) -> bool:
 
 
 def _told(order: Sequence[str], mesh: _Mesh, *, is_best: bool, is_guessed: bool) -> Migration:
-    states = [frozenset(order[:number]) for number in range(len(order) + 1)]
-    broken = [{talk for talk in mesh.talks if not mesh.works(talk, state)} for state in states]
-    steps = []
-    for name, was, now in zip(order, broken, broken[1:], strict=False):
-        breaks, heals = now - was, was - now
-        steps.append(
-            Step(
-                name,
-                tuple(talk for talk in mesh.talks if talk in breaks),
-                tuple(talk for talk in mesh.talks if talk in heals),
-                sum(talk.weight for talk in now),
-            )
-        )
+    moved = frozenset[str]()
+    today = tuple(talk for talk in mesh.talks if not mesh.works(talk, moved))
+    broken, steps = sum(talk.weight for talk in today), []
+    for name in order:
+        after = moved | {name}
+        breaks = tuple(t for t in mesh.of(name) if mesh.works(t, moved) and not mesh.works(t, after))
+        heals = tuple(t for t in mesh.of(name) if not mesh.works(t, moved) and mesh.works(t, after))
+        broken += sum(talk.weight for talk in breaks) - sum(talk.weight for talk in heals)
+        steps.append(Step(name, breaks, heals, broken))
+        moved = after
     return Migration(
         steps=tuple(steps),
-        today=tuple(talk for talk in mesh.talks if talk in broken[0]),
-        remain=tuple(talk for talk in mesh.talks if talk in broken[-1]),
+        today=today,
+        remain=tuple(talk for talk in mesh.talks if not mesh.works(talk, moved)),
         cost=sum(step.broken for step in steps[:-1]),
         is_best=is_best,
         is_guessed=is_guessed,
     )
 
 
-def workloads_of(ends: Ends, goal: Peer) -> tuple[Workload, ...]:
+def workloads_of(
+    ends: Ends, goal: Peer, *, stay: Collection[str] = (), without: Collection[str] = ()
+) -> tuple[Workload, ...]:
     """The workloads of a mesh, each with what its proxies hold now, and with the goal after a restart.
 
     Proxies that could not be read are not in them.
@@ -292,11 +302,59 @@ def workloads_of(ends: Ends, goal: Peer) -> tuple[Workload, ...]:
     Args:
         ends: The mesh.
         goal: What a proxy of the new authority presents and holds, as one that has it already does.
+        stay: Uids of pods that a restart would not change; a workload that has only such ones does not move.
+        without: Uids of pods that do not count.
     """
     found: dict[str, dict[Peer, None]] = {}
+    moving = set[str]()
     for uid, of in ends.classes.of.items():
-        found.setdefault(name_of(ends.pods[uid]), {})[of.peer] = None
-    return tuple(Workload(name, tuple(peers), (goal,)) for name, peers in found.items())
+        if uid not in without:
+            name = name_of(ends.pods[uid])
+            found.setdefault(name, {})[nameless(of.peer)] = None
+            moving |= {name} if uid not in stay else set()
+    then = (nameless(goal),)
+    return tuple(Workload(name, tuple(peers), then if name in moving else ()) for name, peers in found.items())
+
+
+def nameless(peer: Peer) -> Peer:
+    """A peer without its names, which no restart changes and which differ from workload to workload."""
+    return replace(peer, fits=frozenset())
+
+
+def ways_of(ends: Ends, without: Collection[str] = ()) -> tuple[Talk, ...]:
+    """The ways between workloads that have a Service, over which the client speaks TLS. Who uses them is not known.
+
+    Args:
+        ends: The mesh.
+        without: Uids of pods that do not count.
+    """
+    clients: dict[int, dict[str, None]] = {}
+    servers: dict[int, dict[str, None]] = {}
+    for uid, proxy in ends.tls.items():
+        if uid in without:
+            continue
+        view = id(proxy.destinations)  # proxies with the same destinations share them
+        clients.setdefault(view, {})[name_of(ends.pods[uid])] = None
+        if view not in servers:
+            servers[view] = dict.fromkeys(_servers(proxy.destinations, ends, without))
+    pairs = {
+        (client, server): None
+        for view, names in clients.items()
+        for client in names
+        for server in servers[view]
+        if client != server
+    }
+    return tuple(Talk(client, server) for client, server in sorted(pairs))
+
+
+def _servers(destinations: Iterable[Destination], ends: Ends, without: Collection[str]) -> Iterator[str]:
+    for destination in destinations:
+        if unpredictable_kind(destination) is not None:
+            continue
+        for endpoint in destination.endpoints:
+            pod = ends.at(endpoint.address)
+            if pod is not None and pod.uid not in without and destination.socket_to(endpoint).layer is Layer.TLS:
+                yield name_of(pod)
 
 
 def name_of(pod: Pod) -> str:
@@ -309,4 +367,4 @@ def name_of(pod: Pod) -> str:
 
 def _listed(talks: Sequence[Talk]) -> str:
     shown = ", ".join(map(str, talks[:3]))
-    return f"{shown} and {len(talks) - 3} more ways" if len(talks) > 3 else shown
+    return f"{shown} and {len(talks) - 3} more" if len(talks) > 3 else shown
