@@ -253,11 +253,15 @@ class Labelled(Declared):
 @dataclass(frozen=True, slots=True)
 class _Managed(Declared):
     time: Text
-    fields: Annotated[Mapping[str, Any], At("fieldsV1"), Field(default={}), Fields({"f:data": KEY})]
+    fields: Annotated[Mapping[str, Any], At("fieldsV1"), Field(default={}), Fields({"f:data": KEY, "f:metadata": KEY})]
 
 
 def _data_changed(managed: Sequence[_Managed]) -> str:
     return max((entry.time for entry in managed if "f:data" in entry.fields), default="")
+
+
+def _texts_alone_changed(managed: Sequence[_Managed]) -> str:
+    return max((entry.time for entry in managed if {*entry.fields} == {"f:data"}), default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +275,9 @@ class ConfigMap(Declared):
         name: Its name.
         data: By key a text, or what was decoded from one.
         evidence: Ids of the readings it was made from.
-        changed_at: RFC 3339 time of the last change of a text, by the record that the API server keeps of who manages which
-            field; empty where it keeps none.
+        changed_at: RFC 3339 time after which no text changed, by the record that the API server keeps of who manages which
+            field; empty where it keeps none. A manager's labels and texts have one time, so the labels alone may have changed.
+        texts_changed_at: The last time at which a text changed for certain: of a manager of texts alone.
     """
 
     namespace: Annotated[Text, At("metadata.namespace")]
@@ -280,6 +285,7 @@ class ConfigMap(Declared):
     data: Annotated[Mapping[str, Any], Field(default={}), KEYS]
     evidence: tuple[str, ...]
     changed_at: Annotated[str, At("metadata.managedFields"), Read(ListOf[_Managed], _data_changed)] = ""
+    texts_changed_at: Annotated[str, At("metadata.managedFields"), Read(ListOf[_Managed], _texts_alone_changed)] = ""
 
 
 @dataclass(frozen=True, slots=True)

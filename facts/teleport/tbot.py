@@ -71,7 +71,8 @@ class Tbot:
         config: Its configuration file.
         config_map: Name of the ConfigMap that the file comes from.
         evidence: Ids of all readings.
-        config_changed_at: RFC 3339 time of the last change of that ConfigMap's texts; empty where it is not known.
+        config_changed_at: RFC 3339 time after which that ConfigMap's texts did not change; empty where it is not known.
+        config_certainly_changed_at: The last time at which they changed for certain; empty where none is known.
         join_secret: Name of the join token where it is a secret, to ask tctl for it; no judgment sees it, and `config` has a
             mark in its place.
         looked_for: Paths on the node of the sockets that the proxies of the mesh look for. They tell the service that the
@@ -85,14 +86,22 @@ class Tbot:
     config_map: str
     evidence: tuple[str, ...]
     config_changed_at: str = ""
+    config_certainly_changed_at: str = ""
     join_secret: str = field(default="", repr=False)
     looked_for: frozenset[str] = frozenset()
 
     def runs_older_config(self, node: str) -> bool:
-        """Tell whether the tbot on a node started before its configuration changed; tbot reads the file at its start."""
+        """Tell whether the tbot on a node may have started before a change of its file, which it reads at its start."""
+        return self._started_before(self.config_changed_at, node)
+
+    def certainly_runs_older_config(self, node: str) -> bool:
+        """Tell whether it did for certain: some changes may be of the ConfigMap's labels alone."""
+        return self._started_before(self.config_certainly_changed_at, node)
+
+    def _started_before(self, changed_at: str, node: str) -> bool:
         container = self.pods[node].spec.container(self.container.name) if node in self.pods else None
         started = container.started_at if container else ""
-        return bool(started and self.config_changed_at) and when(started, node) < when(self.config_changed_at, node)
+        return bool(started and changed_at) and when(started, node) < when(changed_at, node)
 
     def runs(self, pod: Pod) -> bool:
         """Tell whether a pod is one of its DaemonSet's."""

@@ -27,7 +27,10 @@ NOT_BY_TEMPLATE = "it holds no certificate of tbot; ID-01 and ID-03 judge that"
 
 
 def configuration_is_in_force(tbot: Tbot) -> Finding:
-    """HYG-06, first part: every pod of tbot started after its ConfigMap last changed; tbot reads its file at its start."""
+    """HYG-06, first part: every pod of tbot started after its ConfigMap last changed; tbot reads its file at its start.
+
+    Who manages labels of the ConfigMap as well as its texts leaves open which of them changed.
+    """
     config_map = ObjectRef("ConfigMap", tbot.config_map, tbot.daemon_set.namespace)
     claim = Claim(
         "HYG-06",
@@ -43,9 +46,12 @@ def configuration_is_in_force(tbot: Tbot) -> Finding:
         started = container.started_at if container else ""
         if not started:
             unclear.append(problem(pod, "its container has not started, so it has read no configuration"))
-        elif tbot.runs_older_config(node):
-            said = f"it started at {started}, before {config_map} was changed at {tbot.config_changed_at}"
+        elif tbot.certainly_runs_older_config(node):
+            said = f"it started at {started}, before {config_map} was changed at {tbot.config_certainly_changed_at}"
             problems.append(problem(pod, said, NOT_IN_FORCE))
+        elif tbot.runs_older_config(node):
+            said = f"it started at {started}, before texts or labels of {config_map} changed at {tbot.config_changed_at}"
+            unclear.append(problem(pod, f"{said}; the API server's record does not tell which"))
         else:
             held.append(Remark(pod.ref, f"it started at {started}"))
     if not tbot.config_changed_at:

@@ -120,6 +120,7 @@ def _read(cluster: Cluster, daemon_set: DaemonSet, looked_for: Iterable[str]) ->
         config_map=config_map.name,
         evidence=readings(daemon_set, config_map, *pods),
         config_changed_at=config_map.changed_at,
+        config_certainly_changed_at=config_map.texts_changed_at,
         join_secret=next(iter(secrets.get(key, ())), ""),
         looked_for=frozenset(looked_for),
     )

@@ -124,7 +124,8 @@ def test_the_last_change_of_a_config_maps_texts() -> None:
         {"time": "2026-03-01T14:00:00Z", "fieldsV1": {"f:metadata": {"f:labels": {}}}},
         {"time": "2026-03-01T15:00:00Z"},
     ]
-    assert parse_config_map({"metadata": {"name": "a", "managedFields": managed}}).changed_at == "2026-03-01T13:00:00Z"
+    found = parse_config_map({"metadata": {"name": "a", "managedFields": managed}})
+    assert (found.changed_at, found.texts_changed_at) == ("2026-03-01T13:00:00Z", "2026-03-01T12:00:00Z")
     assert parse_config_map({"metadata": {"name": "a", "managedFields": managed[2:]}}).changed_at == ""
     assert parse_config_map({"metadata": {"name": "a"}}).changed_at == ""
 

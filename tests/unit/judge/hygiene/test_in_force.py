@@ -23,7 +23,7 @@ def started(*times: str, changed: str = CHANGED) -> Tbot:
         pod = make.tbot_pod(f"tbot-{number}", node=f"node-{number}")
         containers = tuple(replace(each, started_at=time) for each in pod.spec.containers)
         pods.append(replace(pod, spec=replace(pod.spec, containers=containers)))
-    return replace(make.tbot(*pods), config_changed_at=changed)
+    return replace(make.tbot(*pods), config_changed_at=changed, config_certainly_changed_at=changed)
 
 
 def test_every_tbot_started_after_the_change() -> None:
@@ -35,6 +35,15 @@ def test_one_tbot_that_started_before_the_change() -> None:
     words = (f"it started at {BEFORE}, before ConfigMap teleport-system/tbot-config was changed at {CHANGED}",)
     violated(finding, "HYG-06", *words, causes=("tbot-config-not-in-force",))
     assert [each.subject.name for each in finding.problems] == ["tbot-2"]
+
+
+def test_a_change_that_may_be_of_labels_alone_is_left_open() -> None:
+    unknown(
+        configuration_is_in_force(replace(started(BEFORE), config_certainly_changed_at="")), "HYG-06", "does not tell which"
+    )
+    earlier = "2026-03-01T09:00:00Z"
+    unknown(configuration_is_in_force(replace(started(BEFORE), config_certainly_changed_at=earlier)), "HYG-06", "the labels")
+    holds(configuration_is_in_force(replace(started(AFTER), config_certainly_changed_at=earlier)), "HYG-06")
 
 
 def test_what_the_api_server_does_not_tell() -> None:
