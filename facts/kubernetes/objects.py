@@ -276,7 +276,7 @@ class ConfigMap(Declared):
         data: By key a text, or what was decoded from one.
         evidence: Ids of the readings it was made from.
         changed_at: RFC 3339 time after which no text changed, by the record that the API server keeps of who manages which
-            field; empty where it keeps none. A manager's labels and texts have one time, so the labels alone may have changed.
+            field; empty where it keeps none. A manager's labels have one time with its texts: they alone may have changed.
         texts_changed_at: The last time at which a text changed for certain: of a manager of texts alone.
     """
 

@@ -291,8 +291,12 @@ def parse_uptime(document: Any) -> int:
 _METRIC = re.compile(r"^(?P<name>istio_agent_[a-z0-9_]+)(?:\{(?P<labels>[^}\n]*)\})?[ \t]+(?P<value>\S+)", re.MULTILINE)
 
 
-_ISTIOD_FAILURES = ("istio_agent_istiod_connection_failures", "istio_agent_istiod_connection_errors")
-"""Counters of attempts that ended before a stream, and of streams that failed to open. Source: Istio, pkg/istio-agent."""
+_ISTIOD_FAILURES = {
+    "istio_agent_istiod_connection_failures": "",
+    "istio_agent_istiod_connection_terminations": 'type="error"',
+}
+"""Counters, with the label that counts, of attempts that ended before a stream, and of streams that ended with an error.
+Source: Istio, pkg/istio-agent, and an agent of 1.30 behind a firewall, which counts under the second name alone."""
 
 
 _OF_REFUSALS = ('reporter="destination"', 'connection_security_policy="mutual_tls"', 'response_code="403"')
@@ -318,7 +322,11 @@ def parse_agent_metrics(text: str) -> AgentMetrics:
         for m in found
         if m["name"] == "istio_agent_num_outgoing_requests" and 'request_type="csr"' in (m["labels"] or "")
     )
-    failures = sum(_sample(m["value"]) for m in found if m["name"] in _ISTIOD_FAILURES)
+    failures = sum(
+        _sample(m["value"])
+        for m in found
+        if (label := _ISTIOD_FAILURES.get(m["name"])) is not None and label in (m["labels"] or "")
+    )
     forbidden = sum(_sample(line.rpartition(" ")[2]) for line in lines(text) if is_refusal(line))
     return AgentMetrics(csr, any(m["name"] == "istio_agent_cert_expiry_seconds" for m in found), failures, forbidden)
 

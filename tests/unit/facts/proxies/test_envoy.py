@@ -222,7 +222,8 @@ class TestStatistics:
 
     def test_attempts_to_connect_to_istiod_that_failed(self) -> None:
         text = (
-            "istio_agent_istiod_connection_failures 3\nistio_agent_istiod_connection_errors 4\n"
+            "istio_agent_istiod_connection_failures 3\n"
+            'istio_agent_istiod_connection_terminations{type="error"} 4\n'
             'istio_agent_istiod_connection_terminations{type="cancelled"} 9\n'
         )
         assert envoy.parse_agent_metrics(text) == AgentMetrics(0, certificate_held=False, istiod_failures=7)
