@@ -81,11 +81,11 @@ def _await_no_return(scene: Scene, node: str) -> None:
 
         def look() -> None:
             now = datetime.now(UTC)
-            started = [
-                when(c.started_at, node) for p in cluster.pods(TBOT_NAMESPACE) if p.node == node for c in p.containers
-            ]
-            if not started or now - max(started) < GIVEN_UP:
-                raise NotYet(f"tbot there has run since {max(started, default=None)}")
+            there = [c.started_at for p in cluster.pods(TBOT_NAMESPACE) if p.node == node for c in p.containers]
+            if not there or not all(there):
+                raise NotYet("tbot there has not started")
+            if now - (since := max(when(each, node) for each in there)) < GIVEN_UP:
+                raise NotYet(f"tbot there has run since {since}")
 
         eventually(f"the tbot of {node} has run for a while", look, scene.rollout)
 

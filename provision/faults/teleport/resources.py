@@ -173,6 +173,7 @@ FAULTS = (
         touches="Deployment test-app/test-app",
         undo="The suite restarts the test application.",
         breaks=frozenset({"HYG-06", "CHK-6", "CHK-7", "ID-02", "ID-05", "ID-11"}) | reach.REFUSED,
+        further_causes=frozenset({"identity-template-trailing-slash"}),
         reach=reach.TELEPORT | reach.INJECTED_PODS | reach.HYGIENE,
         inject=_mended_without_restart,
     ),
