@@ -55,8 +55,8 @@ causes, and the remedy fits one of them at best. This page says for each chapter
 for each cause that the suite knows how to tell it and what to do. The seventh chapter is what readers of the guide
 meet next.
 
-The suite names these causes by itself: each requirement that does not hold shows its cause with the remedy
-([broken-mesh.md](broken-mesh.md)). [faults.md](faults.md) has the fault by which each cause was proved.
+`conformance doctor` names these causes by itself ([doctor.md](doctor.md)), and in a report each requirement that does not
+hold shows its cause with the remedy ([broken-mesh.md](broken-mesh.md)). [faults.md](faults.md) has the fault by which each cause was proved.
 
 `make docs` generates this page from [judge/causes.yaml](../judge/causes.yaml). `make lint` checks that it is current.
 """
