@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from observe.command import must_run
+from observe.wait import NotYet, eventually
 from provision.faults import FAULTS, Scene
 from provision.faults.changes import Document, applied, edited, patched, pod_template
 from provision.installing import istio
@@ -198,10 +199,22 @@ def _a_tbot_for_each_pool(scene: Scene) -> Iterator[None]:
             patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=on_workers, undo=on_all, then=scene.await_tbot)
         )
         scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
+        stack.callback(_await_no_pod, scene, TBOT_NAMESPACE, f"app={SECOND_TBOT}")
         stack.enter_context(applied(scene, second))
         scene.await_rollout("DaemonSet", SECOND_TBOT, TBOT_NAMESPACE)
         scene.await_tbot()
         yield
+
+
+def _await_no_pod(scene: Scene, where: str, selector: str) -> None:
+    """Wait for the end of pods. A tbot that ends removes the socket at its path, even one that another has made since."""
+    with scene.looking() as cluster:
+
+        def look() -> None:
+            if left := cluster.pods(where, selector):
+                raise NotYet(f"{len(left)} pods with {selector} are still there")
+
+        eventually(f"no pod with {selector} is left in {where}", look, scene.rollout)
 
 
 @contextmanager
