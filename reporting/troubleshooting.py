@@ -56,7 +56,8 @@ for each cause that the suite knows how to tell it and what to do. The seventh c
 meet next.
 
 `conformance doctor` names these causes by itself ([doctor.md](doctor.md)), and in a report each requirement that does not
-hold shows its cause with the remedy ([broken-mesh.md](broken-mesh.md)). [faults.md](faults.md) has the fault by which each cause was proved.
+hold shows its cause with the remedy ([broken-mesh.md](broken-mesh.md)).
+[faults.md](faults.md) has the fault by which each cause was proved.
 
 `make docs` generates this page from [judge/causes.yaml](../judge/causes.yaml). `make lint` checks that it is current.
 """
