@@ -17,6 +17,7 @@ from provision.faults.fault import Fault, Scene
 API_SERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 """Manifest from which the kubelet of a kubeadm node runs the API server; it restarts the API server when this changes."""
 NEXT_KEY = "/etc/kubernetes/pki/sa-next.pub"
+CONTROLLERS, LEASES = ("kube-controller-manager", "kube-scheduler"), "coordination.k8s.io/v1"
 
 
 @contextmanager
@@ -34,6 +35,7 @@ def _next_key(scene: Scene) -> Iterator[None]:
         _edit(scene, control_plane, f"\\,={NEXT_KEY},d")
         _await_keys(scene, 1)
         scene.on_node(control_plane, "rm", "-f", NEXT_KEY)
+        _await_controllers(scene)
 
 
 def _edit(scene: Scene, node: str, script: str) -> None:
@@ -52,6 +54,25 @@ def _await_keys(scene: Scene, number: int) -> None:
     eventually(f"the API server publishes {number} keys", look, scene.rollout)
 
 
+def _await_controllers(scene: Scene) -> None:
+    """Wait until pods are scheduled again: a controller exits when it cannot renew its Lease, and comes back later."""
+
+    def renewals() -> dict[str, str]:
+        objects = scene.installation.objects
+        leases = {name: objects.must_get(LEASES, "Lease", name, namespace="kube-system") for name in CONTROLLERS}
+        return {name: str(lease["spec"]["renewTime"]) for name, lease in leases.items()}
+
+    former = renewals()
+
+    def look() -> None:
+        with not_yet(ConformanceError):
+            now = renewals()
+        if same := [name for name in CONTROLLERS if now[name] == former[name]]:
+            raise NotYet(f"{' and '.join(same)} have not renewed their Leases since")
+
+    eventually("the controllers of the control plane work again", look, scene.rollout)
+
+
 FAULTS = (
     Fault(
         name="next-signing-key",
@@ -59,7 +80,7 @@ FAULTS = (
         " token lacks it: tbot cannot join once the change is over.",
         cause="jwks-rotated-since",
         touches="the API server's static pod",
-        undo="The suite restores the manifest and waits for the API server.",
+        undo="The suite restores the manifest and waits for the API server and the controllers.",
         breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),
         reach=reach.TELEPORT,
         inject=_next_key,
