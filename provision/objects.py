@@ -49,6 +49,11 @@ _LACKS: Mapping[str, Lacks] = {
 }
 
 
+def scratch_namespace(run_id: str, name: str = "") -> str:
+    """Return the name of a namespace of a run for its own pods; a run's id has capitals, which no namespace may have."""
+    return SCRATCH + "-".join(filter(None, (run_id.lower(), name)))
+
+
 def is_scratch(namespace: Labelled) -> bool:
     """Return True for a namespace that a run made for its own pods; its other namespaces belong to the install."""
     return RUN_LABEL in namespace.labels and namespace.name.startswith(SCRATCH)

@@ -16,7 +16,7 @@ from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin, read_proxy
 from observe.wait import NotYet, eventually, not_yet
-from provision.objects import SCRATCH, Objects
+from provision.objects import Objects, scratch_namespace
 from provision.pods.membership import join
 from provision.pods.probes import PROBES, Probes
 from provision.pods.running import Ended, Pods
@@ -52,7 +52,7 @@ class ProbeNamespaces:
     @property
     def namespace(self) -> str:
         """Name of the namespace with injection."""
-        return f"{SCRATCH}{self.objects.run_id.lower()}-negative"
+        return scratch_namespace(self.objects.run_id, "negative")
 
     def open(self) -> None:
         """Make the namespace with injection; the probe pods make and remove the other one."""

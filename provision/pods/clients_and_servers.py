@@ -26,7 +26,7 @@ from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
 from provision.installing.phases import Cancelled, until
 from provision.names import HTTP, TCP
-from provision.objects import SCRATCH, Objects, config_map
+from provision.objects import Objects, config_map, scratch_namespace
 from provision.render import MANIFESTS, documents
 from provision.rollout import pods_say
 
@@ -315,7 +315,7 @@ class TestPods:
                 ) from failures[0]
 
     def _namespace(self, namespace: str) -> str:
-        return f"{SCRATCH}{self._objects.run_id.lower()}-{namespace}"
+        return scratch_namespace(self._objects.run_id, namespace)
 
     def _namespace_documents(self, namespace: str) -> list[dict[str, Any]]:
         """Return a namespace and the objects that every test pod in it needs."""

@@ -10,7 +10,7 @@ from typing import Any
 from facts.kubernetes.pod_spec import INCLUDED, TEMPLATES
 from facts.secret_forms import Canary
 from provision.canaries import make_canaries
-from provision.objects import SCRATCH, Objects
+from provision.objects import Objects, scratch_namespace
 from provision.pods.probes import PROBES
 from provision.render import documents
 
@@ -29,7 +29,7 @@ def planted(objects: Objects, image: str) -> Iterator[tuple[str, tuple[Canary, .
     Raises:
         ProvisioningFailed: The API server refuses it.
     """
-    namespace, canaries = f"{SCRATCH}{objects.run_id}-{NAME}", make_canaries()
+    namespace, canaries = scratch_namespace(objects.run_id, NAME), make_canaries()
     try:
         objects.apply_all([_namespace(namespace, canaries), _pod(namespace, image, canaries)])
         yield namespace, canaries

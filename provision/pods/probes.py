@@ -32,7 +32,7 @@ from facts.traffic.refusal import AttemptEnd, AttemptOutcome, parse_ended_stream
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, eventually
-from provision.objects import SCRATCH, Objects, config_map
+from provision.objects import Objects, config_map, scratch_namespace
 from provision.pods.running import Ended, Pods
 from provision.render import MANIFESTS, documents
 
@@ -78,7 +78,7 @@ class Probes:
         """Return the namespace of the probes, made at the first call; like tbot's, it admits privileged pods."""
         with self._lock:
             if not self._namespace:
-                name = f"{SCRATCH}{self._objects.run_id.lower()}"
+                name = scratch_namespace(self._objects.run_id)
                 self._to_remove = name  # before it exists: Ctrl-C may come right after the API server has made it
                 labels = {"istio-injection": "disabled", "pod-security.kubernetes.io/enforce": "privileged"}
                 self._objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})

@@ -16,7 +16,7 @@ from provision.pods.planted import planted
 class Made:
     """Objects that keep what they are told."""
 
-    run_id = "r"
+    run_id = "20261128T092850Z-2c10"
 
     def __init__(self) -> None:
         self.made: list[dict[str, Any]] = []
@@ -34,7 +34,7 @@ def test_every_canary_is_in_every_place_and_none_in_evidence() -> None:
     with planted(cast("Objects", objects), "image:1") as (namespace, canaries):
         place, pod = objects.made
         assert objects.deleted == []
-    assert objects.deleted == [f"Namespace {namespace}"] == ["Namespace conformance-r-canaries"]
+    assert objects.deleted == [f"Namespace {namespace}"] == ["Namespace conformance-20261128t092850z-2c10-canaries"]
     assert len(canaries) > 40
     (container,) = pod["spec"]["containers"]
     for canary in canaries:
