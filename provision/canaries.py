@@ -11,14 +11,14 @@ import secrets
 import string
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 
 import jwt
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
 from facts.secret_forms import Canary
@@ -29,14 +29,8 @@ PKCS8, SEC1 = serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.Tra
 OPENSSH = serialization.PrivateFormat.OpenSSH
 
 
-@cache
-def _key() -> ec.EllipticCurvePrivateKey:
-    """A private key of this process, for all canaries."""
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def _pem(form: serialization.PrivateFormat) -> str:
-    return _key().private_bytes(PEM, form, serialization.NoEncryption()).decode()
+OWN = 6
+"""Characters at least that a part of a canary must not share with the same part of another one. Six make it its own."""
 
 
 def _base64(text: str) -> str:
@@ -50,11 +44,13 @@ def _pieces(text: str, size: int = 24) -> tuple[str, ...]:
 
 
 def _certificate() -> str:
+    """A certificate of a kind that has always the same length."""
+    key = ed25519.Ed25519PrivateKey.generate()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a")])
     now = datetime.now(UTC)
-    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(_key().public_key())
+    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     built = built.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
-    return built.sign(_key(), hashes.SHA256()).public_bytes(PEM).decode()
+    return built.sign(key, None).public_bytes(PEM).decode()
 
 
 def _lowercase(length: int) -> str:
@@ -65,8 +61,10 @@ def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _keys() -> Iterator[Canary]:
-    pem, sec1, openssh = _pem(PKCS8), _pem(SEC1), _pem(OPENSSH)
+def _keys(made: ec.EllipticCurvePrivateKey) -> Iterator[Canary]:
+    pem, sec1, openssh = (
+        made.private_bytes(PEM, form, serialization.NoEncryption()).decode() for form in (PKCS8, SEC1, OPENSSH)
+    )
     for name, key in (("PKCS8", pem), ("SEC1", sec1), ("OPENSSH", openssh)):
         yield Canary(f"PEM of {name}", key, _pieces(key))
     parts = _pieces(pem)
@@ -86,20 +84,20 @@ def _keys() -> Iterator[Canary]:
     yield Canary("base64 of newline and PEM", shifted, _pieces(shifted))
     bundle = _base64(_certificate() + pem)
     yield Canary("base64 of certificate and key", f'"tls": "{bundle}"', _pieces(bundle))
-    der = base64.b64encode(_key().private_bytes(DER, PKCS8, serialization.NoEncryption())).decode()
+    der = base64.b64encode(made.private_bytes(DER, PKCS8, serialization.NoEncryption())).decode()
     yield Canary("base64 of PKCS8 DER in JSON", json.dumps({"svid_key": der}), _pieces(der))
     yield Canary("base64 of PKCS8 DER as x509SvidKey", json.dumps({"svids": [{"x509SvidKey": der}]}), _pieces(der))
     folded = "\n      ".join(textwrap.wrap(_base64(sec1), 64))
     yield Canary("client-key-data folded over lines", f"    client-key-data: >-\n      {folded}\n", _pieces(folded))
     inline = json.dumps({"private_key": {"inline_bytes": _base64(pem)}})
     yield Canary("private_key.inline_bytes", inline, _pieces(_base64(pem)))
-    private = _base64url(_key().private_numbers().private_value.to_bytes(32, "big"))
+    private = _base64url(made.private_numbers().private_value.to_bytes(32, "big"))
     jwk = {"kty": "EC", "crv": "P-256", "x": "a" * 43, "y": "b" * 43, "d": private}
     yield Canary("JWK with d", json.dumps(jwk), (private,))
 
 
-def _tokens() -> Iterator[Canary]:
-    token = jwt.encode({"sub": "system:serviceaccount:a:b", "jti": secrets.token_hex(16)}, _key(), algorithm="ES256")
+def _tokens(key: ec.EllipticCurvePrivateKey) -> Iterator[Canary]:
+    token = jwt.encode({"sub": "system:serviceaccount:a:b", "jti": secrets.token_hex(16)}, key, algorithm="ES256")
     parts = _pieces(token)
     yield Canary("JWT", f"got {token} from it", parts)
     yield Canary("JWT in a query string", f"GET /callback?state=1&jwt={token}&x=1 HTTP/1.1", parts)
@@ -180,5 +178,21 @@ def _of_teleport() -> Iterator[Canary]:
 
 
 def make_canaries() -> tuple[Canary, ...]:
-    """Return a canary of every form."""
-    return (*_keys(), *_tokens(), *_of_applications(), *_of_teleport())
+    """Return a canary of every form, with those parts that are its own.
+
+    Other secrets of a form have the same beginnings, and so have public things: base64 makes the same of the first line of
+    every certificate. Such a part in an output would prove nothing.
+    """
+    return tuple(
+        replace(canary, parts=tuple(p for p, q in zip(canary.parts, other.parts, strict=False) if _is_own(p, q)))
+        for canary, other in zip(_every(), _every(), strict=True)
+    )
+
+
+def _every() -> Iterator[Canary]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    yield from (*_keys(key), *_tokens(key), *_of_applications(), *_of_teleport())
+
+
+def _is_own(part: str, other: str) -> bool:
+    return sum(a != b for a, b in zip(part, other, strict=False)) >= OWN
