@@ -28,6 +28,7 @@ def plain(diagnosis: Diagnosis, story: Story | None = None) -> dict[str, Any]:
         "classes": [_class(each) for each in diagnosis.classes],
         "effects": [_cause(each) for each in diagnosis.effects],
         "undetermined": [{"said": each.said, "settle": each.settle} for each in diagnosis.undetermined],
+        "waiting": [{"subject": subject(each.subject), "said": each.said} for each in diagnosis.waiting],
         "checks": [
             {
                 "section": check.section,

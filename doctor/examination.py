@@ -10,7 +10,8 @@ from dataclasses import replace
 from doctor.check import REPORT_IT, Case, Check, Needs, Section, defect
 from facts.catalogue import Level, Requirement
 from facts.errors import ConformanceError, NotApplicable
-from facts.finding import Finding, Holds, OpenPoint, Problem, told
+from facts.finding import Finding, Holds, OpenPoint, Problem, Remark, told
+from facts.proxies.presence import Stage, start_of
 from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.realms import Realms
@@ -57,6 +58,7 @@ def examined(
     return diagnosed(
         checks,
         {key: Decisive(evidence.question, str(evidence.subject)) for key, evidence in recorder.evidence.items()},
+        waiting=_waiting(case.install),
         proxies=_proxies(case.install),
         realms=_realms(case.install),
         authority=authority(),
@@ -78,6 +80,13 @@ def _proxies(install: Install) -> frozenset[str]:
     """Names of the pods whose proxies were asked; none where the survey failed or was not needed."""
     survey = install.seen(SURVEY)
     return frozenset(str(pod.ref) for pod in survey.pods) if survey is not None else frozenset()
+
+
+def _waiting(install: Install) -> Sequence[Remark]:
+    """Pods that an init container of the application keeps from starting, which has not ended and does not fail."""
+    survey = install.seen(SURVEY)
+    starts = [(each, start_of(each.now, each.at)) for each in survey.unread if each.now is not None] if survey else ()
+    return [Remark(each.pod.ref, start.said) for each, start in starts if start.stage is Stage.HELD]
 
 
 def _realms(install: Install) -> Realms:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from doctor.pod import Story
 from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.evidence import ObjectRef
+from facts.finding import Remark
 from facts.redaction import beginning
 from judge.diagnosis.diagnosis import (
     Ambiguous,
@@ -49,6 +50,8 @@ def lines_of(diagnosis: Diagnosis, story: Story | None = None) -> Iterator[str]:
         yield _of_check(check)
     if story is not None:
         yield from ("", f"{story.pod}: who issued its certificate", *_story(story))
+    if diagnosis.waiting:
+        yield from ("", "Not looked into: these wait for their own init containers", *_waiting(diagnosis.waiting))
     if diagnosis.undetermined:
         yield from ("", "What could not be determined", *_unknown(diagnosis.undetermined))
     if diagnosis.roots:
@@ -94,6 +97,10 @@ def _unknown(undetermined: Iterable[Undetermined]) -> Iterator[str]:
     for each in undetermined:
         yield f"{LOOKS['error'][0]} {each.said}"
         yield f"    {WHAT_WOULD_SETTLE_IT}: {each.settle}"
+
+
+def _waiting(waiting: Iterable[Remark]) -> Iterator[str]:
+    yield from (f"{LOOKS['not-evaluated'][0]} {each.subject}: {each.said}" for each in waiting)
 
 
 def _cause(found: FoundCause, diagnosis: Diagnosis) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from facts.evidence import ObjectRef
-from facts.finding import Problem
+from facts.finding import Problem, Remark
 from judge.causes import CAUSES, Cause, LooksLike
 from judge.diagnosis.order import About, explained
 from judge.diagnosis.realms import Realms
@@ -168,6 +168,7 @@ class Diagnosis:
         effects: The causes that some of them explain, with the objects for which they do. Of one cause, some objects may be
             an effect, and the others a cause that nothing explains.
         undetermined: What is wrong without a known cause, and what could not be read.
+        waiting: Pods that an init container of their own keeps from starting: nothing is wrong with them, or known of them.
         proxies: Names of all pods with a proxy, as problems name them.
         authority: Whose authority the certificates were held against, and who vouches for it.
         requests: Number of requests that were made, by kind.
@@ -180,6 +181,7 @@ class Diagnosis:
     classes: tuple[Ambiguous, ...] = ()
     effects: tuple[FoundCause, ...] = ()
     undetermined: tuple[Undetermined, ...] = ()
+    waiting: tuple[Remark, ...] = ()
     proxies: frozenset[str] = frozenset()
     authority: str = ""
     requests: Mapping[str, int] = field(default_factory=dict)
@@ -221,6 +223,7 @@ def diagnosed(
     checks: Sequence[Checked],
     readings: Mapping[str, Decisive],
     *,
+    waiting: Sequence[Remark] = (),
     proxies: Collection[str] = (),
     realms: Realms = UNKNOWN,
     authority: str = "",
@@ -232,6 +235,7 @@ def diagnosed(
     Args:
         checks: The checks, in the order of the table.
         readings: By id of the evidence: the reading.
+        waiting: See `Diagnosis`; that their proxies could not be read leaves nothing open.
         proxies: Names of all pods with a proxy.
         realms: Which objects belong together.
         authority: In words, see `Diagnosis`.
@@ -251,7 +255,8 @@ def diagnosed(
         causes=tuple(each for each in roots if isinstance(each, FoundCause)),
         classes=tuple(each for each in roots if isinstance(each, Ambiguous)),
         effects=tuple(effects),
-        undetermined=tuple(_undetermined(checks, found)),
+        undetermined=tuple(_undetermined(checks, found, {str(each.subject) for each in waiting})),
+        waiting=tuple(waiting),
         proxies=frozenset(proxies),
         authority=authority,
         requests=dict(requests or {}),
@@ -411,20 +416,23 @@ IDENTITY = ("ID-02", "ID-03", "ID-06")
 """Requirements on who a proxy is and whom it trusts: no cause of the same pod makes a problem with them its symptom."""
 
 
-def _undetermined(checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous]) -> Iterable[Undetermined]:
+def _undetermined(
+    checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous], waiting: Collection[str]
+) -> Iterable[Undetermined]:
     """Problems and open points that no cause accounts for, the same words of several subjects once.
 
     What a check says of an object of which it names a cause as well is a symptom: the line of the check says it. What could
-    not be read of an object that has a cause leaves nothing open.
+    not be read of an object that has a cause, or waits, leaves nothing open.
     """
     ill = {str(subject) for each in found for one in members_of(each) if one.harms for subject in one.subjects}
     told: dict[str, Undetermined] = {}
+    settled = ill.union(waiting)
     for check in checks:
         named = {str(problem.subject) for problem in check.problems if problem.cause} if check.harms else set()
         accounted = set() if check.requirement in IDENTITY else named
         open_ones = [
             *(problem for problem in check.problems if not problem.cause and str(problem.subject) not in accounted),
-            *(problem for problem in check.unclear if str(problem.subject) not in ill),
+            *(problem for problem in check.unclear if str(problem.subject) not in settled),
         ]
         if check.outcome is Outcome.UNKNOWN and not check.unclear:
             told.setdefault(check.said, Undetermined(check.said, check.settle or READ_ON))

@@ -58,6 +58,7 @@ def concerning(diagnosis: Diagnosis, place: Place) -> Diagnosis:
         causes=tuple(each for each in diagnosis.causes if _concerns(each, diagnosis, place)),
         classes=tuple(each for each in diagnosis.classes if _concerns(each, diagnosis, place)),
         undetermined=tuple(each for each in diagnosis.undetermined if _is_about(each.subjects, place)),
+        waiting=tuple(each for each in diagnosis.waiting if place.has(each.subject)),
     )
 
 

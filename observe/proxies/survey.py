@@ -99,6 +99,14 @@ class Survey:
         return {uid: outcome for uid, outcome in outcomes if not isinstance(outcome, (Unread, LeftOut))}
 
     @property
+    def unread(self) -> tuple[Unread, ...]:
+        """The pods of which something could not be read, each once, in the order of the lists."""
+        first = {
+            uid: outcome for part in self.found.values() for uid, outcome in part.items() if isinstance(outcome, Unread)
+        }
+        return tuple(first[pod.uid] for pod in self.pods if pod.uid in first)
+
+    @property
     def gone(self) -> frozenset[str]:
         """Uids of the pods that went away before anything of them was read."""
         found = [(uid, outcome) for outcomes in self.found.values() for uid, outcome in outcomes.items()]

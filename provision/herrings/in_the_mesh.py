@@ -29,10 +29,14 @@ ROLLS_FOR = 600
 
 @contextmanager
 def _called(scene: Scene, service: str, status: int, *made: Document) -> Iterator[None]:
-    """Make something, and a caller in the mesh that meets a status there."""
-    caller = manifest(scene, "caller", TARGET=f"http://{service}.{APP}/", STATUS=str(status))
+    """Make something, and a caller in the mesh that meets a status there.
+
+    Each has a name of its own: the one before it may still be on its way out.
+    """
+    name = f"caller-of-{service}"
+    caller = manifest(scene, "caller", NAME=name, TARGET=f"http://{service}.{APP}/", STATUS=str(status))
     with applied(scene, *made, *caller):
-        await_pod(scene, "caller", f"has met the status {status}", is_ready)
+        await_pod(scene, name, f"has met the status {status}", is_ready)
         yield
 
 
@@ -140,14 +144,14 @@ HERRINGS = (
     Herring(
         name="application-answers-503",
         description="An application of the mesh answers every request with 503 itself.",
-        touches=f"Service and Pod answers-503, and Pod caller, {_in_the_app}",
+        touches=f"Service and Pod answers-503, and Pod caller-of-answers-503, {_in_the_app}",
         undo="The suite deletes them.",
         inject=_answers_503,
     ),
     Herring(
         name="service-without-endpoints",
         description="A Service selects no pod, so a sidecar answers requests to it with 503.",
-        touches=f"Service without-endpoints and Pod caller, {_in_the_app}",
+        touches=f"Service without-endpoints and Pod caller-of-without-endpoints, {_in_the_app}",
         undo="The suite deletes them.",
         inject=_without_endpoints,
     ),
@@ -161,7 +165,7 @@ HERRINGS = (
     Herring(
         name="policy-refuses-with-403",
         description="An AuthorizationPolicy refuses every caller of the test application with 403, whose identity is right.",
-        touches=f"AuthorizationPolicy every-caller-refused and Pod caller, {_in_the_app}",
+        touches=f"AuthorizationPolicy every-caller-refused and Pod caller-of-{APP}, {_in_the_app}",
         undo="The suite deletes them.",
         inject=_refused_by_policy,
     ),

@@ -18,6 +18,7 @@ from facts.teleport.join_tokens import JoinTokens
 from observe.install import Install
 from observe.istio.facet import CONTROL_PLANES
 from observe.kubernetes.facet import NAMESPACES, PODS
+from observe.proxies.facet import SURVEY
 from observe.readings import Key
 from observe.teleport.tbot_facet import TBOT
 from settings import Names, load
@@ -51,6 +52,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
     namespaces = tuple(make.namespace(name) for name in sorted({pod.namespace for pod in pods}))
     facets = SimpleNamespace(
         names=Names(),
+        survey=None,
         cluster=SimpleNamespace(
             where="context staging",
             cron_jobs=tuple,
@@ -135,6 +137,7 @@ def _seen(facets: SimpleNamespace, key: Key[Any]) -> Any:
         NAMESPACES: facets.cluster.namespaces,
         TBOT: facets.tbot.all,
         CONTROL_PLANES: facets.istio.planes,
+        SURVEY: lambda: facets.survey,
     }
     with suppress(ConformanceError):
         return reads[key]() if key in reads else None

@@ -16,6 +16,7 @@ from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
 from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome
+from observe.proxies.survey import Survey
 from observe.requests import Requests
 from tests.unit.doctor.installs import SHOP, Change, case, install
 from tests.unit.judge import builders as make
@@ -205,6 +206,31 @@ def test_no_rule_about_every_proxy_holds_while_one_could_not_be_read() -> None:
     assert {check.title: check.outcome for check in made.checks if check.title in rules} == dict.fromkeys(
         rules, Outcome.UNKNOWN
     )
+
+
+@pytest.mark.parametrize(
+    ("init", "exit_code"),
+    [({"state": "running"}, 0), ({"state": "waiting", "reason": "CrashLoopBackOff", "restarts": 4}, 6)],
+    ids=["it waits", "it fails"],
+)
+def test_a_pod_that_waits_for_its_own_init_container_leaves_nothing_open(init: dict[str, Any], exit_code: int) -> None:
+    def held_up(facets: SimpleNamespace) -> None:
+        pod, fleet = facets.proxies.pods()[1], facets.proxies.fleet()
+        proxy = make.istio_proxy(ready=False, started=False, state="waiting", is_init=False, restart_policy="")
+        first = make.container("migrate", ready=False, started=False, is_init=True, **init)
+        now = replace(pod, ready=False, spec=replace(pod.spec, containers=(first, proxy)))
+        unread = replace(make.unread(pod), now=now)
+        found = replace(fleet, proxies=fleet.proxies[:1], unread=(unread,))
+        facets.proxies.fleet = facets.proxies.fleet_on_sockets = facets.proxies.sidecar_fleet = lambda: found
+        facets.survey = Survey(facets.proxies.pods(), {"identity": {each.pod.uid: each for each in found.outcomes}})
+
+    made = diagnosed(case(install(change=held_up)))
+    assert (made.exit_code, named(made)) == (exit_code, [])
+    assert bool(made.undetermined) is bool(exit_code)
+    assert [each.said for each in made.waiting] == (
+        [] if exit_code else ["its init container migrate keeps istio-proxy from starting"]
+    )
+    assert any(check.outcome is Outcome.UNKNOWN for check in made.checks)
 
 
 def test_a_check_with_probe_pods_must_say_that_it_needs_them() -> None:

@@ -12,7 +12,7 @@ from doctor.document import SCHEMA_FILE, plain
 from doctor.pod import Story
 from doctor.told import grouped, lines_of, mark_of
 from facts.evidence import ObjectRef
-from facts.finding import Problem
+from facts.finding import Problem, Remark
 from judge.diagnosis.diagnosis import Decisive, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.story import Line
 from tests.unit.judge.diagnosis.test_diagnosis import DOMAIN, NO_BUNDLE, NOT_ON_NODE, PODS, REALMS, check, either, node
@@ -107,6 +107,14 @@ def test_a_risk_does_not_hide_what_was_not_determined() -> None:
     made = diagnosed([risk, check(Problem(PODS[1], "odd"))], {})
     last = said(made).splitlines()[-1]
     assert last == "! no cause is known, only risks: plain-text-accepted; 1 could not be determined · exit 6"
+
+
+def test_a_pod_that_waits_is_named_and_not_blamed() -> None:
+    made = diagnosed([], {}, waiting=[Remark(PODS[0], "its init container migrate keeps istio-proxy from starting")])
+    waits = "Pod shop/app-0: its init container migrate keeps istio-proxy from starting"
+    assert f"Not looked into: these wait for their own init containers\n? {waits}\n" in said(made)
+    assert said(made).endswith("✓ nothing found · exit 0")
+    assert plain(made)["waiting"][0]["subject"] == {"kind": "Pod", "namespace": "shop", "name": "app-0"}
 
 
 def test_whoever_feels_a_defect_is_told_apart() -> None:

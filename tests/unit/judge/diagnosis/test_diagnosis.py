@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from facts.evidence import ObjectRef
-from facts.finding import Problem
+from facts.finding import Problem, Remark
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.realms import Realms
@@ -176,6 +176,18 @@ def test_what_could_not_be_read_of_a_pod_that_has_a_cause_leaves_nothing_open() 
     unread = check(outcome=Outcome.UNKNOWN, unclear=tuple(Problem(pod, "it does not answer") for pod in PODS[:2]))
     made = diagnosed([unread, check(Problem(PODS[1], "a", DOMAIN))], {})
     assert [each.subjects for each in made.undetermined] == [(PODS[0],)]
+
+
+def test_what_could_not_be_read_of_a_pod_that_waits_leaves_nothing_open() -> None:
+    unread = check(outcome=Outcome.UNKNOWN, unclear=tuple(Problem(pod, "it does not answer") for pod in PODS[:2]))
+    made = diagnosed([unread], {}, waiting=[Remark(PODS[1], "its init container migrate keeps it from starting")])
+    assert [each.subjects for each in made.undetermined] == [(PODS[0],)]
+    assert [each.subject for each in made.waiting] == [PODS[1]]
+
+
+def test_what_is_wrong_with_a_pod_that_waits_is_told() -> None:
+    made = diagnosed([check(Problem(PODS[1], "odd"))], {}, waiting=[Remark(PODS[1], "it waits")])
+    assert [each.subjects for each in made.undetermined] == [(PODS[1],)]
 
 
 def test_a_risk_alone_is_a_cause_and_comes_behind_what_breaks_something() -> None:
