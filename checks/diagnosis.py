@@ -11,7 +11,7 @@ from checks import tbot, teleport
 from facts.errors import ConformanceError, NotApplicable
 from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
-from judge.diagnosis import placing, reaching, starting, supply, trust, undecided
+from judge.diagnosis import naming, placing, reaching, starting, supply, trust, undecided
 from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
 from judge.identity.sweep import is_ambients
 from observe.install import Install
@@ -75,6 +75,11 @@ def of_two_authorities(install: Install) -> list[Problem]:
     fleet = install.proxies.fleet()  # before the pods, as above
     pods = {pod.uid: pod for pod in install.proxies.pods()}
     return trust.of_two_authorities(p for p in fleet.proxies if not is_ambients(p, pods.get(p.pod.uid)))
+
+
+def misnamed(install: Install) -> list[Problem]:
+    """Proxies with a SPIFFE ID as a wrong template makes it."""
+    return naming.misnamed(install.proxies.fleet().proxies)
 
 
 def past_their_end(install: Install) -> list[Problem]:

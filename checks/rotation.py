@@ -1,8 +1,9 @@
-"""Checks of ROT-01 and ROT-05 to ROT-07: the age of certificates."""
+"""Checks of ROT-01 and ROT-05 to ROT-07, and of HYG-06: the age of certificates, and what they were issued by."""
 
 from __future__ import annotations
 
 from facts.finding import Finding
+from judge.hygiene import in_force
 from judge.identity.proxies import ObservedProxies
 from judge.install.tbot import Component, of_tbots
 from judge.rotation import age, restarts
@@ -35,3 +36,9 @@ def no_cron_job_restarts_workloads(install: Install) -> Finding:
     """ROT-05."""
     namespaces = {pod.namespace for pod in install.proxies.pods()}
     return restarts.nothing_restarts_workloads(install.cluster.cron_jobs(), namespaces, install.cluster.pods_evidence())
+
+
+def identity_is_in_force(install: Install) -> Finding:
+    """HYG-06, second part."""
+    teleport = install.teleport
+    return in_force.identity_is_in_force(proxies_on_sockets(install), teleport.identities(), teleport.bundle())

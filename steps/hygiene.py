@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pytest_bdd import given, then, when
 
+from checks import rotation as checks
 from facts.errors import NotGiven
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
@@ -18,7 +19,6 @@ from facts.teleport.tbot import Tbots
 from facts.teleport.token_repository import TokenRepository
 from judge.hygiene import canaries, in_force, remains, rights
 from judge.hygiene import repository as repository_judge
-from judge.identity.proxies import ObservedProxies
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.remains import read_remains
@@ -71,8 +71,8 @@ def configuration_is_in_force(tbots: Tbots, conclude: Conclude) -> None:
 
 
 @then("each proxy must carry the SPIFFE ID that the workload identity's template yields for its pod now")
-def identity_is_in_force(on_sockets: ObservedProxies, install: Install, conclude: Conclude) -> None:
-    conclude(in_force.identity_is_in_force(on_sockets, install.teleport.identities(), install.teleport.bundle()))
+def identity_is_in_force(install: Install, conclude: Conclude) -> None:
+    conclude(checks.identity_is_in_force(install))
 
 
 # The repository: HYG-01.

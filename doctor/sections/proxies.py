@@ -83,6 +83,13 @@ SECTION = Section(
             "ID-07",
         ),
         Check("Teleport issued every certificate", _issuer, "ID-03"),
+        Check("no template has made a wrong SPIFFE ID", _of_every(diagnosis.misnamed)),
+        Check(
+            "every SPIFFE ID is what the template yields now",
+            lambda case: [rotation.identity_is_in_force(case.install)],
+            "HYG-06",
+            SESSION,
+        ),
         Check(
             "every SPIFFE ID is its pod's own",
             lambda case: [judge.names_are_the_pods_own(identity.sidecars(case.install), case.install.teleport.bundle())],

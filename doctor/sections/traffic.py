@@ -18,6 +18,11 @@ def _handshakes(case: Case) -> Answer:
     return [handshakes.handshakes_complete(mesh.ends, mesh.table, mesh.meant, mesh.without)]
 
 
+def _settings(case: Case) -> Answer:
+    mesh = case.sweeps.of(case.install)
+    return [*handshakes.refused_by_setting(mesh.ends, mesh.table), *diagnosis.unread(case.install)]
+
+
 def _gateways(case: Case) -> Answer:
     mesh = case.sweeps.of(case.install)
     trusted = mtls.trust_domains(case.install)
@@ -39,6 +44,7 @@ SECTION = Section(
     (
         Check("mutual TLS uses the secrets of the socket", _secrets, "MTL-01"),
         Check("every handshake that Istio leads to completes", _handshakes, "MTL-04", of_effects=True),
+        Check("no setting makes one side refuse how the other speaks", _settings, of_effects=True),
         Check("gateways use their identities", _gateways, "MTL-06"),
         Check(
             "no server refuses callers whose identity it knows",

@@ -9,6 +9,7 @@ from enum import StrEnum
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
 from judge.causes import CAUSES, Cause, LooksLike
+from judge.diagnosis.naming import WRONG_NAMES, told_by_template
 from judge.diagnosis.order import About, explained
 from judge.diagnosis.realms import Realms
 
@@ -324,7 +325,7 @@ def told_apart(problems: Iterable[Problem], realms: Realms = UNKNOWN) -> tuple[S
     about the whole install: a role without rights leaves every pod without a certificate.
     """
     said: dict[tuple[str, str], dict[str, Problem]] = {}
-    for problem in problems:
+    for problem in told_by_template(problems):
         if problem.cause:
             said.setdefault((str(problem.subject), problem.said), {}).setdefault(problem.cause, problem)
     alone = {
@@ -415,6 +416,9 @@ def _weight(found: FoundCause | Ambiguous) -> int:
 IDENTITY = ("ID-02", "ID-03", "ID-06")
 """Requirements on who a proxy is and whom it trusts: no cause of the same pod makes a problem with them its symptom."""
 
+NAMES = ("ID-02", "ID-05", "ID-11")
+"""Those that say which name a proxy has; the sweep of ID-11 repeats what lines of its own say of the others."""
+
 
 def _undetermined(
     checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous], waiting: Collection[str]
@@ -425,11 +429,19 @@ def _undetermined(
     not be read of an object that has a cause, or waits, leaves nothing open.
     """
     ill = {str(subject) for each in found for one in members_of(each) if one.harms for subject in one.subjects}
+    misnamed = {
+        str(subject)
+        for each in found
+        for one in members_of(each)
+        if one.cause.id in WRONG_NAMES
+        for subject in subjects_of((*one.shown, *one.felt))
+    }
     told: dict[str, Undetermined] = {}
     settled = ill.union(waiting)
     for check in checks:
         named = {str(problem.subject) for problem in check.problems if problem.cause} if check.harms else set()
         accounted = set() if check.requirement in IDENTITY else named
+        accounted |= misnamed if check.requirement in NAMES else set()
         open_ones = [
             *(problem for problem in check.problems if not problem.cause and str(problem.subject) not in accounted),
             *(problem for problem in check.unclear if str(problem.subject) not in settled),

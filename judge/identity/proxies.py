@@ -18,7 +18,7 @@ from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
 from facts.proxies.envoy import STREAMS, Validator
-from facts.proxies.identity import Fleet, ProxyIdentity
+from facts.proxies.identity import Fleet, PodRef, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.svid import Certificate, SpiffeId, is_signed_by, malformation, verify_chain, workload_id
 from facts.teleport.bundle import TrustBundle
@@ -97,6 +97,30 @@ def name_problems(proxy: ProxyIdentity, trust_domain: str) -> list[Problem]:
     if proxy.spiffe_ids == (own,):
         return []
     return [problem(proxy, f"it carries {listed(proxy.spiffe_ids, 'no SPIFFE ID')}, its own SPIFFE ID is {own}")]
+
+
+WITHOUT_SA, WITH_SLASH = "identity-template-without-sa", "identity-template-trailing-slash"
+BY_TEMPLATE = (WITHOUT_SA, WITH_SLASH)
+"""Causes that the name in a certificate shows."""
+
+
+def template_of(names: Sequence[str], pod: PodRef) -> str:
+    """Id of the cause for which a pod has none of its names as Istio demands them: the template that makes such names.
+
+    Args:
+        names: URI SANs of its certificate.
+        pod: The pod.
+
+    Returns:
+        Empty where one is its own, or no known template makes them.
+    """
+    domain = (names[0] if names else "").removeprefix("spiffe://").partition("/")[0]
+    own = workload_id(domain, pod.namespace, pod.service_account)
+    if own in names:
+        return ""
+    if f"{own}/" in names:
+        return WITH_SLASH
+    return WITHOUT_SA if any(f"/ns/{pod.namespace}/{pod.service_account}" in name for name in names) else ""
 
 
 def issuer_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:

@@ -13,6 +13,9 @@ from facts.teleport.resources import Bot, JoinToken, Role, WorkloadIdentity
 from judge.conditions import NO_JWKS
 from judge.findings import Claim, listed, true_ones
 
+TELEPORT = "Teleport"
+"""Kind of a resource of Teleport as the subject of a finding."""
+
 ASKS_THE_CLUSTER = ("in_cluster", "oidc")
 
 Resource = JoinToken | Bot | Role | WorkloadIdentity
@@ -24,7 +27,7 @@ def ref(resource: Resource | Absent) -> ObjectRef:
     """A resource of Teleport as the subject of a finding."""
     if isinstance(resource, Absent):
         return resource.subject
-    return ObjectRef("Teleport", f"{_KINDS[type(resource)]}/{resource.name}")
+    return ObjectRef(TELEPORT, f"{_KINDS[type(resource)]}/{resource.name}")
 
 
 def wrong(resource: Resource | Absent, said: str, cause: str = "") -> Problem:

@@ -11,7 +11,7 @@ from facts.proxies.sds_mode import SdsMode
 from facts.svid import workload_id
 from judge.findings import Claim, listed, of_nothing, place
 from judge.fleet import of_proxies
-from judge.identity.proxies import CAUSES_OF_MODES, FROM_TELEPORT
+from judge.identity.proxies import CAUSES_OF_MODES, FROM_TELEPORT, template_of
 from judge.install.application import cause_of_no_socket
 from judge.install.istio import NO_WORKLOAD
 from judge.mtls.ends import Ends, Takes
@@ -86,6 +86,15 @@ def refused_by_identity(table: Table) -> list[Row]:
     return [row for row in table.rows if row.prediction.refusal in BY_IDENTITY and not row.is_closed]
 
 
+def refused_by_setting(ends: Ends, table: Table) -> list[Problem]:
+    """Ways on which one side takes TLS and the other speaks or takes plain text, so that every request on them fails.
+
+    Istio's settings decide that, not an identity, so that MTL-04 only counts them.
+    """
+    refused = [row for row in table.rows if row.prediction.outcome is Outcome.REFUSED and not row.is_closed]
+    return [refusal(ends, row) for row in refused if row.prediction.refusal not in BY_IDENTITY]
+
+
 def refusal(ends: Ends, row: Row) -> Problem:
     """A row that is refused, as a problem of the side that refuses."""
     way, by = row.examples[0], row.prediction.side
@@ -143,10 +152,7 @@ def _of_name(ends: Ends, row: Row, other: PodRef) -> str:
     domain = (shown[0] if shown else "").removeprefix("spiffe://").partition("/")[0]
     own = workload_id(domain, other.namespace, other.service_account)
     if own not in shown:
-        if f"{own}/" in shown:
-            return "identity-template-trailing-slash"
-        lacks_sa = any(f"/ns/{other.namespace}/{other.service_account}" in name for name in shown)
-        return "identity-template-without-sa" if lacks_sa else ""
+        return template_of(shown, other)
     # The name is the pod's own, so the other side expects something else: another trust domain, or names of its own.
     within = f"spiffe://{domain}/"
     if not any(each.text.startswith(within) for each in row.names_expected):

@@ -19,8 +19,10 @@ from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome
 from observe.proxies.survey import Survey
 from observe.requests import Requests
 from tests.unit.doctor.installs import SHOP, Change, case, install
+from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import catalogue
+from tests.unit.judge.certificates import svid
 from tests.unit.judge.mtls.meshes import PERMISSIVE, Workload
 
 
@@ -112,6 +114,46 @@ def test_a_gateway_without_the_overlay_is_named_and_not_the_two_authorities_that
     assert named(made)[0] == "gateway-without-socket"
     assert "mixed-authorities" not in named(made)
     assert [each.cause.id for each in made.effects] == ["mixed-authorities"]
+
+
+def test_plain_text_that_a_server_refuses_breaks_something() -> None:
+    b = SHOP[1]
+    client = replace(SHOP[0], clusters={"b": built.cluster(b.host, 80)})
+    made = diagnosed(case(install(client, b)))
+    assert [(each.cause.id, each.harms) for each in made.causes] == [("client-sends-plain-text", True)]
+    tolerated = diagnosed(case(install(client, replace(b, inbound=PERMISSIVE))))
+    assert {each.harms for each in tolerated.causes} == {False}
+
+
+def _renamed(suffix: str) -> Change:
+    """Gives each pod the name that a template with a slash at its end makes."""
+
+    def change(facets: SimpleNamespace) -> None:
+        fleet = facets.proxies.fleet()
+        proxies = tuple(replace(p, chain=(svid(uris=(f"{p.spiffe_ids[0]}{suffix}",)),)) for p in fleet.proxies)
+        found = replace(fleet, proxies=proxies)
+        for name in ("fleet", "sidecar_fleet", "fleet_on_sockets"):
+            setattr(facets.proxies, name, lambda: found)
+
+    return change
+
+
+def test_names_of_a_template_that_was_mended_since() -> None:
+    slash, stale = "identity-template-trailing-slash", "identity-change-not-in-force"
+    reader = diagnosed(case(install(change=_renamed("/"))))
+    assert [each.ids for each in reader.classes] == [(stale, slash)]
+    assert (named(reader), reader.undetermined) == ([], ())
+    made = diagnosed(case(install(change=_renamed("/")), tctl="tctl"))
+    assert (named(made), made.classes, made.undetermined) == ([stale], (), ())
+
+
+def test_names_of_a_template_that_is_wrong_now() -> None:
+    def wrong(facets: SimpleNamespace) -> None:
+        _renamed("/")(facets)
+        facets.teleport.identities = lambda: (make.identity(spiffe_id=f"{make.identity().spiffe_id}/"),)
+
+    made = diagnosed(case(install(change=wrong), tctl="tctl"))
+    assert (named(made), made.classes, made.undetermined) == (["identity-template-trailing-slash"], (), ())
 
 
 def test_what_breaks_nothing_comes_behind_what_does() -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from facts.finding import Finding, Holds
+from facts.finding import Finding, Holds, Problem
 from facts.proxies.envoy import Validator
 from facts.proxies.sds_mode import SdsMode
 from judge.install.istio import NO_WORKLOAD
-from judge.mtls.handshakes import handshakes_complete
+from judge.mtls.handshakes import handshakes_complete, refused_by_setting
 from judge.mtls.pairs import table_of
 from judge.mtls.peers import Refusal
 from judge.mtls.prediction import Unpredictable
@@ -33,6 +33,11 @@ PAST = {"annotations": {"traffic.sidecar.istio.io/excludeInboundPorts": "8080"}}
 def judged(*workloads: Workload, meant: Meant | None = None, without: tuple[str, ...] = ()) -> Finding:
     made = ends(*workloads)
     return handshakes_complete(made, table_of(made, meant or Meant(), without), meant or Meant(), without)
+
+
+def set_apart(*workloads: Workload, meant: Meant | None = None) -> list[Problem]:
+    made = ends(*workloads)
+    return refused_by_setting(made, table_of(made, meant or Meant(), ()))
 
 
 def of(**changes: Any) -> Any:
@@ -210,6 +215,17 @@ def test_a_refusal_by_policy_is_noted(client: Workload, server: Workload, cause:
     holds(finding, "MTL-04")
     assert {note.cause for note in finding.notes} == {cause}
     assert all(note.said.startswith("as the server it refuses: it ") for note in finding.notes)
+    assert {each.cause for each in set_apart(client, server)} == {cause}
+
+
+def test_a_refusal_by_policy_that_the_owner_wants_is_no_problem() -> None:
+    far = replace(B, inbound=DISABLED, namespace="far")
+    assert set_apart(A, far)
+    assert set_apart(A, far, meant=Meant(closed=frozenset({("shop", "far"), ("far", "shop"), ("far", "far")}))) == []
+
+
+def test_a_refusal_because_of_a_certificate_is_none_of_settings() -> None:
+    assert set_apart(A, on_istiod()) == []
 
 
 def test_what_is_declared_closed_and_what_nothing_decides_is_left_out_by_number() -> None:

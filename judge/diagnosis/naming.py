@@ -1,0 +1,55 @@
+"""Which of two things gave proxies a wrong SPIFFE ID: a template that is wrong now, or one that was and has been mended.
+
+A certificate shows the template that Teleport had when it issued it. Only the workload identity tells whether that template
+is still there, and to read it takes an admin session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from facts.finding import Problem
+from facts.proxies.identity import ProxyIdentity
+from judge.findings import listed, problem
+from judge.hygiene.in_force import IDENTITY_NOT_IN_FORCE
+from judge.identity.proxies import BY_TEMPLATE, template_of
+from judge.install.teleport import TELEPORT
+
+WRONG_TEMPLATES = (*BY_TEMPLATE, "identity-template-fixed")
+"""Causes that are defects of the template itself, whether its names show them or not."""
+
+WRONG_NAMES = (*BY_TEMPLATE, IDENTITY_NOT_IN_FORCE)
+"""Causes that account for the name that a proxy has."""
+
+
+def misnamed(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
+    """Proxies with a SPIFFE ID that is their own but for what a wrong template does to it.
+
+    Args:
+        proxies: Proxies of the mesh.
+    """
+    return [
+        problem(proxy, f"it carries {listed(proxy.spiffe_ids)}, as a wrong template makes it", cause)
+        for proxy in proxies
+        if (cause := template_of(proxy.spiffe_ids, proxy.pod))
+    ]
+
+
+def told_by_template(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Problems, with the causes of wrong names as far as the template tells them.
+
+    Where a template is wrong now, that it is not in force everywhere is no defect beside it. Where it is right and not in
+    force, it accounts for the names. Where it was not read, either may be so: such a problem comes back once for each.
+    """
+    every = list(problems)
+    is_wrong = any(each.cause in WRONG_TEMPLATES and each.subject.kind == TELEPORT for each in every)
+    is_mended = not is_wrong and any(each.cause == IDENTITY_NOT_IN_FORCE for each in every)
+    for each in every:
+        if each.cause not in BY_TEMPLATE or is_wrong:
+            if not (is_wrong and each.cause == IDENTITY_NOT_IN_FORCE):
+                yield each
+            continue
+        if not is_mended:
+            yield each
+        yield replace(each, cause=IDENTITY_NOT_IN_FORCE)
