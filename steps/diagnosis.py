@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from pytest_bdd import given, parsers, then, when
@@ -19,10 +19,7 @@ from provision.faults import FAULTS, Fault
 from provision.herrings import HERRINGS
 from provision.target import Target
 from settings import Settings
-from steps.shared import Conclude
-
-Lend = Callable[[], AbstractContextManager[None]]
-"""Lets the doctor take the run's Lease, or see that no run has it, while the suite waits for its answer."""
+from steps.shared import Conclude, Lend
 
 NoteDiagnosis = Callable[[ToldRow], None]
 """Puts the doctor's answers to a state of the install into the report."""
@@ -89,6 +86,7 @@ def doctor(target: Target, settings: Settings, recorder: Recorder) -> Doctor:
     return Doctor(
         kubeconfig=scene.operator.kubeconfig,
         context=scene.operator.context,
+        directory=scene.installation.directory,
         proxy=authority.proxy,
         ca=authority.ca,
         insecure=authority.insecure,

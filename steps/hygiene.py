@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from pytest_bdd import given, then, when
 
@@ -19,6 +21,7 @@ from facts.teleport.tbot import Tbots
 from facts.teleport.token_repository import TokenRepository
 from judge.hygiene import canaries, in_force, remains, rights
 from judge.hygiene import repository as repository_judge
+from observe.doctor import Doctor
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.remains import read_remains
@@ -28,7 +31,7 @@ from observe.wait import Pace
 from provision.pods.planted import planted as planted_canaries
 from provision.target import LastLook, Target
 from settings import Settings
-from steps.shared import Conclude
+from steps.shared import Conclude, Lend
 
 # Rights: HYG-02 and HYG-03.
 
@@ -122,11 +125,34 @@ def pods_are_read(planted: Planted, install: Install) -> tuple[Pod, ...]:
     return tuple(pod for pod in install.cluster.reader.pods() if pod.namespace == planted.namespace)
 
 
-@then("no part of a canary must be in the report, the evidence, the JUnit file or what the run prints")
+@when("the doctor examines the cluster, for a person and for a program", target_fixture="said_by_doctor")
+def doctor_examines(target: Target, settings: Settings, recorder: Recorder, lend: Lend) -> Mapping[str, str]:
+    teleport = target.teleport()
+    with tempfile.TemporaryDirectory() as directory, lend():
+        doctor = Doctor(
+            kubeconfig=target.kubeconfig,
+            context=target.context,
+            directory=Path(directory),
+            proxy=teleport.proxy,
+            ca=teleport.ca,
+            insecure=teleport.insecure,
+            tctl=(),
+            recorder=recorder,
+            timeout=settings.patience.doctor,
+            limit=settings.sizes.command,
+        )
+        return {"conformance doctor": doctor.printed(), "conformance doctor --json": doctor.printed("--json")}
+
+
+@then("no part of a canary must be in the report, the evidence, the JUnit file or what the run and the doctor print")
 def no_canary_in_outputs(
-    planted: Planted, pods_with_canaries: tuple[Pod, ...], outputs: Callable[[], Mapping[str, str]], conclude: Conclude
+    planted: Planted,
+    pods_with_canaries: tuple[Pod, ...],
+    said_by_doctor: Mapping[str, str],
+    outputs: Callable[[], Mapping[str, str]],
+    conclude: Conclude,
 ) -> None:
-    conclude(canaries.no_canary_in_outputs(planted.canaries, pods_with_canaries, outputs()))
+    conclude(canaries.no_canary_in_outputs(planted.canaries, pods_with_canaries, {**outputs(), **said_by_doctor}))
 
 
 # What the run leaves: HYG-05.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
 import pytest
@@ -36,6 +36,9 @@ READ_THE_EVIDENCE = "read the evidence that the report lists with this requireme
 
 Gather = Callable[[Iterable[TestPod]], TestPods]
 """Makes test pods from their declarations; the caller removes them."""
+
+Lend = Callable[[], AbstractContextManager[None]]
+"""Lets the doctor take the run's Lease, or see that no run has it, while the suite waits for its answer."""
 
 BeginTrial = Callable[[Sequence[Pod], Sequence[PlannedLoad], Sequence[Lifetimes]], Trial]
 """Begins a trial of these pods, these loads between them, and these lifetimes of their certificates."""

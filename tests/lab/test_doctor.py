@@ -28,6 +28,7 @@ def look(lab: Lab, operator: Operator, way: Way = Way.READER) -> Look:
     seen = Doctor(
         kubeconfig=operator.kubeconfig,
         context=operator.context,
+        directory=lab.scene.installation.directory,
         proxy=authority.proxy,
         ca=authority.ca,
         insecure=authority.insecure,

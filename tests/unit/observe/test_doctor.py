@@ -34,6 +34,7 @@ def doctor(directory: Path, answer: str, exit_code: int) -> Doctor:
     return Doctor(
         kubeconfig=directory / "kubeconfig",
         context="kind-lab",
+        directory=directory,
         proxy="127.0.0.1:3080",
         ca=directory / "ca.pem",
         insecure=False,
@@ -104,3 +105,15 @@ def test_the_doctor_is_the_command_of_this_suite() -> None:
     program, word = PROGRAM
     assert (Path(program).name, word) == ("conformance", "doctor")
     assert Path(program).is_file()
+
+
+def test_what_it_prints_is_returned_as_it_is(tmp_path: Path) -> None:
+    said = doctor(tmp_path, "' '.join(said)", 1).printed("--json")
+    assert said.startswith("--context kind-lab --teleport-proxy 127.0.0.1:3080 --json CONFORMANCE_KUBECONFIG=")
+    with pytest.raises(CouldNotTell, match="exit code 4: no such context"):
+        doctor(tmp_path, "'no such context'", 4).printed()
+
+
+def test_without_an_address_or_a_file_it_finds_them_as_for_a_person(tmp_path: Path) -> None:
+    made = replace(doctor(tmp_path, "' '.join(said)", 0), proxy="", kubeconfig=None, ca=None)
+    assert made.printed() == f"--context kind-lab CONFORMANCE_TELEPORT_INSECURE=false in {tmp_path}\n"
