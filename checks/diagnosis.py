@@ -77,6 +77,11 @@ def of_two_authorities(install: Install) -> list[Problem]:
     return trust.of_two_authorities(p for p in fleet.proxies if not is_ambients(p, pods.get(p.pod.uid)))
 
 
+def takers(install: Install) -> list[Problem]:
+    """Proxies whose Istio agent serves the node's socket to other pods."""
+    return trust.takers(install.proxies.fleet().proxies)
+
+
 def misnamed(install: Install) -> list[Problem]:
     """Proxies with a SPIFFE ID as a wrong template makes it."""
     return naming.misnamed(install.proxies.fleet().proxies)

@@ -60,6 +60,7 @@ SECTION = Section(
     (
         Check("nothing keeps a proxy from starting", lambda case: diagnosis.held_up(case.install)),
         Check("every proxy has its configuration from istiod", _of_every(diagnosis.without_istiod)),
+        Check("no pod serves its own identity to others", _of_every(diagnosis.takers)),
         Check("one authority certifies all proxies", _of_every(diagnosis.of_two_authorities)),
         Check("no certificate has ended", _of_every(diagnosis.past_their_end)),
         Check(

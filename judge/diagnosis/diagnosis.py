@@ -9,9 +9,10 @@ from enum import StrEnum
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
 from judge.causes import CAUSES, Cause, LooksLike
-from judge.diagnosis.naming import WRONG_NAMES, told_by_template
+from judge.diagnosis.naming import told_by_template
 from judge.diagnosis.order import About, explained
 from judge.diagnosis.realms import Realms
+from judge.diagnosis.symptoms import Accounted
 
 DECISIVE = 3
 """Readings that a cause rests on, at most; the first of each problem's own decides it."""
@@ -256,7 +257,7 @@ def diagnosed(
         causes=tuple(each for each in roots if isinstance(each, FoundCause)),
         classes=tuple(each for each in roots if isinstance(each, Ambiguous)),
         effects=tuple(effects),
-        undetermined=tuple(_undetermined(checks, found, {str(each.subject) for each in waiting})),
+        undetermined=tuple(_undetermined(checks, found, {str(each.subject) for each in waiting}, realms)),
         waiting=tuple(waiting),
         proxies=frozenset(proxies),
         authority=authority,
@@ -416,34 +417,31 @@ def _weight(found: FoundCause | Ambiguous) -> int:
 IDENTITY = ("ID-02", "ID-03", "ID-06")
 """Requirements on who a proxy is and whom it trusts: no cause of the same pod makes a problem with them its symptom."""
 
-NAMES = ("ID-02", "ID-05", "ID-11")
-"""Those that say which name a proxy has; the sweep of ID-11 repeats what lines of its own say of the others."""
-
 
 def _undetermined(
-    checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous], waiting: Collection[str]
+    checks: Iterable[Checked], found: Sequence[FoundCause | Ambiguous], waiting: Collection[str], realms: Realms
 ) -> Iterable[Undetermined]:
     """Problems and open points that no cause accounts for, the same words of several subjects once.
 
-    What a check says of an object of which it names a cause as well is a symptom: the line of the check says it. What could
+    What a check says of an object of which it names a cause as well is a symptom: the line of the check says it. So is what
+    fails, by the table of symptoms, because of a cause that reaches the object. What could
     not be read of an object that has a cause, or waits, leaves nothing open.
     """
     ill = {str(subject) for each in found for one in members_of(each) if one.harms for subject in one.subjects}
-    misnamed = {
-        str(subject)
-        for each in found
-        for one in members_of(each)
-        if one.cause.id in WRONG_NAMES
-        for subject in subjects_of((*one.shown, *one.felt))
-    }
+    symptoms = _symptoms(found, realms)
     told: dict[str, Undetermined] = {}
     settled = ill.union(waiting)
     for check in checks:
         named = {str(problem.subject) for problem in check.problems if problem.cause} if check.harms else set()
         accounted = set() if check.requirement in IDENTITY else named
-        accounted |= misnamed if check.requirement in NAMES else set()
         open_ones = [
-            *(problem for problem in check.problems if not problem.cause and str(problem.subject) not in accounted),
+            *(
+                problem
+                for problem in check.problems
+                if not problem.cause
+                and str(problem.subject) not in accounted
+                and not symptoms.has(check.requirement, _lies_in(problem.subject, realms))
+            ),
             *(problem for problem in check.unclear if str(problem.subject) not in settled),
         ]
         if check.outcome is Outcome.UNKNOWN and not check.unclear:
@@ -454,3 +452,19 @@ def _undetermined(
             whole = f"{', '.join(str(subject) for subject in subjects[:DECISIVE])}{more}: {said}"
             told.setdefault(whole, Undetermined(whole, check.settle or READ_ON, subjects))
     return told.values()
+
+
+def _symptoms(found: Iterable[FoundCause | Ambiguous], realms: Realms) -> Accounted:
+    """What the causes that were found account for, each where it reaches; a class does as each of its members would."""
+    return Accounted(
+        (one.cause.id, (*realms.reached_from(subject), *_whole(subject, realms)))
+        for each in found
+        for one in members_of(each)
+        if one.harms or isinstance(each, Ambiguous)
+        for subject in subjects_of((*one.shown, *one.felt))
+    )
+
+
+def _lies_in(subject: ObjectRef, realms: Realms) -> frozenset[str] | None:
+    """The realms of an object; None for what is no object of an API, such as a sum over all proxies."""
+    return realms.with_(subject) | {EVERYWHERE} if subject.kind else None

@@ -19,9 +19,6 @@ from judge.install.teleport import TELEPORT
 WRONG_TEMPLATES = (*BY_TEMPLATE, "identity-template-fixed")
 """Causes that are defects of the template itself, whether its names show them or not."""
 
-WRONG_NAMES = (*BY_TEMPLATE, IDENTITY_NOT_IN_FORCE)
-"""Causes that account for the name that a proxy has."""
-
 
 def misnamed(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
     """Proxies with a SPIFFE ID that is their own but for what a wrong template does to it.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from facts.finding import Problem
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
-from judge.findings import problem
+from judge.findings import listed, problem
 from judge.identity.proxies import FROM_TELEPORT
 
 
@@ -28,6 +28,27 @@ def of_two_authorities(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
         for proxy in every
         if provided and proxy.sds_mode is SdsMode.ISTIO_CA
     ]
+
+
+def takers(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
+    """Proxies whose Istio agent serves the node's socket to other pods, which carry its SPIFFE ID and share its key.
+
+    Args:
+        proxies: Proxies of the mesh.
+    """
+    every = list(proxies)
+    served: dict[tuple[str, str], list[ProxyIdentity]] = {}
+    for proxy in every:
+        if proxy.sds_mode is SdsMode.TAKEOVER:
+            for name in proxy.spiffe_ids:
+                served.setdefault((proxy.pod.node, name), []).append(proxy)
+    found = []
+    for proxy in every:
+        others = [each for name in proxy.spiffe_ids for each in served.get((proxy.pod.node, name), [])]
+        if others and proxy.sds_mode is SdsMode.ISTIO_CA:
+            said = f"its Istio agent serves the socket of its node to {listed(str(each.ref) for each in others)}"
+            found.append(problem(proxy, f"{said}: they carry its SPIFFE ID {listed(proxy.spiffe_ids)}", "socket-taken-over"))
+    return found
 
 
 def past_their_end(proxies: Iterable[ProxyIdentity]) -> list[Problem]:

@@ -157,8 +157,36 @@ def test_what_has_no_cause_is_undetermined_with_what_would_settle_it() -> None:
 
 def test_what_a_check_says_beside_the_cause_of_the_same_object_is_its_symptom() -> None:
     symptoms = [Problem(pod, "its streams are dead") for pod in PODS[:2]]
-    made = of(*symptoms, Problem(PODS[1], "a", DOMAIN), Problem(node("node-0"), "no tbot", NOT_ON_NODE))
+    made = of(*symptoms, Problem(PODS[1], "a", DOMAIN))
     assert [each.subjects for each in made.undetermined] == [(PODS[0],)]
+
+
+def test_what_fails_because_of_a_cause_that_reaches_the_object_is_its_symptom() -> None:
+    """Of the two pods, the first runs on the node without tbot."""
+    dead = [Problem(pod, "its streams are dead") for pod in PODS[:2]]
+    lost = Problem(node("node-0"), "no tbot", NOT_ON_NODE)
+    assert [each.subjects for each in of(*dead, lost).undetermined] == [(PODS[1],)]
+
+
+def test_what_does_not_follow_from_a_cause_stays_open_beside_it() -> None:
+    lost = Problem(node("node-0"), "no tbot", NOT_ON_NODE)
+    odd = check(Problem(PODS[0], "odd"), requirement="INST-08")
+    made = diagnosed([check(lost), odd], {}, realms=REALMS)
+    assert [each.said for each in made.undetermined] == ["Pod shop/app-0: odd"]
+
+
+def test_a_risk_has_no_symptoms() -> None:
+    risk = check(Problem(node("node-0"), "no tbot", NOT_ON_NODE), harms=False)
+    made = diagnosed([risk, check(Problem(PODS[0], "its streams are dead"))], {}, realms=REALMS)
+    assert len(made.undetermined) == 1
+
+
+def test_what_is_said_of_all_proxies_together_follows_from_the_cause_of_any() -> None:
+    every = ObjectRef("", "3 proxies on tbot's socket")
+    late = check(Problem(every, "the oldest certificate is old"), requirement="ROT-07")
+    lost = check(Problem(node("node-0"), "no tbot", NOT_ON_NODE))
+    assert diagnosed([late, lost], {}, realms=REALMS).undetermined == ()
+    assert len(diagnosed([late], {}, realms=REALMS).undetermined) == 1
 
 
 def test_what_another_check_says_of_an_object_with_a_cause_is_told() -> None:

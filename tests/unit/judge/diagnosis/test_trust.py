@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from judge.diagnosis.trust import of_two_authorities, past_their_end, refused_by_policy
+from facts.proxies.sds_mode import SdsMode
+from judge.diagnosis.trust import of_two_authorities, past_their_end, refused_by_policy, takers
 from judge.identity.proxies import authorities_are_teleports
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import violated
@@ -26,6 +27,21 @@ def test_a_mesh_of_one_authority() -> None:
     assert of_two_authorities([make.proxy(NEW), make.proxy(OLD)]) == []
     assert of_two_authorities([make.istiod_proxy(NEW), make.istiod_proxy(OLD)]) == []
     assert of_two_authorities([]) == []
+
+
+def test_the_pod_that_serves_the_socket_of_its_node_to_others() -> None:
+    taker = make.pod("first", namespace="before")
+    taken = make.proxy(NEW, sds_mode=SdsMode.TAKEOVER, chain=(svid("before", "test-app", issuer="istiod"),))
+    found = takers([make.istiod_proxy(taker), taken, make.proxy(OLD), make.istiod_proxy(make.pod("other"))])
+    assert named(found) == [("Pod before/first", "socket-taken-over")]
+    assert f"to Pod test-app/new: they carry its SPIFFE ID spiffe://{TRUST_DOMAIN}/ns/before/sa/test-app" in found[0].said
+
+
+def test_nobody_serves_a_socket_on_another_node_or_where_nobody_carries_the_name() -> None:
+    taken = make.proxy(NEW, sds_mode=SdsMode.TAKEOVER, chain=(svid("before", "test-app", issuer="istiod"),))
+    elsewhere = make.istiod_proxy(make.pod("first", namespace="before", node="node-far"))
+    assert takers([elsewhere, taken]) == []
+    assert takers([make.istiod_proxy(make.pod("first", namespace="before"))]) == []
 
 
 def test_a_certificate_that_has_ended() -> None:
