@@ -142,7 +142,13 @@ class Ends:
         past = self.goes_past(pod, port)
         if past is None:
             return Unpredictable.UNREAD
-        return Server(PLAIN, None) if past else Server(self._door(pod, port, client), self.peer(pod))
+        if past:
+            return Server(PLAIN, None)
+        door = self._door(pod, port, client)
+        if door is None and client == PLAIN and (pod.is_gateway or self.takes(pod, port) is Takes.ONE_SIDED):
+            # What the client's proxy passes on may be the application's own TLS, for which the port is there.
+            return Unpredictable.OTHER_TLS
+        return Server(door, self.peer(pod))
 
     def takes(self, pod: Pod, port: int) -> Takes:
         """What a port of a pod takes, whose proxy was read."""

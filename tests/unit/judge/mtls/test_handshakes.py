@@ -166,6 +166,25 @@ def test_a_users_own_tls_that_reaches_the_application_is_neither_completed_nor_r
     assert between(table, "c", "b") != []
 
 
+def test_what_goes_to_a_users_own_tls_without_mutual_tls_may_be_the_applications_own() -> None:
+    """Such as a gateway's HTTPS server with a certificate for its host."""
+    https = built.downstream(
+        common_tls_context={"tls_certificate_sds_secret_configs": [built.secret("kubernetes://shop")]},
+        require_client_certificate=False,
+    )
+    chain = built.chain("shop", transport="tls", socket=https, server_names=["shop.example"])
+    gateway = replace(
+        B, inbound=built.dump(built.listener("0.0.0.0_8080", PORT, [chain])), marked=False, pod={"proxy": ROUTER}
+    )
+    server = replace(B, inbound=built.virtual_inbound(built.strict(), built.strict(PORT, https)))
+    plain = replace(A, clusters={"b": built.cluster(B.host, 80)})
+    for each in (server, gateway):
+        table = table_of(ends(plain, each))
+        assert table.unpredictable[Unpredictable.OTHER_TLS]
+        assert between(table, "a", "b") == []
+        assert set_apart(plain, each) == []
+
+
 def test_a_client_that_differs_from_a_users_own_in_its_server_name_alone_is_of_the_mesh() -> None:
     bare = built.upstream(B.host, 80, [], common_tls_context={"alpn_protocols": ["h2", "http/1.1"]})
     clients = [
