@@ -175,7 +175,7 @@ FAULTS = (
         touches="the operator's kubeconfig",
         undo="The suite uses the operator's kubeconfig again and deletes the service account.",
         breaks=frozenset({"INST-02"}),
-        blinds=frozenset({"CHK-9"}) | reach.MUTUAL_TLS,
+        blinds=frozenset({"INST-06", "CHK-9"}) | reach.MUTUAL_TLS,
         denies=True,
         inject=_viewer,
     ),
