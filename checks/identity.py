@@ -16,8 +16,8 @@ from judge.identity import fallback, socket, sweep
 from judge.identity import proxies as judge
 from judge.identity.proxies import Lifetime, ObservedProxies
 from judge.identity.sweep import Expectation, Outside
-from judge.install import tbot
-from judge.install.tbot import Beside
+from judge.install import attested
+from judge.install.attested import Beside
 from observe.install import Install
 
 
@@ -96,7 +96,7 @@ def own_identities_of_probes(install: Install, probes: SocketProbes) -> Finding:
     """INST-14; where a socket gives a probe nothing, more probes look at its directory."""
     asked = sockets_of_nodes(install)
     found = probes.of_sockets(asked, install.istio.proxy_image())
-    return tbot.probes_got_their_own_identity(
+    return attested.probes_got_their_own_identity(
         found, install.teleport.bundle(), install.tbot.all(), beside(install, probes, found)
     )
 

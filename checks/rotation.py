@@ -5,7 +5,7 @@ from __future__ import annotations
 from facts.finding import Finding
 from judge.hygiene import in_force
 from judge.identity.proxies import ObservedProxies
-from judge.install.tbot import Component, of_tbots
+from judge.install.components import Component, of_tbots
 from judge.rotation import age, restarts
 from observe.install import Install
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from facts.errors import ConformanceError
 from facts.finding import Finding
 from facts.teleport.resources import BotInstance
-from judge.install import kubelet_rights
+from judge.install import components, kubelet_rights
 from judge.install import tbot as judge
 from observe.install import Install
 
@@ -42,9 +42,9 @@ def _instances_if_known(install: Install) -> tuple[BotInstance, ...] | None:
 def no_known_defect(install: Install) -> tuple[Finding, ...]:
     """INST-16, of every tbot, each beside Istio's components."""
     instances = install.teleport.bot_instances()
-    istio = judge.istio_components(install.istio.planes(), install.proxies.pods())
+    istio = components.istio_components(install.istio.planes(), install.proxies.pods())
     return tuple(
-        judge.no_known_defect([*judge.tbot_components(each, instances), *istio], each.image)
+        components.no_known_defect([*components.tbot_components(each, instances), *istio], each.image)
         for each in install.tbot.all().each
     )
 

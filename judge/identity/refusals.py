@@ -20,8 +20,8 @@ from facts.traffic.refusal import AttemptEnd, Because, reason_of
 from judge.conditions import OTHER_JOIN_METHOD
 from judge.findings import LOOK_FIRST, Claim, confirmed_of, listed, place, problem
 from judge.identity.proxies import own_identity_problems
+from judge.install.attested import probe_problems
 from judge.install.probes import held_on, on_node
-from judge.install.tbot import probe_problems
 
 NODES_CANNOT_BE_ENTERED = "the cluster does not admit pods that enter their node's namespaces"
 """Condition of the catalogue."""

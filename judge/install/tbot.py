@@ -1,35 +1,25 @@
-"""Judgments about tbot: INST-13, INST-14 and INST-16."""
+"""Judgments about tbot: INST-13, and where it is Ready."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from itertools import chain
+from dataclasses import replace
+from datetime import datetime
 
 from facts.document import Absent, when
-from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem, Remark
-from facts.istio.control_planes import ControlPlanes
-from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
-from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
-from facts.svid import verify_chain, workload_id
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.issuing import TO_ADMIT_THE_SUITE, why_refused
 from facts.teleport.joining import Joining
-from facts.teleport.resources import Bot, BotInstance, JoinToken, WorkloadIdentity
+from facts.teleport.resources import Bot, BotInstance, JoinToken
 from facts.teleport.tbot import NodeSocket, OtherTbot, Tbot, Tbots
 from facts.teleport.tbot_config import BY_NAME, LIFETIMES, TbotConfig
-from facts.traffic.refusal import Because, reason_of
 from facts.versions import Version
-from judge.causes import Affected, causes_of_release
-from judge.findings import Claim, listed, problem, true_ones
+from judge.causes import Affected
+from judge.findings import Claim, listed, problem
 from judge.install.application import SETTLED
-from judge.install.probes import held_on, of_probes, on_node, why_unreachable
+from judge.install.components import exact_version, heartbeats_of
 
 LONGEST_TOKEN = 1800
 """Seconds; Teleport refuses a projected token that lives longer (static_jwks and oidc)."""
@@ -256,8 +246,8 @@ def _takes_proxies(tbot: Tbot, instances: Sequence[BotInstance]) -> bool | None:
     The exact tag of a pod's image tells its version, else its heartbeat.
     """
     told = [_versions_of(pod, tbot, instances) for pod in tbot.pods.values()]
-    if not told or _exact(tbot.image):
-        told.append({_exact(tbot.image)})
+    if not told or exact_version(tbot.image):
+        told.append({exact_version(tbot.image)})
     answers = [{any(version in releases for releases in TAKE_PROXIES) if version else None for version in v} for v in told]
     if {False} in answers:
         return False
@@ -267,8 +257,8 @@ def _takes_proxies(tbot: Tbot, instances: Sequence[BotInstance]) -> bool | None:
 def _versions_of(pod: Pod, tbot: Tbot, instances: Sequence[BotInstance]) -> set[Version | None]:
     """Versions that a pod of tbot may run; None alone where neither its image nor a heartbeat tells one."""
     runs = pod.spec.container(tbot.container.name)
-    exact = _exact(runs.image if runs else tbot.image)
-    beats = [] if exact else _heartbeats(pod, instances, host_network=tbot.host_network)
+    exact = exact_version(runs.image if runs else tbot.image)
+    beats = [] if exact else heartbeats_of(pod, instances, host_network=tbot.host_network)
     return {beat.version for beat in beats} or {exact}
 
 
@@ -398,252 +388,3 @@ def _perhaps_of(unread: Iterable[OtherTbot], tbot: Tbot, pods: Iterable[Pod]) ->
     """Pods whose socket is in a directory of a tbot that the suite could not read, and is none of this tbot's."""
     own, theirs = {socket.path for socket in tbot.sockets}, {path for other in unread for path in other.directories}
     return [pod for pod in pods if pod.socket_on_node not in own and pod.socket_on_node.rpartition("/")[0] in theirs]
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What is read beside a socket that gave a probe pod nothing.
-
-    Attributes:
-        directories: What a workload may do to the directories of these sockets.
-        identities: The workload identities that tbot issues there, by node and path of the socket; none where the suite
-            could not ask Teleport.
-        workloads: Injected pods of the mesh.
-    """
-
-    directories: Sequence[SocketDirectoryProbe | Refused] = ()
-    identities: Mapping[tuple[str, str], Sequence[WorkloadIdentity | Absent]] = field(default_factory=dict)
-    workloads: Sequence[Pod] = ()
-
-    def issued_at(self, probe: SdsProbe) -> Sequence[WorkloadIdentity | Absent]:
-        """The workload identities that tbot issues at the socket of a probe."""
-        return self.identities.get((probe.node, probe.socket), ())
-
-
-def probes_got_their_own_identity(
-    probes: Sequence[SdsProbe | Refused], bundle: TrustBundle, tbots: Tbots, beside: Beside | None = None
-) -> Finding:
-    """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority.
-
-    Rules of a workload identity that let in only the namespaces of the mesh's owner refuse a probe, which has a namespace of
-    its own. That is an open point, unless they refuse a pod of the mesh at the same socket as well.
-
-    Args:
-        probes: The probes, one for each socket of the mesh on each node.
-        bundle: Teleport's authorities.
-        tbots: Every tbot that serves the mesh; a problem names the one whose socket it is.
-        beside: What was read where a probe got nothing.
-    """
-    beside = beside or Beside()
-    expected = "tbot to give the probe pod on each node its own identity from Teleport"
-    issued = chain.from_iterable(beside.identities.values())
-    evidence = readings(*probes, bundle, *beside.directories, *issued, *beside.workloads)
-    claim = Claim("INST-14", expected, f"sockets of {listed(p.node for p in probes)}", evidence)
-    answered = [probe for probe in probes if isinstance(probe, SdsProbe)]
-    problems, unclear = [], []
-    for probe in answered:
-        if said := _why_the_rules_decide(probe, beside):
-            refused = on_node(probe, f"{_socket_of(probe, tbots)}: the probe pod got no identity: {said}")
-            unclear.append(replace(refused, evidence=readings(probe, *beside.issued_at(probe))))
-            problems += _workloads_refused(probe, beside)
-            continue
-        found = probe_problems(probe, bundle, beside)
-        problems += [replace(each, said=f"{_socket_of(probe, tbots)}: {each.said}") for each in found]
-    held = [held_on(probe, listed(probe.leaf.uri_sans)) for probe in answered if probe.leaf]
-    if not probes:
-        problems.append(claim.problem("no node hosts an injected pod, so that the suite asked no socket"))
-    return of_probes(claim, probes, problems, held=held, unclear=unclear, settle=TO_ADMIT_THE_SUITE)
-
-
-def _socket_of(probe: SdsProbe, tbots: Tbots) -> str:
-    serving = listed((str(tbot.daemon_set.ref) for tbot in tbots.serving(probe.node, probe.socket)), "no tbot of that node")
-    return f"the socket {probe.socket or 'of the mesh'} of {serving}"
-
-
-def _why_the_rules_decide(probe: SdsProbe, beside: Beside) -> str:
-    """The rules that refuse a probe, in words; empty where it got a certificate, cannot reach its socket, or they let it in.
-
-    Teleport says that no rule lets a caller in also where tbot attests none; then rules that let the probe in are the proof.
-    """
-    if probe.leaf is not None or _why_shut_out(probe, beside)[1]:
-        return ""
-    identities = beside.issued_at(probe)
-    if said := why_refused(identities, probe.namespace, probe.service_account):
-        return said
-    known = [identity for identity in identities if isinstance(identity, WorkloadIdentity)]
-    admitted = any(identity.admits(probe.namespace, probe.service_account) for identity in known)
-    if admitted or reason_of(probe.reason) is not Because.NO_RULE:
-        return ""
-    return f"the rules of the workload identity let in no service account {probe.service_account} of {probe.namespace}"
-
-
-def _workloads_refused(probe: SdsProbe, beside: Beside) -> list[Problem]:
-    """Pods of the mesh that look for the socket of a probe, and that the rules of what is issued there refuse."""
-    identities = beside.issued_at(probe)
-    return [
-        Problem(pod.ref, f"{why}, at its next certificate", "identity-rules-refuse", readings(pod, *identities))
-        for pod in beside.workloads
-        if pod.node == probe.node
-        and probe.socket in ("", pod.socket_on_node)
-        and (why := why_refused(identities, pod.namespace, pod.service_account))
-    ]
-
-
-def probe_problems(probe: SdsProbe, bundle: TrustBundle, beside: Beside | None = None) -> list[Problem]:
-    """Problems unless tbot gave a probe pod its own identity from Teleport; `beside` as in the requirement's judgment."""
-    if probe.leaf is None:
-        said, cause, evidence = _why_shut_out(probe, beside or Beside())
-        nothing = on_node(probe, f"the probe pod got no identity: {'; '.join(filter(None, (said, probe.reason)))}", cause)
-        return [replace(nothing, evidence=(*evidence, *nothing.evidence))]
-    own = workload_id(bundle.trust_domain, probe.namespace, probe.service_account)
-    chain_of_probe = verify_chain(probe.leaf, bundle.authorities, probe.read_at, probe.intermediates)
-    statements = {
-        f"the probe pod got {listed(probe.leaf.uri_sans, 'no name')}, not {own}": probe.leaf.uri_sans != (own,),
-        f"the certificate of the probe pod does not come from Teleport: {chain_of_probe.reason}": not chain_of_probe.ok,
-    }
-    return [on_node(probe, said) for said in true_ones(statements)]
-
-
-def _why_shut_out(probe: SdsProbe, beside: Beside) -> tuple[str, str, tuple[str, ...]]:
-    """What keeps a probe from its socket, in words, its cause and the readings; empty where nothing tells it."""
-    path, _slash, name = probe.socket.rpartition("/")
-    for directory in beside.directories:
-        if isinstance(directory, SocketDirectoryProbe) and (directory.node, directory.path) == (probe.node, path):
-            said, cause = why_unreachable(directory, name)
-            if cause:
-                return said, cause, directory.evidence
-    return "", "", ()
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """A component, with its version as far as it is known.
-
-    Attributes:
-        name: ``tbot`` or ``istio``.
-        where: The objects that run it.
-        version: Exact version; None where only a floating tag is known.
-        said: Source that tells the version, or fails to.
-        evidence: Ids of the readings.
-    """
-
-    name: str
-    where: tuple[ObjectRef, ...]
-    version: Version | None
-    said: str
-    evidence: tuple[str, ...]
-
-
-def tbot_components(tbot: Tbot, instances: Sequence[BotInstance] | None) -> list[Component]:
-    """The versions of tbot that run: each pod's by the exact tag of its image, by its heartbeat, or by both.
-
-    A pod whose version neither tells is a component without one: under a floating tag two nodes may run two versions.
-
-    Args:
-        tbot: The installed tbot.
-        instances: Instances of its bot; None without an admin session.
-    """
-    evidence = [*tbot.evidence]
-    told: dict[tuple[Version | None, str], list[ObjectRef]] = {}
-    # Beside a digest a tag is only a name: there the heartbeat alone tells the version.
-    if not tbot.pods or _exact(tbot.image) is not None:
-        told[_exact(tbot.image), f"image {tbot.image}"] = [tbot.daemon_set.ref]
-    for pod in tbot.pods.values():
-        runs = pod.spec.container(tbot.container.name)
-        image = runs.image if runs else tbot.image
-        version, beats = _exact(image), _heartbeats(pod, instances or (), host_network=tbot.host_network)
-        if version is not None or not beats:
-            told.setdefault((version, f"image {image}"), []).append(pod.ref)
-        for beat in beats:
-            told.setdefault((beat.version, "heartbeat"), []).append(pod.ref)
-            evidence += beat.evidence
-    return _components("tbot", told, evidence)
-
-
-def of_tbots(tbots: Tbots, instances: Sequence[BotInstance] | None) -> list[Component]:
-    """The versions of every tbot that serves the mesh; see `tbot_components`."""
-    return [component for tbot in tbots.each for component in tbot_components(tbot, instances)]
-
-
-def _heartbeats(pod: Pod, instances: Iterable[BotInstance], *, host_network: bool) -> list[BotInstance]:
-    """Bot instances that may be the tbot of a pod: the pod's latest, or all those of its node since the pod was created."""
-    own = [i for i in instances if i.version is not None and i.hostname == pod.name]
-    if own:
-        return [max(own, key=lambda i: i.last_heartbeat or datetime.min.replace(tzinfo=UTC))]
-    if not host_network:
-        return []
-    # The host name is the node's: Teleport remembers instances of earlier pods there, and another tbot may run beside it.
-    began = when(pod.created_at, str(pod.ref))
-    return [i for i in instances if i.version and i.hostname == pod.node and (i.last_heartbeat or began) > began]
-
-
-def istio_components(planes: ControlPlanes, pods: Sequence[Pod]) -> list[Component]:
-    """The versions of Istio that run: istiod's and that of each injected pod's proxy, by the tags of their images.
-
-    Args:
-        planes: Istio's control planes.
-        pods: Injected pods, gateways among them.
-    """
-    istiods = [istiod for plane in planes for istiod in plane.istiod]
-    images = [(d.ref, c.image) for d in istiods for c in d.template.spec.containers if c.name == "discovery"]
-    images += [(p.ref, p.proxy.image) for p in pods if p.proxy is not None]
-    told: dict[tuple[Version | None, str], list[ObjectRef]] = {}
-    for where, image in images:
-        told.setdefault((_exact(image), f"image {image}"), []).append(where)
-    return _components("istio", told, readings(planes, *pods))
-
-
-def _components(
-    name: str, told: Mapping[tuple[Version | None, str], Sequence[ObjectRef]], evidence: Iterable[str]
-) -> list[Component]:
-    ids = tuple(dict.fromkeys(evidence))
-    return [Component(name, tuple(where), version, said, ids) for (version, said), where in told.items()]
-
-
-def _exact(image: str) -> Version | None:
-    """The version in an image's tag; None if the tag floats (``18``, ``18.6``), is missing, or stands beside a digest."""
-    tag = "" if "@" in image else image_tag(image)
-    if not re.match(r"v?\d+\.\d+\.\d+", tag):
-        return None
-    try:
-        return Version.parse(tag)
-    except CouldNotTell:
-        return None
-
-
-def no_known_defect(components: Sequence[Component], tbot_image: str = "") -> Finding:
-    """INST-16: no version has a known identity defect; an unknown version is unclear, not a pass.
-
-    Args:
-        components: The components with their versions.
-        tbot_image: Image in tbot's DaemonSet. A tag that floats breaks nothing while heartbeats tell sound versions, but the
-            next node that pulls it may get another one.
-    """
-    expected = "no component to have a version with a known identity defect"
-    claim = Claim("INST-16", expected, listed(ref for c in components for ref in c.where), readings(*components))
-    # A tag and a heartbeat may both tell the version of one pod, which is one problem.
-    running: dict[tuple[str, Version], dict[ObjectRef, None]] = {}
-    for component in components:
-        if component.version is not None:
-            running.setdefault((component.name, component.version), {}).update(dict.fromkeys(component.where))
-    problems = [
-        Problem(ref, f"{name} {version}: {cause.clause} ({listed(cause.references)})", cause.id, tuple(claim.evidence))
-        for (name, version), refs in running.items()
-        for cause in causes_of_release(name, version)
-        for ref in refs
-    ]
-    floats = bool(tbot_image) and "@" not in tbot_image and _exact(tbot_image) is None
-    note = Problem(ObjectRef("Image", tbot_image), "its tag floats", "tbot-version-floating")
-    told = listed(f"{c.name} {c.version} ({c.said})" for c in components)
-    return claim.judged(
-        problems,
-        f"the tag of {tbot_image} floats; {told}" if floats else told,
-        unclear=[
-            Problem(ref, f"the version of {c.name} is unknown: {c.said}", evidence=c.evidence)
-            for c in components
-            if c.version is None
-            for ref in c.where
-        ],
-        notes=[note] if floats else [],
-        settle="pin the exact version, or supply an admin session so that the suite can read heartbeats",
-    )

@@ -25,8 +25,8 @@ from judge.causes import causes_of_release
 from judge.findings import Claim, problem
 from judge.fleet import how_to_read, not_read
 from judge.identity.proxies import ObservedProxies, without_certificate
+from judge.install.components import Component
 from judge.install.istio import NO_WORKLOAD
-from judge.install.tbot import Component
 from judge.rotation.renewal import PUSHED_NOT_RENEWED, Reason
 
 TENTH = 0.1

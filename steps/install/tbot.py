@@ -13,7 +13,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.teleport.resources import BotInstance
 from facts.teleport.tbot import Tbots
-from judge.install import tbot as judge
+from judge.install import attested
 from observe.install import Install
 from provision.pods.probes import Probes
 from steps.shared import Conclude
@@ -52,7 +52,7 @@ def probes_got_their_own_identity(
     sds_probes: tuple[SdsProbe | Refused, ...], install: Install, probes: Probes, conclude: Conclude
 ) -> None:
     known = beside(install, probes, sds_probes)
-    conclude(judge.probes_got_their_own_identity(sds_probes, install.teleport.bundle(), install.tbot.all(), known))
+    conclude(attested.probes_got_their_own_identity(sds_probes, install.teleport.bundle(), install.tbot.all(), known))
 
 
 @given("tbot's version, as its bot instances report it", target_fixture="bot_instances")

@@ -9,7 +9,7 @@ from checks import rotation as checks
 from facts.kubernetes.workloads import CronJob
 from facts.proxies.identity import Fleet
 from judge.identity.proxies import ObservedProxies
-from judge.install.tbot import Component
+from judge.install.components import Component
 from judge.rotation import age
 from judge.rotation import renewal as judge
 from judge.rotation.renewal import Watched

@@ -13,7 +13,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume, VolumeMount
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
 from facts.teleport.issuing import Issuing
-from judge.install.tbot import Beside
+from judge.install.attested import Beside
 from observe.install import Install
 from provision.pods.probes import Probes
 from steps.identity import proxies as steps

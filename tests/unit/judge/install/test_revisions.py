@@ -16,6 +16,7 @@ from facts.kubernetes.workloads import Deployment
 from facts.proxies.envoy import HttpNormalization
 from facts.proxies.identity import LeftOut, Normalization, Unread
 from judge.checklist import istio_installed
+from judge.install.components import istio_components
 from judge.install.istio import (
     NORMALIZED,
     control_plane_is_available,
@@ -26,7 +27,6 @@ from judge.install.istio import (
     release,
     trust_domain_is_teleports,
 )
-from judge.install.tbot import istio_components
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.certificates import TRUST_DOMAIN

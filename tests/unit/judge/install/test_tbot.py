@@ -20,16 +20,9 @@ from facts.teleport.resources import AllowRule, BotInstance, RuleCondition
 from facts.teleport.tbot import KubeletAddress, OtherTbot, Tbot
 from facts.teleport.tbot_config import TbotConfig
 from judge.causes import CAUSES
-from judge.install.tbot import (
-    Beside,
-    configuration_is_sound,
-    istio_components,
-    no_known_defect,
-    of_tbots,
-    probes_got_their_own_identity,
-    ready_on_every_node,
-    tbot_components,
-)
+from judge.install.attested import Beside, probes_got_their_own_identity
+from judge.install.components import istio_components, no_known_defect, of_tbots, tbot_components
+from judge.install.tbot import configuration_is_sound, ready_on_every_node
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, intermediate, svid

@@ -11,7 +11,7 @@ import pytest
 from facts.proxies.pushes import Pushes
 from facts.teleport.tbot import Tbots
 from facts.versions import Version
-from judge.install.tbot import Component, of_tbots
+from judge.install.components import Component, of_tbots
 from judge.rotation.age import Supply, none_is_overdue, nothing_expires_soon, overdue, renewed_before_expiry
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
