@@ -34,6 +34,10 @@ READS = frozenset({"install", "mtls", "rotation"})
 PATIENCE = 5.0
 """Seconds for pods that are starting, all together. Who is on call wants to know what is so now, and can ask again."""
 
+PROBES = 40.0
+"""Seconds at most for one probe pod. It waits for a quarter of them for an identity, which a healthy tbot sends in three; a
+person waits for the answer."""
+
 
 TOLD = 100
 """Proxies after which the user is told how far it is."""
@@ -173,7 +177,8 @@ def _probing(settings: Settings, cluster: Cluster, run_id: str, say: Callable[[s
     """Probe pods, removed at the end; as any run that changes something, it holds the cluster's Lease meanwhile."""
     claim = claim_of(settings, run_id, say)
     target = already_there(settings, run_id, fence(claim, say))
-    probes = Probes(target.objects, cluster, image=target.sources.workload_image, patience=settings.patience.pod_ready)
+    patience = min(settings.patience.pod_ready, PROBES)
+    probes = Probes(target.objects, cluster, image=target.sources.workload_image, patience=patience)
     try:
         if claim is not None and (without := claim.take()):
             say(without)
