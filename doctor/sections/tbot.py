@@ -19,6 +19,7 @@ SECTION = Section(
             lambda case: diagnosis.unheard_of(case.install),
             needs=frozenset({Needs.SESSION}),
         ),
+        Check("no log of tbot shows what keeps it from Teleport", lambda case: diagnosis.kept_from_teleport(case.install)),
         Check(
             "Teleport can be reached from every node of tbot",
             lambda case: diagnosis.unreached(case.install, probes_of(case)),

@@ -16,6 +16,8 @@ from provision.names import TBOT, TBOT_NAMESPACE
 TWO_HOURS = 7200
 """Seconds; Teleport accepts tokens of at most 30 minutes."""
 HOSTNAME = "kubernetes.io/hostname"
+CERTIFICATES = "SSL_CERT_FILE"
+"""Variable in which the lab gives tbot the authority of its Teleport's certificate, which no image has."""
 
 
 @contextmanager
@@ -73,6 +75,10 @@ def _without_variable(scene: Scene, name: str) -> tuple[Document, Document]:
     return broken, former
 
 
+def _without_teleports_authority(scene: Scene) -> AbstractContextManager[None]:
+    return _cannot_join(scene, *_without_variable(scene, CERTIFICATES))
+
+
 @contextmanager
 def _not_selected(scene: Scene) -> Iterator[None]:
     """Let tbot select all nodes but the first one."""
@@ -119,6 +125,15 @@ FAULTS = (
         cause="token-not-projected",
         breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | CUT_OFF,
         inject=_with_the_pods_token,
+    ),
+    _template_fault(
+        name="tbot-without-teleports-authority",
+        description="tbot's pods lack SSL_CERT_FILE, as after its manifests were applied without it. tbot does not trust the"
+        " private authority of Teleport's certificate: the first tbot pod that is replaced cannot join.",
+        cause="teleport-certificate-untrusted",
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | CUT_OFF,
+        by_doctor_alone=True,
+        inject=_without_teleports_authority,
     ),
     _template_fault(
         name="tbot-without-host-pid",
