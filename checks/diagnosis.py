@@ -31,6 +31,11 @@ def held_up(install: Install) -> list[Problem]:
     return starting.held_up(install.cluster.living_pods(), install.tbot.all(), datetime.now(UTC))
 
 
+def without_directory(install: Install) -> list[Problem]:
+    """Pods of tbot that wait for the directory of their socket."""
+    return starting.without_directory(install.tbot.all(), datetime.now(UTC))
+
+
 def without_istiod(install: Install) -> list[Problem]:
     """Proxies that have no configuration, because their agent does not reach istiod."""
     fleet = install.proxies.fleet()  # before the pods: it knows which of them are gone

@@ -14,6 +14,7 @@ SECTION = Section(
             "INST-13",
         ),
         Check("nothing keeps tbot off such a node", lambda case: diagnosis.without_tbot(case.install)),
+        Check("no tbot waits for the directory of its socket", lambda case: diagnosis.without_directory(case.install)),
         Check(
             "Teleport hears of every tbot",
             lambda case: diagnosis.unheard_of(case.install),

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from facts.document import when
+from facts.proxies.presence import STARTING
 from observe.wait import NotYet, eventually
 from provision.faults import reach
-from provision.faults.changes import Document, edited, pod_template
+from provision.faults.changes import Document, edited, patched, pod_template
 from provision.faults.fault import Fault, Scene
 from provision.faults.tbot.daemon_set import DAEMON_SET, SOCKETS, await_cut_off, pods_of_tbot, pods_on
 from provision.faults.tbot.pod_template import CUT_OFF, serves_nobody
-from provision.names import GATEWAY, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
+from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
 ELSEWHERE = "/run/tbot-sockets"
 """Directory on the node that no pod mounts."""
@@ -69,10 +70,58 @@ def _directory_made_again(scene: Scene) -> Iterator[None]:
         _await_no_return(scene, node)
         yield
     finally:
-        objects.restart("Deployment", GATEWAY, namespace=ISTIO_NAMESPACE)
-        scene.restart_app()
-        scene.await_rollout("Deployment", GATEWAY, ISTIO_NAMESPACE)
+        _mount_again(scene)
+
+
+def requiring_the_directory(scene: Scene) -> tuple[Document, Document]:
+    """Return the patch with which tbot's volume requires the socket directory to exist, and the one that takes it back."""
+    (path,) = (v["hostPath"] for v in pods_of_tbot(scene)["volumes"] if v["name"] == SOCKETS)
+    broken, sound = (
+        pod_template(volumes=[{"name": SOCKETS, "hostPath": {**path, "type": kind}}])
+        for kind in ("Directory", path.get("type", ""))
+    )
+    return broken, sound
+
+
+@contextmanager
+def _directory_lost(scene: Scene) -> Iterator[None]:
+    """Let tbot's volume require the socket directory, lose the directory of a node, and replace the pods there."""
+    node, directory = scene.nodes()[0], scene.installation.variables["SOCKET_DIRECTORY"]
+    objects = scene.installation.objects
+    broken, sound = requiring_the_directory(scene)
+    with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=sound, then=lambda: _mount_again(scene)):
         scene.await_tbot()
+        scene.on_node(node, "rm", "-rf", directory)
+        for namespace, name in ((TBOT_NAMESPACE, TBOT), (APP, APP)):
+            for pod in objects.all_of("v1", "Pod", namespace=namespace, label_selector=f"app={name}"):
+                if pod["spec"].get("nodeName") == node:
+                    objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=namespace)
+        _await_waiting(scene, node)
+        yield
+
+
+def _mount_again(scene: Scene) -> None:
+    """Restart what mounts the socket directory, once tbot is there, and wait until every Envoy has its streams."""
+    scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
+    scene.installation.objects.restart("Deployment", GATEWAY, namespace=ISTIO_NAMESPACE)
+    scene.restart_app()
+    scene.await_rollout("Deployment", GATEWAY, ISTIO_NAMESPACE)
+    scene.await_tbot()
+
+
+def _await_waiting(scene: Scene, node: str) -> None:
+    """Wait until new pods of tbot and of the test application on a node have been starting for long."""
+    with scene.looking() as cluster:
+
+        def look() -> None:
+            now = datetime.now(UTC)
+            pods = [p for each in (TBOT_NAMESPACE, APP) for p in cluster.pods(each) if p.node == node and not p.terminating]
+            young = [p for p in pods if now - when(p.created_at, str(p.ref)) < STARTING]
+            if {p.namespace for p in pods} != {TBOT_NAMESPACE, APP} or young or any(p.ready for p in pods):
+                seen = ", ".join(f"{p.ref} ({'Ready' if p.ready else p.why_not_ready})" for p in pods)
+                raise NotYet(f"{seen or 'no pod'}, {len(young)} of them younger than {STARTING.total_seconds():.0f} s")
+
+        eventually(f"tbot and the test application on {node} do not start", look, scene.rollout)
 
 
 def _await_no_return(scene: Scene, node: str) -> None:
@@ -121,5 +170,19 @@ FAULTS = (
         undo="The suite restarts what mounts the directory.",
         breaks=CUT_OFF,
         inject=_directory_made_again,
+    ),
+    _socket_fault(
+        name="socket-directory-lost",
+        description="tbot's volume requires the socket directory to exist, and one node has lost it, as after a reboot: tbot"
+        " and the pods that start there wait for it without an end.",
+        cause="socket-directory-not-recreated",
+        further_causes=frozenset({"socket-directory-absent"}),
+        touches=f"{DAEMON_SET}; the socket directory of one node; Deployments test-app and istio-ingressgateway",
+        undo="The suite restores the volume's type, with which tbot makes the directory, and restarts what mounts it.",
+        breaks=frozenset({"INST-13", "INST-14", "INST-15", "CHK-5", "CHK-6", "CHK-7"})
+        | {"ID-02", "ID-03", "ID-04", "ID-05", "ID-06"}
+        | CUT_OFF,
+        by_doctor_alone=True,
+        inject=_directory_lost,
     ),
 )

@@ -46,6 +46,7 @@ DRY_RUN = ObjectRef("", "a pod in shop")
 REACHING = {
     "socket-taken-over": (NODE, A),
     "socket-directory-recreated": (A,),
+    "socket-directory-not-recreated": (OF_LEFT,),
     "istiod-scaled-to-zero": (ISTIOD,),
     "template-without-node-socket": (A,),
     "template-not-requested": (A,),
