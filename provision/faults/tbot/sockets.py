@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from facts.document import when
-from facts.proxies.presence import STARTING
+from facts.kubernetes.pod_spec import ISTIOS_SOCKET
+from facts.proxies.presence import STARTING, Stage, start_of
 from observe.wait import NotYet, eventually
 from provision.faults import reach
 from provision.faults.changes import Document, edited, patched, pod_template
 from provision.faults.fault import Fault, Scene
-from provision.faults.tbot.daemon_set import DAEMON_SET, SOCKETS, await_cut_off, pods_of_tbot, pods_on
+from provision.faults.tbot.daemon_set import DAEMON_SET, SOCKETS, await_cut_off, pods_of_tbot
 from provision.faults.tbot.pod_template import CUT_OFF, serves_nobody
 from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
@@ -60,17 +61,61 @@ def _of_another_name(scene: Scene) -> Iterator[None]:
 def _directory_made_again(scene: Scene) -> Iterator[None]:
     """Remove the socket directory of a node and make it again, restart tbot there, and leave the proxies as they are."""
     node, directory = scene.nodes()[0], scene.installation.variables["SOCKET_DIRECTORY"]
-    objects = scene.installation.objects
     try:
         scene.on_node(node, "sh", "-ec", f"rm -rf {directory}; mkdir -m 0755 {directory}")
-        for pod in pods_on(scene, node):
-            objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=TBOT_NAMESPACE)
+        _replace(scene, node, TBOT_NAMESPACE, TBOT)
         scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
         await_cut_off(scene, node)
         _await_no_return(scene, node)
         yield
     finally:
         _mount_again(scene)
+
+
+LEAVES_A_SOCKET = """
+my $path = shift;
+unlink $path;
+socket(my $own, PF_UNIX, SOCK_STREAM, 0) and bind($own, sockaddr_un($path)) and chmod(0777, $path) or die "$path: $!";
+"""
+"""Program in Perl, which kind's nodes have: takes the path of a socket, as a tbot that starts does, and leaves it behind."""
+
+
+@contextmanager
+def _left_by_another(scene: Scene) -> Iterator[None]:
+    """Leave a socket without a listener at the path of tbot's on one node, and replace the test application's pods there."""
+    node = scene.nodes()[0]
+    path = f"{scene.installation.variables['SOCKET_DIRECTORY']}/{ISTIOS_SOCKET}"
+    try:
+        scene.on_node(node, "perl", "-MSocket", "-e", LEAVES_A_SOCKET, path)
+        _replace(scene, node, APP, APP)
+        _await_exits(scene, node)
+        yield
+    finally:
+        _replace(scene, node, TBOT_NAMESPACE, TBOT)
+        scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
+        scene.restart_app()
+        scene.await_tbot()
+
+
+def _replace(scene: Scene, node: str, namespace: str, app: str) -> None:
+    """Delete the pods of an application on a node; their controller makes others there."""
+    objects = scene.installation.objects
+    for pod in objects.all_of("v1", "Pod", namespace=namespace, label_selector=f"app={app}"):
+        if pod["spec"].get("nodeName") == node:
+            objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=namespace)
+
+
+def _await_exits(scene: Scene, node: str) -> None:
+    """Wait until Istio's agent in a new pod of the test application on a node has exited for as long as starts may take."""
+    with scene.looking() as cluster:
+
+        def look() -> None:
+            now = datetime.now(UTC)
+            pods = [p for p in cluster.pods(APP, f"app={APP}") if p.node == node and not p.terminating]
+            if not any(start_of(p, now).stage is Stage.DOWN and p.proxy and p.proxy.last_exit_code for p in pods):
+                raise NotYet(", ".join(f"{p.ref}: {p.why_not_ready or 'Ready'}" for p in pods) or "no pod")
+
+        eventually(f"a new proxy on {node} does not start", look, scene.rollout)
 
 
 def requiring_the_directory(scene: Scene) -> tuple[Document, Document]:
@@ -87,15 +132,12 @@ def requiring_the_directory(scene: Scene) -> tuple[Document, Document]:
 def _directory_lost(scene: Scene) -> Iterator[None]:
     """Let tbot's volume require the socket directory, lose the directory of a node, and replace the pods there."""
     node, directory = scene.nodes()[0], scene.installation.variables["SOCKET_DIRECTORY"]
-    objects = scene.installation.objects
     broken, sound = requiring_the_directory(scene)
     with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=sound, then=lambda: _mount_again(scene)):
         scene.await_tbot()
         scene.on_node(node, "rm", "-rf", directory)
-        for namespace, name in ((TBOT_NAMESPACE, TBOT), (APP, APP)):
-            for pod in objects.all_of("v1", "Pod", namespace=namespace, label_selector=f"app={name}"):
-                if pod["spec"].get("nodeName") == node:
-                    objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=namespace)
+        _replace(scene, node, TBOT_NAMESPACE, TBOT)
+        _replace(scene, node, APP, APP)
         _await_waiting(scene, node)
         yield
 
@@ -170,6 +212,17 @@ FAULTS = (
         undo="The suite restarts what mounts the directory.",
         breaks=CUT_OFF,
         inject=_directory_made_again,
+    ),
+    _socket_fault(
+        name="socket-left-by-a-killed-tbot",
+        description="A second tbot took the path of the socket on one node and was killed: no process listens on what it"
+        " left. The tbot of the node is Ready and serves those that were connected before, and no new proxy starts.",
+        cause="socket-stale",
+        touches="tbot's socket and its pod on one node; Deployment test-app",
+        undo="The suite restarts tbot there, which replaces the socket, and the test application.",
+        breaks=frozenset({"INST-14", "INST-15", "CHK-6", "CHK-7", "CHK-8", "CHK-9"})
+        | {"ID-01", "ID-02", "ID-03", "ID-04", "ID-05", "ID-06", "ID-11"},
+        inject=_left_by_another,
     ),
     _socket_fault(
         name="socket-directory-lost",

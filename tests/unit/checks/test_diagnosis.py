@@ -130,7 +130,7 @@ def test_a_directory_is_looked_at_only_on_nodes_where_nothing_else_decides() -> 
     proxies = SimpleNamespace(fleet=lambda: identities, pods=lambda: pods)
     install = cast("Install", SimpleNamespace(proxies=proxies, tbot=SimpleNamespace(all=lambda: tbots)))
     probes = Looking()
-    assert len(diagnosis.cut_off(install)) == 4
+    assert len(diagnosis.cut_off(install)) == 5
     assert len(diagnosis.cut_off(install, cast("Any", probes))) == 2
     assert probes.asked == [(["node-2"], "/run/spire/sockets")]
 
