@@ -23,6 +23,7 @@ Feature: The doctor tells why a pod does not start, or is not there at all
       | pods-refused-by-pod-security       |
       | proxy-image-of-nowhere             |
       | socket-directory-lost              |
+      | no-tbot-and-no-fallback            |
 
   @requirement:DX-4 @safety:disruptive
   Scenario: The doctor finds nothing once these are undone

@@ -44,8 +44,13 @@ def _without_endpoints(scene: Scene) -> AbstractContextManager[None]:
     return _called(scene, "without-endpoints", 503, *manifest(scene, "service-without-endpoints"))
 
 
-def _refused_by_policy(scene: Scene) -> AbstractContextManager[None]:
-    return _called(scene, APP, 403, *manifest(scene, "every-caller-refused"))
+@contextmanager
+def _refused_by_policy(scene: Scene) -> Iterator[None]:
+    try:
+        with _called(scene, APP, 403, *manifest(scene, "every-caller-refused")):
+            yield
+    finally:
+        scene.restart_app()  # its proxies count refusals for as long as they run
 
 
 @contextmanager
@@ -161,9 +166,10 @@ HERRINGS = (
     Herring(
         name="policy-refuses-with-403",
         description="An AuthorizationPolicy refuses every caller of the test application with 403, whose identity is right.",
-        touches=f"AuthorizationPolicy every-caller-refused and Pod caller, {_in_the_app}",
-        undo="The suite deletes them.",
+        touches=f"AuthorizationPolicy every-caller-refused, Pod caller and Deployment test-app, {_in_the_app}",
+        undo="The suite deletes the policy and the caller, and restarts the test application.",
         inject=_refused_by_policy,
+        called=frozenset({"refused-by-policy"}),
     ),
     Herring(
         name="rolling-restart",

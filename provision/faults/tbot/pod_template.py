@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
@@ -80,13 +80,11 @@ def _without_teleports_authority(scene: Scene) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _not_selected(scene: Scene) -> Iterator[None]:
-    """Let tbot select all nodes but the first one."""
+def first_left_out(scene: Scene, then: Callable[[], object]) -> Iterator[None]:
+    """Let tbot select all nodes but the first one; `then` waits until it is back there."""
     node, *others = scene.nodes()
-    broken = pod_template(nodeSelector={HOSTNAME: others[0]})
-    with patched(
-        scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=pod_template(nodeSelector=None), then=scene.await_tbot
-    ):
+    broken, sound = pod_template(nodeSelector={HOSTNAME: others[0]}), pod_template(nodeSelector=None)
+    with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=sound, then=then):
         await_cut_off(scene, node)
         scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
         yield
@@ -154,6 +152,6 @@ FAULTS = (
         description="tbot's DaemonSet selects nodes, and leaves out one that runs workloads.",
         cause="tbot-not-on-node",
         breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | CUT_OFF,
-        inject=_not_selected,
+        inject=lambda scene: first_left_out(scene, scene.await_tbot),
     ),
 )

@@ -14,8 +14,9 @@ from observe.wait import NotYet, eventually
 from provision.faults import reach
 from provision.faults.changes import Document, edited, patched, pod_template
 from provision.faults.fault import Fault, Scene
+from provision.faults.istio.guides_values import another_name
 from provision.faults.tbot.daemon_set import DAEMON_SET, SOCKETS, await_cut_off, pods_of_tbot
-from provision.faults.tbot.pod_template import CUT_OFF, serves_nobody
+from provision.faults.tbot.pod_template import CUT_OFF, first_left_out, serves_nobody
 from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
 ELSEWHERE = "/run/tbot-sockets"
@@ -116,6 +117,17 @@ def _await_exits(scene: Scene, node: str) -> None:
                 raise NotYet(", ".join(f"{p.ref}: {p.why_not_ready or 'Ready'}" for p in pods) or "no pod")
 
         eventually(f"a new proxy on {node} does not start", look, scene.rollout)
+
+
+@contextmanager
+def _fails_closed(scene: Scene) -> Iterator[None]:
+    """Let no sidecar fall back to istiod, keep tbot off one node, and replace the test application's pods there."""
+    node = scene.nodes()[0]
+    # What gives the socket its usual name again restarts tbot and all that uses it, and waits for them.
+    with another_name(scene), first_left_out(scene, lambda: None):
+        _replace(scene, node, APP, APP)
+        _await_exits(scene, node)
+        yield
 
 
 def requiring_the_directory(scene: Scene) -> tuple[Document, Document]:
@@ -223,6 +235,19 @@ FAULTS = (
         breaks=frozenset({"INST-14", "INST-15", "CHK-6", "CHK-7", "CHK-8", "CHK-9"})
         | {"ID-01", "ID-02", "ID-03", "ID-04", "ID-05", "ID-06", "ID-11"},
         inject=_left_by_another,
+    ),
+    _socket_fault(
+        name="no-tbot-and-no-fallback",
+        description="The socket has another name than socket, so no sidecar falls back to istiod. tbot leaves out one node:"
+        " the pods that start there wait for it without an end.",
+        cause="tbot-not-on-node",
+        further_causes=frozenset({"fail-closed-without-tbot"}),
+        touches="ConfigMaps teleport-system/tbot-config and istio-system/istio; every pod that uses the socket",
+        undo="The suite restores the name and tbot's DaemonSet, and restarts all that uses the socket.",
+        breaks=frozenset({"INST-13", "INST-14", "INST-15", "CHK-5", "CHK-6", "CHK-7"})
+        | {"ID-02", "ID-03", "ID-04", "ID-05", "ID-06"}
+        | CUT_OFF,
+        inject=_fails_closed,
     ),
     _socket_fault(
         name="socket-directory-lost",
