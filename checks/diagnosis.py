@@ -13,7 +13,7 @@ from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
 from facts.teleport.tbot import Tbot
-from judge.diagnosis import placing, reaching, starting, supply, trust, undecided
+from judge.diagnosis import clocks, placing, reaching, starting, supply, trust, undecided
 from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
 from judge.identity.sweep import is_ambients
 from observe.install import Install
@@ -24,6 +24,11 @@ def refused_pods(install: Install) -> list[Problem]:
     """Deployments of the mesh whose pods the API server refuses."""
     cluster = install.cluster
     return starting.refused(cluster.deployments(), cluster.namespaces_of_install(), install.istio.planes())
+
+
+def clocks_off(install: Install) -> list[Problem | OpenPoint]:
+    """Nodes whose clock is wrong."""
+    return clocks.off(install.cluster.nodes(), datetime.now(UTC))
 
 
 def held_up(install: Install) -> list[Problem]:
@@ -116,7 +121,7 @@ def kept_from_teleport(install: Install) -> Iterator[Problem | OpenPoint]:
 
 def _kept_from_teleport(install: Install, of: Tbot, pod: Pod) -> Problem | OpenPoint | None:
     try:
-        return reaching.kept_away(pod, install.tbot.last_attempt(of, pod))
+        return reaching.kept_away(pod, install.tbot.last_attempt(of, pod), datetime.now(UTC))
     except CouldNotTell as error:  # the kubelet of one node may be silent, which must not hide what the others say
         return OpenPoint(Problem(pod.ref, f"its log cannot be read: {error.compared}", evidence=pod.evidence), error.remedy)
 

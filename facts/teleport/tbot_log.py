@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from facts.document import plain
+from facts.document import plain, when
+from facts.errors import CouldNotTell
 from facts.masks import lines
 from facts.redaction import beginning
 from facts.traffic.refusal import JOINED
@@ -28,6 +30,19 @@ class Obstacle(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Validity:
+    """A certificate that tbot takes for expired or not yet valid.
+
+    Attributes:
+        bound: UTC time at which it ends, or begins.
+        is_over: It has ended by the clock of the node; otherwise it has not begun.
+    """
+
+    bound: datetime
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LastAttempt:
     """The last attempt of a tbot to speak with Teleport, as far as its log tells.
 
@@ -36,15 +51,19 @@ class LastAttempt:
         said: tbot's words, from the error on; empty without an obstacle.
         joined: It reached Teleport, which let it in.
         evidence: Ids of the readings.
+        validity: Of a certificate that tbot does not accept for its time; None otherwise.
     """
 
     obstacle: Obstacle | None
     said: str
     joined: bool
     evidence: tuple[str, ...]
+    validity: Validity | None = None
 
 
 _STARTED = "Initializing tbot"
+
+_VALIDITY = re.compile(r"\bcurrent time \S{1,40} is (after|before) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
 # tbot also dials its kubelet, when it attests a caller; that is not the way to Teleport.
 _OF_ATTESTATION = re.compile(r"attest|kubelet", re.IGNORECASE)
@@ -81,5 +100,14 @@ def parse_last_attempt(log: str, evidence: tuple[str, ...] = ()) -> LastAttempt:
 def _error_in(line: str, evidence: tuple[str, ...]) -> LastAttempt | None:
     for pattern, obstacle in _ERRORS:
         if found := pattern.search(line):
-            return LastAttempt(obstacle, beginning(line[found.start() :], WORDS), joined=False, evidence=evidence)
+            said = line[found.start() :]
+            return LastAttempt(obstacle, beginning(said, WORDS), False, evidence, _validity(said))
     return None
+
+
+def _validity(said: str) -> Validity | None:
+    found = _VALIDITY.search(said)
+    try:
+        return Validity(when(found[2], "tbot's log"), found[1] == "after") if found else None
+    except CouldNotTell:
+        return None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
-from facts.evidence import readings
+from facts.evidence import ObjectRef, readings
 from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import LEADS_THROUGH_A_PROXY
 from facts.kubernetes.probes import Refused, TeleportProbe
 from facts.teleport.tbot import Tbot
 from facts.teleport.tbot_log import LastAttempt, Obstacle
+from judge.diagnosis import clocks
 from judge.findings import listed
 from judge.install.probes import RUN_IT, on_node
 
@@ -102,14 +104,19 @@ def _has_trouble(tbot: Tbot, pod: Pod) -> bool:
     return not pod.ready or (not container.readiness_probe and bool(container.last_exit_code))
 
 
-def kept_away(pod: Pod, last: LastAttempt) -> Problem | None:
+def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | None:
     """What keeps a pod of tbot from Teleport by its own words; None where its log names no obstacle on the way.
 
     Args:
         pod: The pod, which does not serve.
         last: Its last attempt.
+        now: UTC time of the judgment, by this machine.
     """
     if last.obstacle is None:
         return None
     said = f"its last attempt to speak with Teleport ended because {last.obstacle}: {last.said}"
-    return Problem(pod.ref, said, BY_OBSTACLE[last.obstacle], (*last.evidence, *readings(pod)))
+    evidence = (*last.evidence, *readings(pod))
+    if last.validity is not None and clocks.misjudges(last.validity, now):
+        by_ours = f"{said}; by the clock of this machine, {now:%F %T} UTC, the certificate is valid"
+        return Problem(ObjectRef("Node", pod.node), by_ours, clocks.NODE_CLOCK, evidence)
+    return Problem(pod.ref, said, BY_OBSTACLE[last.obstacle], evidence)

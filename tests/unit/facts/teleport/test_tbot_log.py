@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from facts.teleport.tbot_log import Obstacle, parse_last_attempt
+from facts.teleport.tbot_log import Obstacle, Validity, parse_last_attempt
 
 REAL = Path(__file__).parents[3] / "data" / "teleport" / "real" / "tbot.log"
 START = "2025-10-01T10:00:00.123Z INFO [TBOT] Initializing tbot pid:1 tbot/main.go:140"
@@ -60,6 +61,21 @@ def test_what_ends_an_attempt(said: str, obstacle: Obstacle) -> None:
 def test_a_log_that_names_no_obstacle_on_the_way(log: str, joined: bool) -> None:
     last = parse_last_attempt(log)
     assert (last.obstacle, last.said, last.joined) == (None, "", joined)
+
+
+@pytest.mark.parametrize(
+    ("said", "validity"),
+    [
+        ("is after 2025-09-01T00:00:00Z", Validity(datetime(2025, 9, 1, tzinfo=UTC), is_over=True)),
+        ("is before 2025-11-01T00:00:00Z", Validity(datetime(2025, 11, 1, tzinfo=UTC), is_over=False)),
+        ("is after 2025-13-01T00:00:00Z", None),
+        ("is after all", None),
+    ],
+)
+def test_the_times_of_a_certificate_that_tbot_refuses_for_its_time(said: str, validity: Validity | None) -> None:
+    log = f"x509: certificate has expired or is not yet valid: current time 2025-10-01T10:00:00Z {said}"
+    assert parse_last_attempt(log).validity == validity
+    assert parse_last_attempt(UNKNOWN).validity is None
 
 
 def test_the_last_obstacle_counts_also_after_a_renewal_that_failed() -> None:

@@ -57,6 +57,7 @@ REACHING = {
     "teleport-unreachable": (NODE, OF_LEFT),
     "teleport-name-unknown": (NODE, OF_LEFT),
     "teleport-certificate-untrusted": (OF_LEFT,),
+    "node-clock-off": (NODE,),
     "tbot-config-refused": (CONFIG,),
     "tbot-pushes-without-renewing": (LEFT.daemon_set.ref,),
     "tbot-never-recovers": (OF_LEFT, LEFT.daemon_set.ref),
