@@ -25,8 +25,8 @@ COMPARE = "compare `date -u` on a node with the same on this machine, and set th
 def off(nodes: Iterable[Node], now: datetime) -> list[Problem | OpenPoint]:
     """Nodes whose clock is wrong: their kubelets report at times that lie ahead, or longer back than they can.
 
-    If the clock of this machine is wrong, the reports of all nodes lie as far beside it, give or take the time between two of
-    them. So a node is named alone that lies farther from each one that agrees with this machine. Of others it stays open
+    If the clock of this machine is wrong, the reports of all nodes lie as far beside it, give or take the time between two
+    of them. So a node is named alone that lies farther from each one that agrees with this machine. Of others it stays open
     which clock is wrong.
 
     Args:

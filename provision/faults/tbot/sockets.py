@@ -76,7 +76,9 @@ def _directory_made_again(scene: Scene) -> Iterator[None]:
 LEAVES_A_SOCKET = """
 my $path = shift;
 unlink $path;
-socket(my $own, PF_UNIX, SOCK_STREAM, 0) and bind($own, sockaddr_un($path)) and chmod(0777, $path) or die "$path: $!";
+socket(my $own, PF_UNIX, SOCK_STREAM, 0) or die $!;
+bind($own, sockaddr_un($path)) or die "$path: $!";
+chmod(0777, $path) or die "$path: $!";
 """
 """Program in Perl, which kind's nodes have: takes the path of a socket, as a tbot that starts does, and leaves it behind."""
 
