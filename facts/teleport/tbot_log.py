@@ -15,7 +15,6 @@ from facts.document import plain, when
 from facts.errors import CouldNotTell
 from facts.masks import lines
 from facts.redaction import beginning
-from facts.traffic.refusal import JOINED
 
 WORDS = 240
 """Characters of tbot's words that are kept, from the error on."""
@@ -60,6 +59,9 @@ class LastAttempt:
     evidence: tuple[str, ...]
     validity: Validity | None = None
 
+
+JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API endpoint")
+"""A line of a tbot that has joined."""
 
 _STARTED = "Initializing tbot"
 

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from facts.document import plain
 from facts.masks import lines
 from facts.redaction import beginning, ending, prose, redact
+from facts.teleport.tbot_log import JOINED
 from facts.traffic.tls_alerts import Objection, objection_of
 
 
@@ -192,8 +193,6 @@ def _without_trailer(message: str) -> str:
 
 
 _AGENT_FOUND_NONE = re.compile(r"non-default SDS socket path.{0,400}no socket found", re.IGNORECASE)
-JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API endpoint")
-"""A line of a tbot that has joined."""
 _BOTS_ERROR = re.compile(r"^.*\bERROR?\b.*$", re.MULTILINE)
 
 
