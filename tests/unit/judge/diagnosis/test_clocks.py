@@ -9,7 +9,8 @@ import pytest
 
 from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Node
-from judge.diagnosis.clocks import off
+from facts.teleport.tbot_log import Validity
+from judge.diagnosis.clocks import misjudges, off
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named
@@ -95,3 +96,24 @@ def test_where_every_clock_differs_it_may_be_the_one_of_this_machine(nodes: int)
 
 def test_one_node_that_is_off_of_three_is_named_alone() -> None:
     assert problems(SOUND, reporting("a", hours=-1), reporting("b", minutes=1)) == [("Node a", "node-clock-off")]
+
+
+def test_a_node_that_is_near_to_one_that_agrees_and_far_from_another_stays_open() -> None:
+    near, far = reporting("near", seconds=5), reporting("far", minutes=15)
+    (left,) = off([near, far, reporting("n", minutes=-10)], NOW)
+    assert isinstance(left, OpenPoint)
+
+
+@pytest.mark.parametrize(
+    ("bound", "is_over", "is_wrong"),
+    [
+        (timedelta(seconds=31), True, True),
+        (timedelta(seconds=30), True, False),
+        (timedelta(days=-1), True, False),
+        (timedelta(minutes=-10, seconds=-1), False, True),
+        (timedelta(minutes=-10), False, False),
+        (timedelta(days=1), False, False),
+    ],
+)
+def test_a_certificate_that_a_node_misjudges(bound: timedelta, *, is_over: bool, is_wrong: bool) -> None:
+    assert misjudges(Validity(NOW + bound, is_over), NOW) is is_wrong
