@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from checks import tbot, teleport
-from facts.errors import ConformanceError, NotApplicable
+from facts.errors import ConformanceError, CouldNotTell, NotApplicable
 from facts.finding import Finding, OpenPoint, Problem
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
-from judge.diagnosis import naming, placing, reaching, starting, supply, trust, undecided
+from facts.teleport.tbot import Tbot
+from judge.diagnosis import clocks, naming, placing, reaching, starting, supply, trust, undecided
 from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
 from judge.identity.sweep import is_ambients
 from observe.install import Install
+from observe.readings import at_once
 
 
 def refused_pods(install: Install) -> list[Problem]:
@@ -23,9 +26,19 @@ def refused_pods(install: Install) -> list[Problem]:
     return starting.refused(cluster.deployments(), cluster.namespaces_of_install(), install.istio.planes())
 
 
+def clocks_off(install: Install) -> list[Problem | OpenPoint]:
+    """Nodes whose clock is wrong."""
+    return clocks.off(install.cluster.nodes(), datetime.now(UTC))
+
+
 def held_up(install: Install) -> list[Problem]:
     """Pods whose proxy does not start, with what keeps it from its start."""
     return starting.held_up(install.cluster.living_pods(), install.tbot.all(), datetime.now(UTC))
+
+
+def without_directory(install: Install) -> list[Problem]:
+    """Pods of tbot that wait for the directory of their socket."""
+    return starting.without_directory(install.tbot.all(), datetime.now(UTC))
 
 
 def without_istiod(install: Install) -> list[Problem]:
@@ -106,6 +119,21 @@ def without_tbot(install: Install) -> list[Problem]:
     """Nodes that host injected pods and no tbot, with what keeps tbot away."""
     hosts, cluster = install.proxies.pods_by_node(), install.cluster
     return placing.without_tbot(install.tbot.all(), hosts, cluster.nodes(), cluster.pods())
+
+
+def kept_from_teleport(install: Install) -> Iterator[Problem | OpenPoint]:
+    """Pods of tbot that do not serve, and whose log says what keeps them from Teleport."""
+    silent = [(tbot, pod) for tbot in install.tbot.all().each for pod in reaching.not_serving(tbot)]
+    for answer in at_once(lambda each: _kept_from_teleport(install, *each), silent):
+        if answer is not None:
+            yield answer
+
+
+def _kept_from_teleport(install: Install, of: Tbot, pod: Pod) -> Problem | OpenPoint | None:
+    try:
+        return reaching.kept_away(pod, install.tbot.last_attempt(of, pod), datetime.now(UTC))
+    except CouldNotTell as error:  # the kubelet of one node may be silent, which must not hide what the others say
+        return OpenPoint(Problem(pod.ref, f"its log cannot be read: {error.compared}", evidence=pod.evidence), error.remedy)
 
 
 class TeleportProbes(Protocol):

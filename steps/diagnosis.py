@@ -127,8 +127,9 @@ def with_faults(one: str, other: str, target: Target, cleanup: ExitStack, shown_
 @given(parsers.parse('the red herring "{name}" in it'), target_fixture="state")
 def with_herring(name: str, target: Target, cleanup: ExitStack) -> State:
     target.objects.may_change()
-    cleanup.enter_context(HERRINGS[name].inject(target.scene()))
-    return State(Kind.HERRING, name, further=STANDING)
+    herring = HERRINGS[name]
+    cleanup.enter_context(herring.inject(target.scene()))
+    return State(Kind.HERRING, name, further=STANDING | herring.called)
 
 
 @given("the install after these scenarios", target_fixture="state")

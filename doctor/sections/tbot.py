@@ -14,11 +14,13 @@ SECTION = Section(
             "INST-13",
         ),
         Check("nothing keeps tbot off such a node", lambda case: diagnosis.without_tbot(case.install)),
+        Check("no tbot waits for the directory of its socket", lambda case: diagnosis.without_directory(case.install)),
         Check(
             "Teleport hears of every tbot",
             lambda case: diagnosis.unheard_of(case.install),
             needs=frozenset({Needs.SESSION}),
         ),
+        Check("no log of tbot shows what keeps it from Teleport", lambda case: diagnosis.kept_from_teleport(case.install)),
         Check(
             "Teleport can be reached from every node of tbot",
             lambda case: diagnosis.unreached(case.install, probes_of(case)),

@@ -203,6 +203,16 @@ NODE_TYPE, VIRTUAL = "type", "virtual-kubelet"
 
 
 @dataclass(frozen=True, slots=True)
+class _Report(Declared):
+    type: str
+    heartbeat: Annotated[str, At("lastHeartbeatTime")] = ""
+
+
+def _last_report(reports: Sequence[_Report]) -> str:
+    return next((report.heartbeat for report in reports if report.type == "Ready"), "")
+
+
+@dataclass(frozen=True, slots=True)
 class Node(Declared):
     """A node.
 
@@ -215,6 +225,7 @@ class Node(Declared):
         ready: Its kubelet reports, and says that it takes pods.
         os: Its operating system, such as ``linux``; empty where its kubelet has not reported it.
         evidence: Ids of the readings it was made from.
+        heartbeat: RFC 3339 time of its kubelet's last report, by the clock of the node; empty where it has none.
     """
 
     name: Annotated[str, At("metadata.name")]
@@ -225,6 +236,7 @@ class Node(Declared):
     ready: Annotated[Flag, At("status.conditions"), Read(ListOf[Condition], lambda found: condition_holds(found, "Ready"))]
     os: Annotated[Text, At("status.nodeInfo.operatingSystem")]
     evidence: tuple[str, ...]
+    heartbeat: Annotated[str, At("status.conditions"), Read(ListOf[_Report], _last_report)] = ""
 
     @property
     def why_no_workloads(self) -> str:

@@ -105,6 +105,11 @@ def _mode(text: str) -> int:
     return int(text, 8)
 
 
+ANSWERS, SILENT, NOBODY = "answers", "silent", "nobody"
+"""Who is behind a socket: a server of HTTP/2 that greets a client; a process that says nothing, whether it takes the
+connection or lets it wait; or no process at all, so that the kernel refuses the connection."""
+
+
 @dataclass(frozen=True, slots=True)
 class SeenFile(Declared):
     """A file, directory or socket of the node.
@@ -115,6 +120,7 @@ class SeenFile(Declared):
         gid: Its group.
         mode: Permission bits, the sticky bit among them.
         is_socket: It is a unix socket.
+        listener: Who is behind the socket: `ANSWERS`, `SILENT` or `NOBODY`; empty where that is not known.
     """
 
     name: str
@@ -122,6 +128,7 @@ class SeenFile(Declared):
     gid: int
     mode: Annotated[int, Read(str, _mode)]
     is_socket: Annotated[bool, At("socket")]
+    listener: str = ""
 
     def __str__(self) -> str:
         return f"mode {self.mode:04o}, owner {self.uid}:{self.gid}"

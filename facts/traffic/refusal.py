@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from facts.document import plain
 from facts.masks import lines
 from facts.redaction import beginning, ending, prose, redact
+from facts.teleport.tbot_log import JOINED
 from facts.traffic.tls_alerts import Objection, objection_of
 
 
@@ -192,7 +193,6 @@ def _without_trailer(message: str) -> str:
 
 
 _AGENT_FOUND_NONE = re.compile(r"non-default SDS socket path.{0,400}no socket found", re.IGNORECASE)
-_JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API endpoint")
 _BOTS_ERROR = re.compile(r"^.*\bERROR?\b.*$", re.MULTILINE)
 
 
@@ -219,7 +219,7 @@ def of_tbots_log(log: str) -> AttemptOutcome:
         # The layers of the error may stand on lines of their own; the innermost is the one that counts.
         line = next((line for line in lines(log) if reason_of(line) is Because.NO_ALLOW_RULE), log)
         return AttemptOutcome(AttemptEnd.JOIN, "", ending(line, 300), Because.NO_ALLOW_RULE)
-    if joined := _JOINED.search(log):
+    if joined := JOINED.search(log):
         return AttemptOutcome(AttemptEnd.GRANTED, "", joined[0])
     error = _BOTS_ERROR.search(log)
     # Whatever follows the first line that says ERROR belongs to it.

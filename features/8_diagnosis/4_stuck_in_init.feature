@@ -22,6 +22,8 @@ Feature: The doctor tells why a pod does not start, or is not there at all
       | istiod-cut-off                     |
       | pods-refused-by-pod-security       |
       | proxy-image-of-nowhere             |
+      | socket-directory-lost              |
+      | no-tbot-and-no-fallback            |
 
   @requirement:DX-4 @safety:disruptive
   Scenario: The doctor finds nothing once these are undone

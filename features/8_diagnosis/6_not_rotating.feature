@@ -24,6 +24,7 @@ Feature: The doctor tells why certificates are not renewed
       | tbot-frozen-past-a-change-of-authority |
       | issuers-clock-ahead                    |
       | socket-directory-made-again            |
+      | socket-left-by-a-killed-tbot           |
 
   @requirement:DX-6 @safety:disruptive
   Scenario: The doctor finds nothing once these are undone

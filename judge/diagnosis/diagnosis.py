@@ -214,7 +214,7 @@ class Diagnosis:
         return bool(self.classes) or any(found.harms for found in self.causes)
 
 
-BY_DESIGN = frozenset({"ambient-by-design"})
+BY_DESIGN = frozenset({"ambient-by-design", "refused-by-policy"})
 """Causes that are told so that nobody looks for another one: nothing is wrong, and nothing is to be mended."""
 
 UNKNOWN = Realms()

@@ -1,14 +1,19 @@
-"""Rules about the way from tbot to Teleport, by probe pods that dial it as tbot does on its nodes."""
+"""Rules about the way from tbot to Teleport: by tbot's own log, and by probe pods that dial it as tbot does on its nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
+from facts.evidence import ObjectRef, readings
 from facts.finding import OpenPoint, Problem
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import LEADS_THROUGH_A_PROXY
 from facts.kubernetes.probes import Refused, TeleportProbe
 from facts.teleport.tbot import Tbot
+from facts.teleport.tbot_log import LastAttempt, Obstacle
+from judge.diagnosis import clocks
 from judge.findings import listed
 from judge.install.probes import RUN_IT, on_node
 
@@ -74,3 +79,44 @@ def _unreached(probe: TeleportProbe) -> Problem | None:
         said = f"what listens at {at} does not speak TLS with the probe ({probe.error}), so it is no proxy of Teleport"
         return on_node(probe, said, "teleport-unreachable")
     return None
+
+
+BY_OBSTACLE: Mapping[Obstacle, str] = {
+    Obstacle.NO_ADDRESS: "teleport-name-unknown",
+    Obstacle.NO_CONNECTION: "teleport-unreachable",
+    Obstacle.CERTIFICATE: "teleport-certificate-untrusted",
+}
+"""Causes by what tbot's log says."""
+
+
+def not_serving(tbot: Tbot) -> list[Pod]:
+    """The pods of a tbot whose log may say what keeps them from serving: they have run, and are not Ready or exited.
+
+    Without a readiness probe, as in the guide, a tbot that cannot join is Ready from each start to its next exit.
+    """
+    return [pod for pod in tbot.pods.values() if not pod.terminating and _has_trouble(tbot, pod)]
+
+
+def _has_trouble(tbot: Tbot, pod: Pod) -> bool:
+    container = pod.spec.container(tbot.container.name)
+    if container is None or not (container.restarts or container.state in ("running", "terminated")):
+        return False
+    return not pod.ready or (not container.readiness_probe and bool(container.last_exit_code))
+
+
+def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | None:
+    """What keeps a pod of tbot from Teleport by its own words; None where its log names no obstacle on the way.
+
+    Args:
+        pod: The pod, which does not serve.
+        last: Its last attempt.
+        now: UTC time of the judgment, by this machine.
+    """
+    if last.obstacle is None:
+        return None
+    said = f"its last attempt to speak with Teleport ended because {last.obstacle}: {last.said}"
+    evidence = (*last.evidence, *readings(pod))
+    if last.validity is not None and clocks.misjudges(last.validity, now):
+        by_ours = f"{said}; by the clock of this machine, {now:%F %T} UTC, the certificate is valid"
+        return Problem(ObjectRef("Node", pod.node), by_ours, clocks.NODE_CLOCK, evidence)
+    return Problem(pod.ref, said, BY_OBSTACLE[last.obstacle], evidence)

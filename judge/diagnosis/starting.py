@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from facts.document import when
 from facts.evidence import readings
 from facts.finding import Problem
 from facts.istio.control_planes import ControlPlanes, asks_for, why_istio_refuses, why_it_refuses
@@ -12,8 +13,8 @@ from facts.kubernetes.objects import Labelled, Pod, condition_holds
 from facts.kubernetes.pod_spec import ISTIOS_SOCKET, PROXY, SOCKET_FILE, SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment
 from facts.proxies.identity import ProxyIdentity
-from facts.proxies.presence import Stage, start_of
-from facts.teleport.tbot import Tbots
+from facts.proxies.presence import STARTING, Stage, start_of
+from facts.teleport.tbot import Tbot, Tbots
 from judge.findings import problem
 from judge.fleet import cause_of_no_start
 from judge.identity.proxies import cause_of_no_configuration
@@ -80,6 +81,36 @@ def _held_up(pod: Pod, tbots: Tbots) -> Problem | None:
         said = f"its istio-proxy waits for the socket {name}, without a fallback to istiod, and {without}"
         return Problem(pod.ref, said, "fail-closed-without-tbot", evidence)
     return None
+
+
+def without_directory(tbots: Tbots, now: datetime) -> list[Problem]:
+    """Pods of tbot that do not start, and that themselves require the directory of their socket to exist.
+
+    Args:
+        tbots: Every tbot that serves the mesh.
+        now: UTC time of the list of pods.
+    """
+    return [
+        problem(
+            pod,
+            f"none of its containers has started: its own volume, of type Directory, requires {path} to exist on node"
+            f" {pod.node}, and does not make it",
+            "socket-directory-not-recreated",
+        )
+        for tbot in tbots.each
+        for pod in tbot.pods.values()
+        if (path := _required_directory(tbot, pod)) and not _has_begun(pod) and _had_its_time(pod, now)
+    ]
+
+
+def _required_directory(tbot: Tbot, pod: Pod) -> str:
+    """Directory of a tbot's socket that its pod requires to exist; empty where its volume makes it."""
+    required = (v.path.rstrip("/") for v in pod.spec.volumes if v.source == "hostPath" and v.type == "Directory")
+    return next((path for path in required if path in tbot.directories_of_mesh), "")
+
+
+def _had_its_time(pod: Pod, now: datetime) -> bool:
+    return not pod.terminating and now - when(pod.created_at, str(pod.ref)) >= STARTING
 
 
 def _has_begun(pod: Pod) -> bool:

@@ -26,7 +26,7 @@ SILENT_FOR = timedelta(minutes=65)
 NEVER_RECOVERS = "tbot-never-recovers"
 
 
-CLOSED = ("socket-closed", "socket-directory-closed")
+CLOSED = ("socket-closed", "socket-directory-closed", "socket-stale")
 """Causes for which a proxy cannot connect again to a socket that is there, beside a directory that is gone."""
 
 
@@ -38,9 +38,9 @@ def cut_off(
 ) -> list[Problem]:
     """Proxies that cannot connect to the socket of a tbot that started after them; see `lost_directory`.
 
-    They hold a directory that is gone, or the socket's mode or its directory's keeps them out. It is the former where a
-    proxy of the node is connected to this tbot under the same path, or a probe pod found both open. Where nothing decides,
-    each such proxy has one problem for every cause, in the same words.
+    They hold a directory that is gone; or the socket's mode or its directory's keeps them out, or no process listens on it.
+    It is the first where a proxy of the node is connected to this tbot under the same path, or a probe pod found nothing
+    else wrong. Where nothing decides, each such proxy has one problem for every cause, in the same words.
 
     Args:
         proxies: Proxies of the mesh.

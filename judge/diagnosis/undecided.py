@@ -22,7 +22,7 @@ from judge.fleet import cause_of_no_start
 NAMED = 3
 """Pods that a statement names."""
 
-SOCKET_USELESS = ("tbot-not-answering", "socket-closed")
+SOCKET_USELESS = ("tbot-not-answering", "socket-closed", "socket-stale")
 """Causes for which Istio's agent finds a socket that it cannot use, and exits."""
 
 SOCKET_UNSEEN = "socket-directory-closed"

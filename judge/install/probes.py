@@ -7,7 +7,7 @@ from typing import Protocol
 
 from facts.evidence import ObjectRef, Shown
 from facts.finding import Finding, Problem, Remark
-from facts.kubernetes.probes import Refused, SeenFile, SocketDirectoryProbe
+from facts.kubernetes.probes import NOBODY, SILENT, Refused, SeenFile, SocketDirectoryProbe
 from judge.findings import Claim, confirmed_of
 
 WRITE, SEARCH = 0o2, 0o1
@@ -77,9 +77,10 @@ def mode_lets(permission: int, of: SeenFile, probe: SocketDirectoryProbe) -> boo
 
 
 def why_unreachable(probe: SocketDirectoryProbe, name: str) -> tuple[str, str]:
-    """What keeps a workload from the socket of its node, in words, with its cause; twice empty where the modes let it in.
+    """What keeps a workload from the server of its node's socket, in words, with its cause; twice empty where nothing does.
 
-    Connecting takes the right to search the directory, and to write to the socket. Source: path_resolution(7), unix(7).
+    Connecting takes the right to search the directory, and to write to the socket, and a process that listens on it. Source:
+    path_resolution(7), unix(7).
 
     Args:
         probe: What a workload may do to the directory.
@@ -88,6 +89,12 @@ def why_unreachable(probe: SocketDirectoryProbe, name: str) -> tuple[str, str]:
     if not mode_lets(SEARCH, probe.directory, probe):
         return f"uid {probe.uid} may not enter the directory ({probe.directory})", "socket-directory-closed"
     entry = next((each for each in probe.entries or () if each.name == name and each.is_socket), None)
-    if entry is not None and not mode_lets(WRITE, entry, probe):
+    if entry is None:
+        return "", ""
+    if not mode_lets(WRITE, entry, probe):
         return f"uid {probe.uid} may not connect to {name} ({entry})", "socket-closed"
+    if entry.listener == NOBODY:
+        return f"a connection to {name} is refused: no process listens there", "socket-stale"
+    if entry.listener == SILENT:
+        return f"a connection to {name} gets no word: a process listens there and stands still", "tbot-not-answering"
     return "", ""

@@ -132,7 +132,14 @@ _READ_ONLY = (
     Needed(Role.READ_ONLY, (_GET,), _CORE, ("configmaps",), "reads the mesh's configuration and roots", Where.ISTIO),
     Needed(Role.READ_ONLY, (_GET,), _CORE, ("configmaps",), "reads tbot's configuration", Where.TBOT),
     Needed(Role.READ_ONLY, (_GET,), _APPS, ("daemonsets",), "reads tbot's DaemonSet", Where.TBOT),
-    Needed(Role.READ_ONLY, (_GET,), _CORE, ("pods/log",), "runs the guide's own commands", Where.TBOT),
+    Needed(
+        Role.READ_ONLY,
+        (_GET,),
+        _CORE,
+        ("pods/log",),
+        "runs the guide's own commands, and reads what keeps tbot from Teleport",
+        Where.TBOT,
+    ),
     Needed(Role.READ_ONLY, (_GET,), _CORE, ("pods/log",), "runs the guide's own commands", Where.APP),
     Needed(Role.READ_ONLY, (_GET,), _APPS, ("deployments",), "reads the desired number of pods", Where.APP),
     Needed(

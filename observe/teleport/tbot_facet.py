@@ -8,12 +8,17 @@ from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.objects import Pod
 from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, SocketDirectories, Tbot, Tbots
+from facts.teleport.tbot_log import LastAttempt, parse_last_attempt
 from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, of_each
 from observe.teleport.tbot import read_tbots
 
 RIGHTS: Key[tuple[Right, ...]] = Key("kubelet_rights", of_each, ("tbot",))
+LAST_ATTEMPT: Key[LastAttempt] = Key("last_attempt", lambda attempt: attempt.evidence, ("tbot",))
 TBOT: Key[Tbots] = Key("tbot", lambda tbots: tbots.evidence, ("tbot",))
+
+LINES = 60
+"""Lines of the end of tbot's log; one attempt to join takes about ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,25 @@ class TbotFacet:
         """Pods that the DaemonSet selects, listed anew each time."""
         daemon_set = self.installed().daemon_set
         return self.cluster.reader.pods(daemon_set.namespace, daemon_set.label_selector)
+
+    def last_attempt(self, tbot: Tbot, pod: Pod) -> LastAttempt:
+        """The last attempt of a pod of tbot to speak with Teleport, by its log; of a container that starts again, by both.
+
+        Raises:
+            CouldNotTell: There is no log, or the API server does not give it.
+        """
+        container, reader = tbot.container.name, self.cluster.reader
+
+        def read() -> LastAttempt:
+            log = reader.logs(pod.namespace, pod.name, container, tail=LINES)
+            last = parse_last_attempt(str(log.document), (log.evidence,))
+            there = pod.spec.container(container)
+            if last.obstacle is not None or last.joined or there is None or not there.restarts:
+                return last
+            log = reader.logs(pod.namespace, pod.name, container, previous=True, tail=LINES)
+            return parse_last_attempt(str(log.document), (log.evidence, *last.evidence))
+
+        return self.cluster.once(LAST_ATTEMPT.narrowed(pod.uid), read)
 
     def kubelet_address(self) -> KubeletAddress:
         """The address at which tbot dials its kubelet; the guide's where no tbot can be read yet."""

@@ -24,6 +24,7 @@ class Herring:
         touches: Objects that it makes or changes.
         undo: How the suite undoes it, as a sentence.
         inject: Context manager: on entry it makes the disturbance and waits until it shows, on exit it restores the scene.
+        called: Ids of causes that say what it is; the doctor may name them, as what is so by design.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Herring:
     touches: str
     undo: str
     inject: Callable[[Scene], AbstractContextManager[None]]
+    called: frozenset[str] = frozenset()
 
 
 def manifest(scene: Scene, name: str, **variables: str) -> list[Document]:

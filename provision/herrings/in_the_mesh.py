@@ -48,8 +48,13 @@ def _without_endpoints(scene: Scene) -> AbstractContextManager[None]:
     return _called(scene, "without-endpoints", 503, *manifest(scene, "service-without-endpoints"))
 
 
-def _refused_by_policy(scene: Scene) -> AbstractContextManager[None]:
-    return _called(scene, APP, 403, *manifest(scene, "every-caller-refused"))
+@contextmanager
+def _refused_by_policy(scene: Scene) -> Iterator[None]:
+    try:
+        with _called(scene, APP, 403, *manifest(scene, "every-caller-refused")):
+            yield
+    finally:
+        scene.restart_app()  # its proxies count refusals for as long as they run
 
 
 @contextmanager
@@ -165,9 +170,10 @@ HERRINGS = (
     Herring(
         name="policy-refuses-with-403",
         description="An AuthorizationPolicy refuses every caller of the test application with 403, whose identity is right.",
-        touches=f"AuthorizationPolicy every-caller-refused and Pod caller-of-{APP}, {_in_the_app}",
-        undo="The suite deletes them.",
+        touches=f"AuthorizationPolicy every-caller-refused, Pod caller-of-{APP} and Deployment {APP}, {_in_the_app}",
+        undo="The suite deletes the policy and the caller, and restarts the test application.",
         inject=_refused_by_policy,
+        called=frozenset({"refused-by-policy"}),
     ),
     Herring(
         name="rolling-restart",

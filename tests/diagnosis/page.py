@@ -19,9 +19,9 @@ without and with an admin session at Teleport (`--tctl`), and with `--allow name
 
 An answer is right (✓) if it names the cause of the fault first and no cause that is not so. A way that only reads may
 leave open what nothing shows it. It may also narrow the cause down to a class (†) of causes that look alike from outside;
-with probe pods the doctor must split the class. Of a red herring and of a sound install it must name nothing. Some
-risks are in the lab from the beginning, because the guide asks for them ({{standing}}); the doctor may name them last. One
-that only reads has {AT_MOST:g} s.
+with probe pods the doctor must split the class. Of a sound install it must name nothing, and of a red herring nothing
+but what that is. Some risks are in the lab from the beginning, because the guide asks for them ({{standing}}); the
+doctor may name them last. One that only reads has {AT_MOST:g} s.
 
 DX-1 to DX-9 certify the doctor by these rows, in [features/{{folder}}](../features/{{folder}}).
 [DEVELOPMENT.md](../DEVELOPMENT.md#the-doctors-matrix) says how to run them. `make docs` generates this page from the

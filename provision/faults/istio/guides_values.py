@@ -51,7 +51,7 @@ def await_normalization(scene: Scene, *, in_force: bool) -> None:
 
 
 @contextmanager
-def _another_name(scene: Scene) -> Iterator[None]:
+def another_name(scene: Scene) -> Iterator[None]:
     """Give tbot's socket another name than Istio's default, and configure sidecars and gateway with that name."""
     directory = scene.installation.variables["SOCKET_DIRECTORY"]
     usual, other = f"{directory}/socket", f"{directory}/{OTHER_NAME}"
@@ -114,7 +114,7 @@ FAULTS = (
         undo="The guide asks for it; the suite gives the socket another name for a while.",
         breaks=frozenset({"NEG-07"}),
         reach=reach.TBOT | reach.INJECTED_PODS,
-        inject=_another_name,
+        inject=another_name,
         standing=True,
     ),
 )

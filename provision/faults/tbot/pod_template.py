@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
@@ -16,6 +16,8 @@ from provision.names import TBOT, TBOT_NAMESPACE
 TWO_HOURS = 7200
 """Seconds; Teleport accepts tokens of at most 30 minutes."""
 HOSTNAME = "kubernetes.io/hostname"
+CERTIFICATES = "SSL_CERT_FILE"
+"""Variable in which the lab gives tbot the authority of its Teleport's certificate, which no image has."""
 
 
 @contextmanager
@@ -73,14 +75,16 @@ def _without_variable(scene: Scene, name: str) -> tuple[Document, Document]:
     return broken, former
 
 
+def _without_teleports_authority(scene: Scene) -> AbstractContextManager[None]:
+    return _cannot_join(scene, *_without_variable(scene, CERTIFICATES))
+
+
 @contextmanager
-def _not_selected(scene: Scene) -> Iterator[None]:
-    """Let tbot select all nodes but the first one."""
+def first_left_out(scene: Scene, then: Callable[[], object]) -> Iterator[None]:
+    """Let tbot select all nodes but the first one; `then` waits until it is back there."""
     node, *others = scene.nodes()
-    broken = pod_template(nodeSelector={HOSTNAME: others[0]})
-    with patched(
-        scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=pod_template(nodeSelector=None), then=scene.await_tbot
-    ):
+    broken, sound = pod_template(nodeSelector={HOSTNAME: others[0]}), pod_template(nodeSelector=None)
+    with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=sound, then=then):
         await_cut_off(scene, node)
         scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
         yield
@@ -121,6 +125,15 @@ FAULTS = (
         inject=_with_the_pods_token,
     ),
     _template_fault(
+        name="tbot-without-teleports-authority",
+        description="tbot's pods lack SSL_CERT_FILE, as after its manifests were applied without it. tbot does not trust the"
+        " private authority of Teleport's certificate: the first tbot pod that is replaced cannot join.",
+        cause="teleport-certificate-untrusted",
+        breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | CUT_OFF,
+        by_doctor_alone=True,
+        inject=_without_teleports_authority,
+    ),
+    _template_fault(
         name="tbot-without-host-pid",
         description="tbot's pods do not share the process ids of their node, so tbot is Ready and attests no caller.",
         cause="tbot-host-pid-missing",
@@ -139,6 +152,6 @@ FAULTS = (
         description="tbot's DaemonSet selects nodes, and leaves out one that runs workloads.",
         cause="tbot-not-on-node",
         breaks=frozenset({"INST-13", "INST-14", "CHK-5"}) | CUT_OFF,
-        inject=_not_selected,
+        inject=lambda scene: first_left_out(scene, scene.await_tbot),
     ),
 )

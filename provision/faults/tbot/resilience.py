@@ -13,6 +13,7 @@ from provision.faults.fault import Fault, Scene
 from provision.faults.istio import istio_settings
 from provision.faults.surroundings import nodes
 from provision.faults.tbot import daemon_set
+from provision.faults.tbot.sockets import requiring_the_directory
 from provision.installing.teleport import PROXY_PORT
 from provision.names import TBOT
 
@@ -56,16 +57,6 @@ def _lives_by_teleport(scene: Scene) -> AbstractContextManager[None]:
     return patched_tbot(scene, broken, sound)
 
 
-def _makes_no_directory(scene: Scene) -> AbstractContextManager[None]:
-    volumes = daemon_set.pods_of_tbot(scene)["volumes"]
-    (path,) = (v["hostPath"] for v in volumes if v["name"] == daemon_set.SOCKETS)
-    broken, sound = (
-        pod_template(volumes=[{"name": daemon_set.SOCKETS, "hostPath": {**path, "type": kind}}])
-        for kind in ("Directory", path.get("type", ""))
-    )
-    return patched_tbot(scene, broken, sound)
-
-
 @contextmanager
 def _for_all_and_writable(scene: Scene) -> Iterator[None]:
     with istio_settings.VOLUMES_ONLY.inject(scene):
@@ -102,7 +93,7 @@ FAULTS = (
         cause="socket-directory-not-recreated",
         undo="The suite restores the volume's type and waits until every Envoy has its streams again.",
         breaks=frozenset({"RES-05", "RES-08"}),
-        inject=_makes_no_directory,
+        inject=lambda scene: patched_tbot(scene, *requiring_the_directory(scene)),
     ),
     _fault_of_tbot(
         name="socket-that-a-sidecar-may-take-away",

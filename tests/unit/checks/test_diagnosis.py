@@ -15,6 +15,7 @@ from facts.errors import CouldNotTell
 from facts.finding import OpenPoint
 from facts.kubernetes.objects import Condition
 from facts.teleport.tbot import Tbot
+from facts.teleport.tbot_log import LastAttempt, Obstacle
 from observe.install import Install
 from tests.unit.judge import builders as make
 
@@ -60,6 +61,23 @@ def test_each_tbot_is_dialled_for_at_its_own_address(config: dict[str, str], add
     left = diagnosis.unreached(install, cast("Any", probes))
     assert [isinstance(each, OpenPoint) for each in left] == ([] if address else [True])
     assert probes.asked == ([(["node-1"], address, ("teleport-system", "tbot"))] if address else [])
+
+
+def test_one_log_that_cannot_be_read_hides_no_other() -> None:
+    def last_attempt(_tbot: Tbot, pod: Any) -> LastAttempt:
+        if pod.node == "node-2":
+            raise CouldNotTell(expected="a log", seen="no answer", where="node-2", remedy="see why its kubelet is silent")
+        obstacle = Obstacle.CERTIFICATE if pod.node == "node-1" else None
+        return LastAttempt(obstacle, "x509: unknown authority", joined=False, evidence=("ev-log",))
+
+    pods = [make.tbot_pod(f"tbot-{at}", node=f"node-{at}", ready=False) for at in (1, 2, 3)]
+    runs = replace(make.tbot_container(), state="running")
+    tbots = make.tbots(make.tbot(*(replace(pod, spec=replace(pod.spec, containers=(runs,))) for pod in pods)))
+    facet = SimpleNamespace(all=lambda: tbots, last_attempt=last_attempt)
+    found = [*diagnosis.kept_from_teleport(cast("Install", SimpleNamespace(tbot=facet)))]
+    assert [each.cause for each in found if not isinstance(each, OpenPoint)] == ["teleport-certificate-untrusted"]
+    (left,) = (each for each in found if isinstance(each, OpenPoint))
+    assert (left.about.subject, left.settle) == (pods[1].ref, "see why its kubelet is silent")
 
 
 def installed(tbot: Tbot, **teleport: Any) -> Install:
@@ -112,7 +130,7 @@ def test_a_directory_is_looked_at_only_on_nodes_where_nothing_else_decides() -> 
     proxies = SimpleNamespace(fleet=lambda: identities, pods=lambda: pods)
     install = cast("Install", SimpleNamespace(proxies=proxies, tbot=SimpleNamespace(all=lambda: tbots)))
     probes = Looking()
-    assert len(diagnosis.cut_off(install)) == 4
+    assert len(diagnosis.cut_off(install)) == 5
     assert len(diagnosis.cut_off(install, cast("Any", probes))) == 2
     assert probes.asked == [(["node-2"], "/run/spire/sockets")]
 

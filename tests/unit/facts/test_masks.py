@@ -296,7 +296,7 @@ def judged(fact: Any) -> Any:
     ("parse", "name", "size"),
     [
         (objects.parse_pod, "cluster/pods.json", 0.43),
-        (objects.parse_node, "cluster/nodes.json", 0.45),
+        (objects.parse_node, "cluster/nodes.json", 0.55),
         (workloads.parse_deployment, "cluster/deployments.json", 0.55),
     ],
 )

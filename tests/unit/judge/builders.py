@@ -602,9 +602,11 @@ def node_probe(node: str = NODE, **changes: Any) -> NodeProbe:
     return replace(made, **changes)
 
 
-def seen_file(name: str = "sockets", mode: int = 0o755, *, uid: int = 0, gid: int = 0, is_socket: bool = False) -> SeenFile:
+def seen_file(
+    name: str = "sockets", mode: int = 0o755, *, uid: int = 0, gid: int = 0, is_socket: bool = False, listener: str = ""
+) -> SeenFile:
     """A file of the node; root's directory if nothing else is said."""
-    return SeenFile(name, uid, gid, mode, is_socket)
+    return SeenFile(name, uid, gid, mode, is_socket, listener)
 
 
 def socket_directory_probe(node: str = NODE, **changes: Any) -> SocketDirectoryProbe:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -368,6 +371,104 @@ def test_tbots_pods_lack_one_thing_and_get_it_back(
     with FAULTS[name].inject(scene(cast("Any", objects))):
         assert objects.patches == [broken]
     assert objects.patches == [broken, sound]
+
+
+class Node:
+    """A node with pods of tbot and of the test application, and what is done there, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        own = {"nodes": lambda _scene: ["worker", "control-plane"], "on_node": lambda _scene, *words: self.note(*words)}
+        for name, replacement in own.items():
+            monkeypatch.setattr(Scene, name, replacement)
+        for name in ("await_rollout", "await_tbot", "restart_app"):
+            monkeypatch.setattr(Scene, name, lambda _scene, *words, name=name: self.note(name, *words[:1]))
+        for name in ("_await_waiting", "_await_exits"):
+            monkeypatch.setattr(sockets, name, lambda _scene, node, name=name: self.note(name, node))
+        (manifest,) = RECOMMENDED.documents("tbot-daemonset.yaml", VARIABLES)
+        self.spec = manifest["spec"]
+
+    def note(self, *words: str) -> None:
+        self.done.append(" ".join(words))
+
+    def all_of(self, *_kind: str, label_selector: str, **_namespace: str) -> list[dict[str, Any]]:
+        name = label_selector.removeprefix("app=")
+        return [{"metadata": {"name": f"{name}-on-{node}"}, "spec": {"nodeName": node}} for node in ("worker", "other")]
+
+    def must_get(self, *_object: str, **_namespace: str) -> dict[str, Any]:
+        return {"spec": self.spec}
+
+    def patch(self, _version: str, kind: str, _name: str, change: dict[str, Any], **_namespace: str) -> None:
+        (volume,) = change["spec"]["template"]["spec"]["volumes"]
+        self.note("patch", kind, volume["hostPath"]["type"])
+
+    def delete(self, _version: str, _kind: str, name: str, **_namespace: str) -> None:
+        self.note("delete", name)
+
+    def restart(self, _kind: str, name: str, **_namespace: str) -> None:
+        self.note("restart", name)
+
+
+def test_a_lost_directory_is_made_by_tbot_before_what_mounts_it_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Node(monkeypatch)
+    with FAULTS["socket-directory-lost"].inject(scene(cast("Any", node))):
+        assert node.done == [
+            "patch DaemonSet Directory",
+            "await_tbot",
+            f"worker rm -rf {VARIABLES['SOCKET_DIRECTORY']}",
+            "delete tbot-on-worker",
+            "delete test-app-on-worker",
+            "_await_waiting worker",
+        ]
+        node.done.clear()
+    assert node.done == [
+        "patch DaemonSet DirectoryOrCreate",
+        "await_rollout DaemonSet",
+        "restart istio-ingressgateway",
+        "restart_app",
+        "await_rollout Deployment",
+        "await_tbot",
+    ]
+
+
+def test_a_socket_that_was_left_is_replaced_by_a_tbot_that_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Node(monkeypatch)
+    with FAULTS["socket-left-by-a-killed-tbot"].inject(scene(cast("Any", node))):
+        left, *others = node.done
+        assert left.startswith("worker perl -MSocket -e")
+        assert left.endswith(f"{VARIABLES['SOCKET_DIRECTORY']}/socket")
+        assert others == ["delete test-app-on-worker", "_await_exits worker"]
+        node.done.clear()
+    assert node.done == ["delete tbot-on-worker", "await_rollout DaemonSet", "restart_app", "await_tbot"]
+
+
+def test_the_program_leaves_a_socket_to_which_no_process_listens(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as former:
+        former.bind(str(path))
+    subprocess.run(["perl", "-MSocket", "-e", sockets.LEAVES_A_SOCKET, path], check=True)
+    assert (path.is_socket(), path.stat().st_mode & 0o777) == (True, 0o777)
+    with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
+        client.connect(str(path))
+
+
+def test_tbot_leaves_out_one_node_while_no_sidecar_may_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Node(monkeypatch)
+
+    @contextmanager
+    def part(name: str) -> Iterator[None]:
+        node.note(name)
+        try:
+            yield
+        finally:
+            node.note(f"no {name}")
+
+    monkeypatch.setattr(sockets, "another_name", lambda _scene: part("other name"))
+    monkeypatch.setattr(sockets, "first_left_out", lambda _scene, _then: part("node left out"))
+    with FAULTS["no-tbot-and-no-fallback"].inject(scene(cast("Any", node))):
+        assert node.done == ["other name", "node left out", "delete test-app-on-worker", "_await_exits worker"]
+        node.done.clear()
+    assert node.done == ["no node left out", "no other name"]
 
 
 def test_tbots_socket_is_renamed_in_its_directory() -> None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from facts.guide import FILE_MOUNTED, FOUND
 from facts.recorder import KeptInMemory
+from judge.diagnosis.diagnosis import BY_DESIGN
 from observe.wait import Pace
 from provision.faults import FAULTS, Scene
 from provision.herrings import HERRINGS, Herring
@@ -101,6 +102,7 @@ def test_a_herring_says_in_sentences_what_it_is_and_how_it_is_undone(herring: He
     assert herring.undo.endswith(".")
     assert herring.touches
     assert herring.name not in FAULTS
+    assert herring.called <= BY_DESIGN
 
 
 @pytest.mark.parametrize("herring", HERRINGS.values(), ids=lambda herring: herring.name)
@@ -111,6 +113,12 @@ def test_nothing_of_a_herring_stays(scene: Scene, herring: Herring) -> None:
         during = dict(objects.there)
     assert objects.there == before
     assert {*during} - {*before} == {*objects.made}
+
+
+def test_the_proxies_that_counted_refusals_are_replaced(scene: Scene) -> None:
+    with HERRINGS["policy-refuses-with-403"].inject(scene):
+        assert cast("Objects", scene.installation.objects).changes == []
+    assert cast("Objects", scene.installation.objects).changes == [{"restarted": "Deployment test-app/test-app"}]
 
 
 def test_the_rules_that_lose_questions_are_deleted_on_every_node(scene: Scene) -> None:

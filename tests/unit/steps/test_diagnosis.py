@@ -171,11 +171,12 @@ def test_faults_come_after_the_fence_and_go_in_reverse(monkeypatch: pytest.Monke
     with ExitStack() as cleanup:
         broken(Kind.PAIR, cast("Any", tuple(faults)), cast("Any", target), cleanup, SHOWN)
     assert target.said == ["fence", "scene", "a comes", "scene", "b comes", "b goes", "a goes"]
-    herring = SimpleNamespace(inject=injecting(target.said, "h"))
+    herring = SimpleNamespace(inject=injecting(target.said, "h"), called=frozenset({"refused-by-policy"}))
     monkeypatch.setattr("steps.diagnosis.HERRINGS", {"loud": herring})
     target.said.clear()
     with ExitStack() as cleanup:
-        assert with_herring("loud", cast("Any", target), cleanup).causes == ()
+        state = with_herring("loud", cast("Any", target), cleanup)
+    assert (state.causes, "refused-by-policy" in state.further) == ((), True)
     assert target.said == ["fence", "scene", "h comes", "h goes"]
 
 

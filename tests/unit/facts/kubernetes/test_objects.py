@@ -67,6 +67,7 @@ def test_a_damaged_pod_is_not_guessed_at(damage: Any) -> None:
 def test_a_node_and_its_taints() -> None:
     captured = document("cluster/nodes.json")["items"][0]
     node = parse_node(captured)
+    assert node.heartbeat == "2026-11-24T00:01:58Z"
     assert node.kubelet_version == "v1.34.4"
     captured["spec"]["taints"] = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
     assert parse_node(captured).taints == ("node-role.kubernetes.io/control-plane=:NoSchedule",)

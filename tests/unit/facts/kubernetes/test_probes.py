@@ -7,13 +7,22 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from facts.errors import CouldNotTell
-from facts.kubernetes.probes import SeenContainer, parse_node_probe, parse_socket_directory_probe
+from facts.kubernetes.probes import (
+    ANSWERS,
+    NOBODY,
+    SILENT,
+    SeenContainer,
+    SocketDirectoryProbe,
+    parse_node_probe,
+    parse_socket_directory_probe,
+)
 
 ROOT_DIRECTORY = Path(__file__).parents[4]
 POD = "6d1c5f0a-0000-4000-8000-000000000001"
@@ -85,7 +94,7 @@ def test_a_document_that_the_probe_does_not_print(document: Any, field: str) -> 
 
 
 def directory_report(**changes: Any) -> dict[str, Any]:
-    entry = {"name": "socket", "uid": 0, "gid": 0, "mode": "0777", "socket": True}
+    entry = {"name": "socket", "uid": 0, "gid": 0, "mode": "0777", "socket": True, "listener": "nobody"}
     made: dict[str, Any] = {
         "uid": 1337,
         "gid": 1337,
@@ -104,7 +113,7 @@ def test_a_report_on_the_directory_of_the_socket() -> None:
     assert (probe.uid, probe.gid, probe.writable, probe.evidence) == (1337, 1337, False, ("ev-log",))
     assert str(probe.directory) == "mode 1755, owner 0:0"
     assert probe.entries is not None
-    assert [(e.name, e.mode, e.is_socket) for e in probe.entries] == [("socket", 0o777, True)]
+    assert [(e.name, e.mode, e.is_socket, e.listener) for e in probe.entries] == [("socket", 0o777, True, NOBODY)]
     assert parse_socket_directory_probe(json.dumps(directory_report(entries=None)), "n").entries is None
 
 
@@ -131,9 +140,7 @@ def test_the_program_of_the_probe_prints_what_is_read(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
     tmp_path.chmod(0o750)
-    program = ROOT_DIRECTORY / "manifests" / "probes" / "socket_directory.py"
-    done = subprocess.run([sys.executable, "-I", str(program), str(tmp_path)], capture_output=True, text=True, check=True)
-    probe = parse_socket_directory_probe(done.stdout, "here")
+    probe = looked_at(tmp_path)
     assert (probe.uid, probe.directory.mode, probe.writable) == (os.getuid(), 0o750, True)
     assert [(e.name, e.is_socket) for e in probe.entries or ()] == [("file", False), ("socket", True)]
     assert not list(tmp_path.glob("*.py*"))
@@ -144,3 +151,50 @@ def test_a_long_log_is_cut_to_its_end() -> None:
         parse_node_probe("x" * 10 + "y" * 400, "node-1")
     assert raised.value.seen == "y" * 400
     assert raised.value.where == "log of the probe pod on node-1"
+
+
+def looked_at(directory: Path) -> SocketDirectoryProbe:
+    program = ROOT_DIRECTORY / "manifests" / "probes" / "socket_directory.py"
+    done = subprocess.run([sys.executable, "-I", str(program), str(directory)], capture_output=True, text=True, check=True)
+    return parse_socket_directory_probe(done.stdout, "here")
+
+
+def listening(path: Path, backlog: int = 5) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(path))
+    made.listen(backlog)
+    return made
+
+
+def test_the_program_tells_a_server_that_greets_from_one_that_stands_still_and_from_a_socket_that_was_left(
+    tmp_path: Path,
+) -> None:
+    listening(tmp_path / "left").close()
+    greeted: list[bytes] = []
+
+    def greet(at: socket.socket) -> None:
+        connection = at.accept()[0]
+        greeted.append(connection.recv(100))
+        connection.sendall(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        connection.close()
+
+    def hang_up(at: socket.socket) -> None:
+        at.accept()[0].close()
+
+    with (
+        listening(tmp_path / "tbot") as tbot,
+        listening(tmp_path / "frozen"),
+        listening(tmp_path / "full", 0) as full,
+        listening(tmp_path / "rude") as rude,
+        socket.socket(socket.AF_UNIX) as waiting,
+    ):
+        waiting.connect(full.getsockname())
+        ends = [threading.Thread(target=greet, args=(tbot,)), threading.Thread(target=hang_up, args=(rude,))]
+        for end in ends:
+            end.start()
+        probe = looked_at(tmp_path)
+        for end in ends:
+            end.join(10)
+    seen = {entry.name: entry.listener for entry in probe.entries or ()}
+    assert seen == {"left": NOBODY, "tbot": ANSWERS, "frozen": SILENT, "full": SILENT, "rude": ""}
+    assert greeted[0].startswith(b"PRI * HTTP/2.0")

@@ -9,7 +9,7 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
 from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
+from judge.diagnosis.diagnosis import BY_DESIGN, Checked, Decisive, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.realms import Realms
 from tests.unit.judge import builders as make
 
@@ -114,6 +114,14 @@ def test_causes_of_which_one_is_so_are_a_class_with_what_would_settle_it() -> No
     assert (ids(made), found.ids, made.exit_code) == ([], ("socket-taken-over", "tbot-not-answering"), 1)
     assert [each.subjects for each in found.causes] == [(node("node-0"), node("node-1"))] * 2
     assert found.settled_by == CAUSES["tbot-not-answering"].settled_by
+
+
+@pytest.mark.parametrize("cause", sorted(BY_DESIGN))
+def test_what_is_so_by_design_is_told_and_nothing_to_mend(cause: str) -> None:
+    by_design = check(Problem(PODS[0], "it is so", cause), harms=False)
+    made = diagnosed([by_design], {})
+    assert (ids(made), made.exit_code, made.is_explained) == ([cause], 0, False)
+    assert diagnosed([by_design, check(Problem(PODS[1], "it differs", DOMAIN))], {}).exit_code == 1
 
 
 def test_a_class_whose_causes_do_not_say_what_would_settle_it_has_the_signs_in_which_they_differ() -> None:

@@ -6,15 +6,21 @@ import json
 import socket
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from facts.errors import CouldNotTell
 from facts.finding import OpenPoint, Problem
+from facts.kubernetes.objects import Pod
+from facts.kubernetes.pod_spec import Container
 from facts.kubernetes.probes import Refused, TeleportProbe, parse_teleport_probe
-from judge.diagnosis.reaching import dialled_directly, unreached
+from facts.teleport.tbot_log import LastAttempt, Obstacle, Validity
+from judge.diagnosis.reaching import dialled_directly, kept_away, not_serving, unreached
 from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named
 
 PROGRAM = Path(__file__).parents[4] / "manifests" / "probes" / "teleport_probe.py"
@@ -124,3 +130,72 @@ def test_the_program_and_a_server_that_ends_each_connection() -> None:
         server.accept()[0].close()
         printed, _nothing = program.communicate(timeout=20)
     assert parse_teleport_probe(printed, "here", address="").stage == "tls"
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "cause"),
+    [
+        (Obstacle.NO_ADDRESS, "teleport-name-unknown"),
+        (Obstacle.NO_CONNECTION, "teleport-unreachable"),
+        (Obstacle.CERTIFICATE, "teleport-certificate-untrusted"),
+    ],
+)
+def test_tbots_own_words_name_what_keeps_it_from_teleport(obstacle: Obstacle, cause: str) -> None:
+    pod = make.tbot_pod(ready=False)
+    found = kept_away(
+        pod, LastAttempt(obstacle, "x509: signed by unknown authority", joined=False, evidence=("ev-log",)), NOW
+    )
+    assert found is not None
+    assert named([found]) == [("Pod teleport-system/tbot-1", cause)]
+    assert found.said.endswith(": x509: signed by unknown authority")
+    assert found.evidence == ("ev-log", *pod.evidence)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_log_without_such_words_names_nothing(joined: bool) -> None:
+    assert kept_away(make.tbot_pod(ready=False), LastAttempt(None, "", joined, ("ev-log",)), NOW) is None
+
+
+def ran(*, ready: bool = False, terminating: bool = False, **state: object) -> Pod:
+    made = make.tbot_pod(ready=ready, terminating=terminating)
+    runs: Container = replace(make.tbot_container(), **state)  # type: ignore[arg-type]
+    return replace(made, spec=replace(made.spec, containers=(runs,)))
+
+
+@pytest.mark.parametrize(
+    ("pod", "is_asked"),
+    [
+        (ran(state="running"), True),
+        (ran(state="terminated"), True),
+        (ran(state="waiting", restarts=3), True),
+        (ran(state="waiting"), False),
+        (ran(state="running", terminating=True), False),
+        (ran(state="running", ready=True), False),
+        (ran(state="running", ready=True, restarts=1, last_exit_code=1), True),
+        (ran(state="running", ready=True, restarts=1, last_exit_code=1, readiness_probe=True), False),
+        (ran(state="running", ready=True, restarts=1, last_exit_code=0), False),
+        (replace(ran(state="running"), spec=replace(make.tbot_pod().spec, containers=())), False),
+    ],
+)
+def test_the_log_of_a_tbot_that_has_run_and_does_not_serve_is_asked_for(pod: Pod, *, is_asked: bool) -> None:
+    assert [each.name for each in not_serving(make.tbot(pod))] == (["tbot-1"] if is_asked else [])
+
+
+@pytest.mark.parametrize(
+    ("validity", "cause"),
+    [
+        (None, "teleport-certificate-untrusted"),
+        (Validity(NOW - timedelta(days=1), is_over=True), "teleport-certificate-untrusted"),
+        (Validity(NOW + timedelta(days=1), is_over=True), "node-clock-off"),
+        (Validity(NOW + timedelta(days=1), is_over=False), "teleport-certificate-untrusted"),
+        (Validity(NOW - timedelta(minutes=9), is_over=False), "teleport-certificate-untrusted"),
+        (Validity(NOW - timedelta(days=1), is_over=False), "node-clock-off"),
+    ],
+)
+def test_a_certificate_that_is_valid_by_our_clock_shows_a_wrong_one_on_the_node(validity: Validity, cause: str) -> None:
+    last = LastAttempt(Obstacle.CERTIFICATE, "x509: expired or not yet valid", False, ("ev-log",), validity)
+    found = kept_away(make.tbot_pod(ready=False), last, NOW)
+    assert found is not None
+    subject = "Node node-1" if cause == "node-clock-off" else "Pod teleport-system/tbot-1"
+    assert named([found]) == [(subject, cause)]
+    assert ("by the clock of this machine" in found.said) == (cause == "node-clock-off")

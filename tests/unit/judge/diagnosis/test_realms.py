@@ -46,6 +46,7 @@ DRY_RUN = ObjectRef("", "a pod in shop")
 REACHING = {
     "socket-taken-over": (NODE, A),
     "socket-directory-recreated": (A,),
+    "socket-directory-not-recreated": (OF_LEFT,),
     "istiod-scaled-to-zero": (ISTIOD,),
     "template-without-node-socket": (A,),
     "template-not-requested": (A,),
@@ -54,7 +55,9 @@ REACHING = {
     "tbot-not-on-node": (NODE,),
     "tbot-not-answering": (OF_LEFT, NODE),
     "teleport-unreachable": (NODE, OF_LEFT),
-    "teleport-name-unknown": (NODE,),
+    "teleport-name-unknown": (NODE, OF_LEFT),
+    "teleport-certificate-untrusted": (OF_LEFT,),
+    "node-clock-off": (NODE,),
     "tbot-config-refused": (CONFIG,),
     "tbot-pushes-without-renewing": (LEFT.daemon_set.ref,),
     "tbot-never-recovers": (OF_LEFT, LEFT.daemon_set.ref),

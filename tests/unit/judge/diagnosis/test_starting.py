@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from facts.kubernetes.objects import Condition, Pod
-from facts.kubernetes.pod_spec import Container
+from facts.kubernetes.pod_spec import Container, Volume
 from facts.kubernetes.workloads import Deployment, PodTemplate
 from facts.proxies.sds_mode import SdsMode
-from judge.diagnosis.starting import held_up, refused, without_istiod
+from judge.diagnosis.starting import held_up, refused, without_directory, without_istiod
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named
@@ -190,3 +191,37 @@ def test_proxies_that_istiod_is_not_missing_to() -> None:
         assert without_istiod([make.proxy(starting, **changes)], [starting]) == []
     started = make.pod()
     assert without_istiod([make.proxy(started, sds_mode=SdsMode.UNASKED, istiod_failures=7)], [started]) == []
+
+
+def volumes(kind: str, path: str = make.SOCKETS) -> tuple[Volume, ...]:
+    return (make.tbot_volumes()[0], Volume("sockets", "hostPath", path=path, type=kind))
+
+
+def tbot_that_waits(*conditions: Condition, kind: str = "Directory", path: str = make.SOCKETS, **changes: Any) -> Pod:
+    """A pod of tbot whose container has not started."""
+    made = make.tbot_pod(ready=False, phase="Pending", conditions=conditions, **changes)
+    runs = replace(make.tbot_container(), state="waiting", reason="ContainerCreating")
+    return replace(made, spec=replace(made.spec, containers=(runs,), volumes=volumes(kind, path)))
+
+
+def test_a_tbot_that_waits_for_a_directory_that_it_does_not_make() -> None:
+    tbots = make.tbots(make.tbot(tbot_that_waits(NOT_BEGUN), volumes=volumes("Directory")))
+    found = without_directory(tbots, NOW)
+    assert named(found) == [("Pod teleport-system/tbot-1", "socket-directory-not-recreated")]
+    assert "of type Directory, requires /run/spire/sockets to exist on node node-1" in found[0].said
+    assert named(held_up([waiting(NOT_BEGUN)], tbots, NOW)) == [("Pod test-app/app", "socket-directory-absent")]
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        tbot_that_waits(BEGUN),
+        tbot_that_waits(NOT_BEGUN, kind="DirectoryOrCreate"),
+        tbot_that_waits(NOT_BEGUN, path="/var/lib/else"),
+        tbot_that_waits(NOT_BEGUN, terminating=True),
+        tbot_that_waits(NOT_BEGUN, created_at=f"{NOW - timedelta(seconds=59):%Y-%m-%dT%H:%M:%SZ}"),
+        make.tbot_pod(),
+    ],
+)
+def test_a_tbot_that_the_directory_does_not_hold_up(pod: Pod) -> None:
+    assert without_directory(make.tbots(make.tbot(pod, volumes=volumes("Directory"))), NOW) == []

@@ -48,15 +48,25 @@ def test_a_proxy_that_is_cut_off_where_nothing_decides_has_a_class_of_causes(bes
 
 
 @pytest.mark.parametrize(
-    ("mode", "entry", "cause"), [(0o755, 0o777, CUT_OFF), (0o755, 0o600, "socket-closed"), (0o700, 0o777, CLOSED[1])]
+    ("mode", "entry", "listener", "cause"),
+    [
+        (0o755, 0o777, "answers", CUT_OFF),
+        (0o755, 0o777, "", CUT_OFF),
+        (0o755, 0o600, "", "socket-closed"),
+        (0o700, 0o777, "", "socket-directory-closed"),
+        (0o755, 0o777, "nobody", "socket-stale"),
+        (0o755, 0o777, "silent", "tbot-not-answering"),
+    ],
 )
-def test_a_probe_pod_tells_a_directory_that_is_gone_from_modes_that_are_closed(mode: int, entry: int, cause: str) -> None:
+def test_a_probe_pod_tells_a_directory_that_is_gone_from_what_else_cuts_off(
+    mode: int, entry: int, listener: str, cause: str
+) -> None:
     directory = make.seen_file(mode=mode)
-    socket = make.seen_file("socket", entry, is_socket=True)
+    socket = make.seen_file("socket", entry, is_socket=True, listener=listener)
     looked = make.socket_directory_probe(directory=directory, entries=None if mode == 0o700 else (socket,))
     found = cut_off([CUT], [POD], since(5), [looked])
     assert named(found) == [("Pod test-app/app", cause)]
-    assert len(cut_off([CUT], [POD], since(5), [make.refused(), replace(looked, node="node-2")])) == 3
+    assert len(cut_off([CUT], [POD], since(5), [make.refused(), replace(looked, node="node-2")])) == 1 + len(CLOSED)
 
 
 def of(*conditions: RuleCondition, expression: str = "") -> WorkloadIdentity:

@@ -12,7 +12,7 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.probes import Refused, SdsProbe
+from facts.kubernetes.probes import ANSWERS, NOBODY, SILENT, Refused, SdsProbe
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
 from facts.teleport.issuing import TO_ADMIT_THE_SUITE
@@ -720,9 +720,10 @@ UNANSWERED = make.sds_probe(leaf=None, reason="no answer", socket=SOCKET[1])
 CLOSED = make.seen_file(mode=0o700)
 
 
-def own_file(name: str = "socket", mode: int = 0o600, *, is_socket: bool = True) -> Beside:
+def own_file(name: str = "socket", mode: int = 0o600, *, is_socket: bool = True, listener: str = "") -> Beside:
     """A directory with one file, which may be a socket that is closed to all but root."""
-    return Beside([make.socket_directory_probe(entries=(make.seen_file(name, mode, is_socket=is_socket),))])
+    entry = make.seen_file(name, mode, is_socket=is_socket, listener=listener)
+    return Beside([make.socket_directory_probe(entries=(entry,))])
 
 
 @pytest.mark.parametrize(
@@ -734,6 +735,22 @@ def own_file(name: str = "socket", mode: int = 0o600, *, is_socket: bool = True)
             ("socket-directory-closed",),
         ),
         (own_file(), "uid 1337 may not connect to socket (mode 0600, owner 0:0); no answer", ("socket-closed",)),
+        (
+            own_file(listener=SILENT),
+            "uid 1337 may not connect to socket (mode 0600, owner 0:0); no answer",
+            ("socket-closed",),
+        ),
+        (
+            own_file(mode=0o777, listener=NOBODY),
+            "a connection to socket is refused: no process listens there; no answer",
+            ("socket-stale",),
+        ),
+        (
+            own_file(mode=0o777, listener=SILENT),
+            "a connection to socket gets no word: a process listens there and stands still; no answer",
+            ("tbot-not-answering",),
+        ),
+        (own_file(mode=0o777, listener=ANSWERS), "got no identity: no answer", ()),
         (Beside([make.socket_directory_probe()], {SOCKET: [make.identity()]}), "got no identity: no answer", ()),
         (Beside([make.socket_directory_probe(entries=None)]), "got no identity: no answer", ()),
         (own_file(is_socket=False), "got no identity: no answer", ()),
@@ -745,6 +762,10 @@ def own_file(name: str = "socket", mode: int = 0o600, *, is_socket: bool = True)
     ids=[
         "directory",
         "socket",
+        "closed and silent",
+        "stale",
+        "frozen",
+        "answering",
         "all well",
         "unlisted",
         "a file",

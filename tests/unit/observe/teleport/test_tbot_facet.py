@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from facts.document import Reading
 from facts.errors import CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.pod_spec import SOCKET_VOLUME, Volume
 from facts.teleport.tbot import KUBELET_RIGHTS
+from facts.teleport.tbot_log import Obstacle
 from observe.kubernetes.cluster import Cluster
-from observe.teleport.tbot_facet import TbotFacet
+from observe.teleport.tbot_facet import LINES, TbotFacet
 from settings import Names
 from tests.unit.judge import builders as make
 from tests.unit.observe.api_server import ApiServer
@@ -102,3 +105,34 @@ def test_each_nodes_sockets_are_those_of_its_own_tbots() -> None:
     nowhere = make.tbots(make.tbot(volumes=make.tbot_volumes(sockets="emptyDir")))
     facet = TbotFacet(cast("Any", SimpleNamespace(once=lambda _key, _read: nowhere, names=Names())))
     assert facet.sockets_on("node-1") == ("/run/spire/sockets/socket",)
+
+
+UNTRUSTED = "Initializing tbot\nERROR: x509: certificate signed by unknown authority"
+
+
+@pytest.mark.parametrize(
+    ("now", "restarts", "asked", "obstacle"),
+    [
+        (UNTRUSTED, 1, [False], Obstacle.CERTIFICATE),
+        ("Initializing tbot", 1, [False, True], Obstacle.CERTIFICATE),
+        ("Initializing tbot", 0, [False], None),
+        ("Initializing tbot\nFetched new bot identity", 1, [False], None),
+    ],
+)
+def test_the_log_before_a_restart_is_read_where_the_present_one_decides_nothing(
+    now: str, restarts: int, asked: list[bool], obstacle: Obstacle | None
+) -> None:
+    made: list[bool] = []
+
+    def logs(namespace: str, pod: str, container: str, *, tail: int, previous: bool = False) -> Reading:
+        assert (namespace, pod, container, tail) == ("teleport-system", "tbot-1", "tbot", LINES)
+        made.append(previous)
+        return Reading(UNTRUSTED if previous else now, f"ev-{previous}", datetime.now(UTC))
+
+    pod = make.tbot_pod(ready=False)
+    runs = replace(make.tbot_container(), state="running", restarts=restarts)
+    pod = replace(pod, spec=replace(pod.spec, containers=(runs,)))
+    cluster: Any = SimpleNamespace(reader=SimpleNamespace(logs=logs), once=lambda _key, read: read())
+    last = TbotFacet(cluster).last_attempt(make.tbot(pod), pod)
+    assert (made, last.obstacle) == (asked, obstacle)
+    assert last.evidence == tuple(f"ev-{each}" for each in reversed(asked))
