@@ -17,9 +17,10 @@ from facts.evidence import evidence_of
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.masks import lines
-from facts.proxies import envoy, envoy_traffic, policies, pushes
+from facts.proxies import envoy, envoy_traffic, policies, pushes, requests
 from facts.proxies.identity import Normalization, PodRef, ProxyIdentity, identify
 from facts.proxies.pushes import Pushes, parse_pushes
+from facts.proxies.requests import SentRequests, parse_requests
 from facts.proxies.tls import inbound, outbound, questions
 from facts.redaction import beginning
 from observe.kubernetes.cluster import Cluster
@@ -44,6 +45,7 @@ PARSERS: Mapping[str, Callable[..., object]] = {
     envoy_traffic.ROUTES: envoy_traffic.parse_domains,
     envoy_traffic.COUNTERS: envoy_traffic.parse_counters,
     pushes.PUSHES: pushes.parse_pushes,
+    requests.REQUESTS: requests.parse_requests,
     inbound.OF_SIDECAR: inbound.parse_listeners,
     inbound.OF_ROUTER: inbound.parse_listeners,
     questions.COUNT: questions.parse_count,
@@ -235,6 +237,16 @@ def pushes_of(connection: ProxyConnection, _pod: Pod) -> Pushes | None:
     """
     reading = connection.admin(pushes.PUSHES)[pushes.PUSHES]
     return parse_pushes(reading.document, (reading.evidence,))
+
+
+def requests_of(connection: ProxyConnection, _pod: Pod) -> SentRequests:
+    """The requests that one proxy has sent since its start.
+
+    Raises:
+        CouldNotTell: It cannot be read.
+    """
+    reading = connection.admin(requests.REQUESTS)[requests.REQUESTS]
+    return parse_requests(reading.document, reading.read_at, (reading.evidence,))
 
 
 Answer = tuple[str, datetime]
