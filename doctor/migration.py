@@ -115,8 +115,8 @@ def _basis(calls: Calls) -> Iterator[str]:
         least, most = map(_time, calls.counted_for)
         yield (
             f"Requests are what the callers' proxies have counted since they started, {least} to {most} ago"
-            f" (istio_requests_total, and TCP connections). {len(calls.counted)} of {len(calls.ways)} pairs have some;"
-            f" {len(calls.unused)} have none, and are in no step."
+            " (Istio's metrics; without them Envoy's counters of endpoints)."
+            f" {len(calls.counted)} of {len(calls.ways)} pairs have some; {len(calls.unused)} have none, and are in no step."
         )
     by_reason = sorted(calls.assumed.items(), key=itemgetter(1, 0))
     for why, found in groupby(by_reason, itemgetter(1)):

@@ -46,10 +46,12 @@ class Called:
         workload: ``namespace/name``, as Istio names workloads; empty where the proxy does not know it, as of requests
             that reached none.
         service: Host of the service, e.g. ``cart.shop.svc.cluster.local``; empty where there is none.
+        address: IP address of the endpoint, where requests are counted by endpoints (`facts.proxies.endpoint_requests`).
     """
 
-    workload: str
-    service: str
+    workload: str = ""
+    service: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from facts.document import when
 from facts.proxies.requests import Called, SentRequests
 from facts.proxies.tls.outbound import Destination
 from judge.advice.migration import Talk, name_of, ways_of
@@ -20,7 +22,7 @@ SHORTEST = 5.0
 _PARTS = 2**30
 """Parts of a request a second that weights are whole numbers of: sums of such weights are exact, in any order."""
 
-OFF = "their proxies do not count requests (Istio's telemetry is off for them)"
+OFF = "their proxies do not count requests (Istio's telemetry is off), and have too many endpoints to ask for each"
 UNREAD = "the counts of their proxies could not be read"
 SILENT = "their proxies have counted none, although others have taken requests from them"
 
@@ -118,14 +120,21 @@ def _rates(
         sent, destinations = requests[uid], ends.tls[uid].destinations if uid in ends.tls else ()
         # Proxies with the same destinations share them.
         known = services.setdefault(id(destinations), _Services(destinations, ends, workloads))
-        ran = max((sent.read_at - ends.identities[uid].started_at).total_seconds(), SHORTEST)
-        seconds.append(ran)
+        since = ends.identities[uid].started_at
+        seconds.append(_seconds(since, sent))
         client = name_of(ends.pods[uid])
         for called, number in sent.sent.items():
             servers = known.behind(called)
+            endpoint = ends.at(called.address)
+            ran = _seconds(max(since, when(endpoint.created_at, str(endpoint.ref))) if endpoint else since, sent)
             for server in servers:
                 rates[client, server] += _exact(number / ran / len(servers))
     return rates, seconds
+
+
+def _seconds(since: datetime, sent: SentRequests) -> float:
+    """Seconds for which requests were counted, since the proxy started, or since the endpoint that they went to was made."""
+    return max((sent.read_at - since).total_seconds(), SHORTEST)
 
 
 def _exact(rate: float) -> float:
@@ -138,6 +147,7 @@ class _Services:
 
     def __init__(self, destinations: Iterable[Destination], ends: Ends, workloads: Collection[str]) -> None:
         self._workloads = workloads
+        self._ends = ends
         self._by_istios_name: dict[str, dict[str, None]] = defaultdict(dict)
         self._by_host: dict[str, dict[str, None]] = defaultdict(dict)
         for host, istios_name, name in _endpoints(destinations, ends):
@@ -150,10 +160,13 @@ class _Services:
         Of a request that reached none, and of one that reached a workload which is gone, they are all that stand behind the
         service today. Istio names the workload of a CronJob's pod, for one, otherwise than its owner is called.
         """
+        if called.address:
+            pod = self._ends.at(called.address)
+            return (name_of(pod),) if pod is not None else ()
         if called.workload in self._workloads:
             return (called.workload,)
-        found = self._by_istios_name.get(called.workload) if called.workload else None
-        return tuple(found or self._by_host.get(called.service, ()))
+        named = self._by_istios_name.get(called.workload, {}) if called.workload else {}
+        return tuple(named or self._by_host.get(called.service, {}))
 
 
 def _endpoints(destinations: Iterable[Destination], ends: Ends) -> Iterator[tuple[str, str, str]]:

@@ -17,7 +17,8 @@ from facts.evidence import evidence_of
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.masks import lines
-from facts.proxies import envoy, envoy_traffic, policies, pushes, requests
+from facts.proxies import endpoint_requests, envoy, envoy_traffic, policies, pushes, requests
+from facts.proxies.endpoint_requests import parse_endpoint_requests
 from facts.proxies.identity import Normalization, PodRef, ProxyIdentity, identify
 from facts.proxies.pushes import Pushes, parse_pushes
 from facts.proxies.requests import SentRequests, parse_requests
@@ -46,6 +47,7 @@ PARSERS: Mapping[str, Callable[..., object]] = {
     envoy_traffic.COUNTERS: envoy_traffic.parse_counters,
     pushes.PUSHES: pushes.parse_pushes,
     requests.REQUESTS: requests.parse_requests,
+    endpoint_requests.ENDPOINTS: parse_endpoint_requests,
     inbound.OF_SIDECAR: inbound.parse_listeners,
     inbound.OF_ROUTER: inbound.parse_listeners,
     questions.COUNT: questions.parse_count,
@@ -240,13 +242,23 @@ def pushes_of(connection: ProxyConnection, _pod: Pod) -> Pushes | None:
 
 
 def requests_of(connection: ProxyConnection, _pod: Pod) -> SentRequests:
-    """The requests that one proxy has sent since its start.
+    """The requests that one proxy has sent, by Istio's metrics; by Envoy's own counters of endpoints where it has none.
+
+    The answer about endpoints is long. A proxy with more clusters than are asked for at once is not asked for it, and does
+    not count then.
 
     Raises:
         CouldNotTell: It cannot be read.
     """
     reading = connection.admin(requests.REQUESTS)[requests.REQUESTS]
-    return parse_requests(reading.document, reading.read_at, (reading.evidence,))
+    sent = parse_requests(reading.document, reading.read_at, (reading.evidence,))
+    if sent.is_counting:
+        return sent
+    clusters = connection.admin(questions.COUNT)[questions.COUNT]
+    if questions.parse_count(clusters.document) > questions.SLICE:
+        return sent
+    reading = connection.admin(endpoint_requests.ENDPOINTS)[endpoint_requests.ENDPOINTS]
+    return parse_endpoint_requests(reading.document, reading.read_at, (*sent.evidence, reading.evidence))
 
 
 Answer = tuple[str, datetime]

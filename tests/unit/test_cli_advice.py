@@ -273,7 +273,7 @@ def test_requests_that_were_counted_decide_the_order_and_are_said(asking: Asking
     assert "\n1. restart shop/c: heals shop/a → shop/c; then 0.02 requests/s fail\n" in said
     assert "\n2. restart shop/b: heals shop/a → shop/b; then 0 requests/s fail\n" in said
     assert "\nNo other order loses fewer requests: about 0.02 for each second between two restarts.\n" in said
-    assert "since they started, 10 min to 10 min ago (istio_requests_total, and TCP connections)" in said
+    assert "since they started, 10 min to 10 min ago (Istio's metrics; without them Envoy's counters of endpoints)" in said
     assert "2 of 6 pairs have some; 4 have none, and are in no step." in said
     assert "are assumed" not in said
     assert "No reading tells who calls whom" not in said

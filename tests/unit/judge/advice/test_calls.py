@@ -75,6 +75,14 @@ def test_a_workload_that_istio_names_otherwise_is_found_by_its_endpoints() -> No
     assert weights(found)["a → b"] == 1
 
 
+def test_requests_by_endpoint_count_for_the_pod_behind_it_since_both_are_there() -> None:
+    made_later = Workload("b", pod={"created_at": "2026-03-01T11:59:00Z"})
+    by_endpoint = {Called(address="10.0.0.2"): 60, Called(address="10.0.0.3"): UPTIME, Called(address="10.9.9.9"): 5}
+    found = calls(Workload("a"), made_later, Workload("c"), a=make.sent(sent=by_endpoint), b=IDLE, c=IDLE)
+    assert weights(found)["a → b"] == weights(found)["a → c"] == 1
+    assert found.counted_for == (UPTIME, UPTIME)
+
+
 def test_what_is_no_way_of_the_mesh_does_not_count() -> None:
     outside = {
         Called("", "api.example.com"): 5,
