@@ -30,8 +30,8 @@ def line(number: object, metric: str = "istio_requests_total", **labels: str) ->
         "response_code": "200",
         **labels,
     }
-    labels = ",".join(f'{name}="{text}"' for name, text in every.items())
-    return f"{metric}{{{labels}}} {number}"
+    written = ",".join(f'{name}="{text}"' for name, text in every.items())
+    return f"{metric}{{{written}}} {number}"
 
 
 def read(*lines: str) -> SentRequests:
@@ -67,7 +67,7 @@ def test_a_request_that_reached_no_workload_has_its_service(unknown: str) -> Non
 
 def test_of_what_a_server_counts_only_the_callers_are_read() -> None:
     found = read(line(5, reporter="destination"), line(6, reporter="waypoint"), line(1, reporter="destination"))
-    assert (found.is_counting, found.sent, found.callers) == (True, {}, {"shop/web"})
+    assert found == SentRequests(True, {}, frozenset({"shop/web"}), NOW, ("ev-1",))
     unknown = read(line(5, reporter="destination", source_workload="unknown"))
     assert unknown.callers == frozenset()
 

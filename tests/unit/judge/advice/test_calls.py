@@ -106,7 +106,7 @@ def test_what_is_no_way_of_the_mesh_does_not_count() -> None:
 )
 def test_calls_that_are_not_counted_weigh_as_much_as_the_average(sent: dict[str, SentRequests], why: str) -> None:
     counting = make.sent({"shop/b": 2 * UPTIME, "shop/c": 4 * UPTIME})
-    found = calls(*THREE, **{"a": counting, "c": IDLE, **sent})
+    found = calls_of(ends(*THREE), {f"uid-{name}": of for name, of in {"a": counting, "c": IDLE, **sent}.items()})
     assert found.assumed == {"shop/b": why}
     assert weights(found) == {"a → b": 2, "a → c": 4, "b → a": 3, "b → c": 3, "c → a": 0, "c → b": 0}
     assert [str(way) for way in found.guessed] == ["shop/b → shop/a", "shop/b → shop/c"]
