@@ -139,7 +139,7 @@ def _seconds(since: datetime, sent: SentRequests) -> float:
 
 def _exact(rate: float) -> float:
     """A rate rounded to a whole number of parts, of which what is not 0 is at least one."""
-    return max(round(rate * _PARTS), 1 if rate else 0) / _PARTS
+    return max(round(rate * _PARTS), 1) / _PARTS if rate else 0
 
 
 class _Services:

@@ -76,6 +76,7 @@ def test_a_proxy_that_counts_and_has_sent_nothing_differs_from_one_that_does_not
     assert read(BUILD).is_counting
     assert not read(BUILD).sent
     assert not read().is_counting
+    assert not read("istio_build 1").is_counting  # no line of Istio's
     assert not read("envoy_server_uptime{} 5", 'istio_agent_pilot_xds{version="1"} 1').is_counting
 
 

@@ -136,9 +136,20 @@ def test_pods_that_do_not_count_are_nowhere() -> None:
     assert found.assumed == {}
 
 
-def test_a_proxy_of_which_half_was_read_is_in_no_way() -> None:
+def test_a_proxy_of_which_half_was_read_calls_nobody() -> None:
     found = calls(Workload("a"), Workload("b", identity=None), a=make.sent({"shop/b": 5}), b=IDLE)
     assert (found.ways, found.assumed) == ((), {})
+    other = {Called("", "b.shop.svc.cluster.local"): 5}
+    found = calls(Workload("a", configured=False), Workload("b"), a=make.sent(sent=other), b=make.sent({"shop/a": UPTIME}))
+    assert (weights(found), found.assumed) == ({"b → a": 1}, {})
+
+
+def test_a_request_in_a_very_long_time_still_weighs_something() -> None:
+    def old(pod: Any) -> Any:
+        return make.proxy(pod, uptime=1500 * 366 * 86400)
+
+    found = calls(Workload("a", identity=old), Workload("b"), a=make.sent({"shop/b": 1}), b=IDLE)
+    assert weights(found)["a → b"] == 2**-30
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=6, max_size=6), st.permutations(range(6)))
