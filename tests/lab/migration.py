@@ -8,7 +8,6 @@ comes first. It is what has moved before that makes one end of an order better t
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -333,15 +332,17 @@ class Plan:
 def advice_on(scene: Scene, directory: Path) -> Mapping[str, Any]:
     """Ask the advisor, as a person does: with the command, in a process of its own.
 
+    Args:
+        scene: The lab.
+        directory: Where the command runs; it holds no settings.
+
     Raises:
         CouldNotTell: It gave no answer.
     """
     authority, installation = scene.installation.authority, scene.installation
     options = ["--context", installation.context, "--kubeconfig", str(installation.kubeconfig), "--migration", "--json"]
     options += ["--teleport-proxy", authority.proxy, "--teleport-ca", str(authority.ca)]
-    # The settings of the lab are about the lab, and its directory has none for the doctor.
-    environment = {name: "" for name in os.environ if name.startswith("CONFORMANCE_")}
-    asked = run([*PROGRAM, *options], timeout=scene.patience.survey, cwd=directory, env=environment)
+    asked = run([*PROGRAM, *options], timeout=scene.patience.survey, cwd=directory)
     if asked.exit_code != 1:
         raise CouldNotTell(
             expected="advice on a mesh in which there is something to move: exit code 1",
