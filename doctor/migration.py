@@ -14,7 +14,7 @@ from doctor.check import Case
 from facts.errors import CouldNotTell
 from facts.istio.istio_ca import IstioAuthorities
 from judge.advice.calls import Calls
-from judge.advice.migration import Step, Talk
+from judge.advice.migration import Migration, Step, Talk
 from judge.advice.moving import Issuer, MigrationAdvice, Moves, moving
 from observe.proxies.facet import MIGRATION
 from reporting.writing.words import LOOKS
@@ -82,11 +82,11 @@ def _lines(advice: MigrationAdvice, unread: str) -> Iterator[str]:
     if unread:
         yield f"{LOOKS['not-evaluated'][0]} certificates of istiod count as those of another authority: {unread}"
     yield from problem_lines(advice.unread, "not-evaluated")
-    yield from ("", f"Pairs that cannot shake hands today: {len(plan.today) or 'none'}", *_ways(plan.today))
+    yield from ("", f"Pairs that cannot shake hands today: {len(plan.today) or 'none'}", *_ways(plan.today, plan))
     if plan.steps:
         yield from ("", "Order of restarts", "-----------------")
         yield from (f"{number}. {_step(step, advice)}" for number, step in enumerate(plan.steps, 1))
-        yield from ("", f"Pairs that cannot shake hands afterwards: {len(plan.remain) or 'none'}", *_ways(plan.remain))
+        yield from ("", f"Pairs that cannot shake hands afterwards: {len(plan.remain) or 'none'}", *_ways(plan.remain, plan))
         yield from ("", _worth(advice), TO_MOVE)
     if plan.steps and advice.is_supposed:
         yield SUPPOSED
@@ -152,16 +152,14 @@ def _held(advice: MigrationAdvice) -> Iterator[str]:
             yield f"{mark} {issuer.value}: {', '.join(_first(of))}"
 
 
-def _ways(ways: Sequence[Talk]) -> Iterator[str]:
+def _ways(ways: Sequence[Talk], plan: Migration) -> Iterator[str]:
     """Ways that do not work, those with most requests first where they are counted."""
-    sorted_ways = sorted(ways, key=lambda way: -way.weight)
-    yield from (f"    {each}" for each in _first([f"{LOOKS['fail'][0]} {way}{_counted(way)}" for way in sorted_ways]))
+    told = [str(way) if plan.is_guessed else f"{way}: {_use(way)}" for way in sorted(ways, key=lambda way: -way.weight)]
+    yield from (f"    {each}" for each in _first([f"{LOOKS['fail'][0]} {each}" for each in told]))
 
 
-def _counted(way: Talk) -> str:
-    if not way.is_counted:
-        return ""
-    return f": {_rate(way.weight)}" if way.weight else ": no request"
+def _use(way: Talk) -> str:
+    return f"{_rate(way.weight) if way.weight else 'no request'}{'' if way.is_counted else ', assumed'}"
 
 
 def _first(texts: Sequence[str]) -> Iterable[str]:

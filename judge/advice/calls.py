@@ -118,8 +118,9 @@ def _rates(
     services: dict[int, _Services] = {}
     for uid in uids:
         sent, destinations = requests[uid], ends.tls[uid].destinations if uid in ends.tls else ()
-        # Proxies with the same destinations share them.
-        known = services.setdefault(id(destinations), _Services(destinations, ends, workloads))
+        if id(destinations) not in services:  # proxies with the same destinations share them
+            services[id(destinations)] = _Services(destinations, ends, workloads)
+        known = services[id(destinations)]
         since = ends.identities[uid].started_at
         seconds.append(_seconds(since, sent))
         client = name_of(ends.pods[uid])
