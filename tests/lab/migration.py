@@ -19,6 +19,7 @@ from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.traffic.ledger import Outcome, Request
+from facts.traffic.load import reasons
 from observe.command import run
 from observe.doctor import PROGRAM
 from observe.kubernetes.cluster import Cluster
@@ -35,6 +36,7 @@ SETTLES = timedelta(seconds=2)
 """Time after a restart from which a way either works or does not: connections of before may still serve requests."""
 LEAST = timedelta(seconds=4)
 """Time after that for which ways are observed, at least."""
+UNCONNECTED = {Outcome.TLS_ERROR, Outcome.NO_UPSTREAM}
 WARM_UP = timedelta(seconds=12)
 """Time for which requests are counted before the advisor is asked."""
 
@@ -103,6 +105,8 @@ class Moved:
         began: UTC time of the first restart.
         restarts: The restarts.
         requests: Every request, by its way.
+        refused: From the first restart on, number of connections on which the client's proxy refused the certificate of the
+            server for its issuer. Each request has its own.
     """
 
     order: tuple[str, ...]
@@ -110,6 +114,7 @@ class Moved:
     began: datetime
     restarts: tuple[Restart, ...]
     requests: Mapping[CalledWay, Sequence[Request]]
+    refused: int
 
     @property
     def sent(self) -> tuple[Request, ...]:
@@ -117,9 +122,9 @@ class Moved:
         return self._between(self.began, self.restarts[-1].until)
 
     @property
-    def lost(self) -> Counter[Outcome]:
-        """Requests of `sent` that were not answered, by outcome."""
-        return Counter(request.outcome for request in self.sent if request.outcome is not Outcome.ANSWERED)
+    def lost(self) -> tuple[Request, ...]:
+        """Requests of `sent` that were not answered."""
+        return tuple(request for request in self.sent if request.outcome is not Outcome.ANSWERED)
 
     @property
     def at_first(self) -> frozenset[CalledWay]:
@@ -132,7 +137,7 @@ class Moved:
         return tuple(self._broken(each.settled, each.until) for each in self.restarts)
 
     def _broken(self, settled: datetime, until: datetime) -> frozenset[CalledWay]:
-        """Ways over which no request came through for the certificates of their ends.
+        """Ways over which no connection was made. The words of a proxy do not always tell that a handshake has failed.
 
         Raises:
             CouldNotTell: A way did neither work nor fail so, all the time.
@@ -140,31 +145,27 @@ class Moved:
         found = set()
         for way in WAYS:
             ended = Counter(request.outcome for request in self._between(settled + SETTLES, until, [way]))
-            if ended.keys() not in ({Outcome.ANSWERED}, {Outcome.TLS_ERROR}):
+            if not ended or not (ended.keys() <= {Outcome.ANSWERED} or ended.keys() <= UNCONNECTED):
                 raise CouldNotTell(
-                    expected="every request answered, or every one refused for a certificate",
-                    seen=_counted(ended) or "no request",
+                    expected="every request answered, or every one without a connection",
+                    seen=", ".join(f"{number} {outcome.value}" for outcome, number in ended.items()) or "no request",
                     where=f"{way}, from {settled + SETTLES:%H:%M:%S} to {until:%H:%M:%S}",
                     remedy="look at the load of the machine; a pod that was not Ready in time would show as well",
                 )
-            found |= {way} if Outcome.TLS_ERROR in ended else set()
+            found |= {way} if Outcome.ANSWERED not in ended else set()
         return frozenset(found)
 
     def _between(self, first: datetime, last: datetime, ways: Iterable[CalledWay] = WAYS) -> tuple[Request, ...]:
         return tuple(request for way in ways for request in self.requests[way] if first <= request.at < last)
 
     def told(self) -> str:
-        """The numbers, in a line."""
-        total = sum(self.lost.values())
-        refused = self.lost[Outcome.TLS_ERROR]
+        """The numbers, and the reasons for which requests were lost."""
+        by_reason = "".join(f"\n    {number} × {reason}" for reason, number in reasons(self.lost).items())
+        planned = cost_of(self.order) * GAP.total_seconds()
         return (
-            f"{', '.join(self.order)}: {len(self.sent)} sent, {total} lost, {refused} of them for a certificate"
-            f" ({cost_of(self.order) * GAP.total_seconds():.0f} expected); all: {_counted(self.lost)}"
+            f"{', '.join(self.order)}: {len(self.sent)} sent, {len(self.lost)} lost,"
+            f" {self.refused} of them for the issuer of a certificate ({planned:.0f} by the plan){by_reason}"
         )
-
-
-def _counted(outcomes: Counter[Outcome]) -> str:
-    return ", ".join(f"{number} {outcome.value}" for outcome, number in outcomes.most_common())
 
 
 class MovingMesh:
@@ -197,6 +198,7 @@ class MovingMesh:
         self.namespace = self._pods.namespace(FRONT)
         self._now: dict[str, Pod] = {}
         self._running: dict[CalledWay, Running] = {}
+        self._refused = 0
         self._requests: dict[CalledWay, list[Request]] = {way: [] for way in WAYS}
 
     @staticmethod
@@ -228,7 +230,11 @@ class MovingMesh:
             CouldNotTell: A restart took so long that nothing could be observed before the next one.
         """
         loaded = max(running.began for running in self._running.values())
-        began = datetime.now(UTC)
+        for way in WAYS:  # proxies count from the beginning of a load
+            self._end(way)
+        began, self._refused = datetime.now(UTC), 0
+        for way in WAYS:
+            self._load(way)
         restarts = []
         for number, name in enumerate(order, start=1):
             until = began + number * GAP
@@ -245,7 +251,7 @@ class MovingMesh:
             wait_until(until)
         for way in WAYS:
             self._end(way)
-        return Moved(tuple(order), loaded, began, tuple(restarts), self._requests)
+        return Moved(tuple(order), loaded, began, tuple(restarts), self._requests, self._refused)
 
     def _move(self, name: str) -> None:
         """Replace the pod of a workload by one with the template; it sends nothing meanwhile, and so loses nothing."""
@@ -285,7 +291,12 @@ class MovingMesh:
         self._running[way] = Running(self._cluster, planned)
 
     def _end(self, way: CalledWay) -> None:
-        self._requests[way] += self._running.pop(way).end().ledger.requests
+        load = self._running.pop(way).end()
+        assert load.client is not None
+        refused = load.client.outbound(way.server, self.namespace, HTTP, "ssl.fail_verify_error")
+        assert refused is not None, f"the proxy of {way.client} does not count the certificates that it refuses"
+        self._requests[way] += load.ledger.requests
+        self._refused += refused
 
 
 @dataclass(frozen=True, slots=True)
