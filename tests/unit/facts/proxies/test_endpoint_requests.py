@@ -12,6 +12,7 @@ from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, evidence_of
 from facts.proxies.endpoint_requests import ENDPOINTS, parse_endpoint_requests
 from facts.proxies.requests import Called, SentRequests
+from tests.data import document
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -37,21 +38,25 @@ def test_the_question_is_for_what_the_proxy_calls() -> None:
 
 
 def test_requests_and_failed_connections_add_up_by_address() -> None:
-    document = clusters(
+    made = clusters(
         host("10.0.0.1", rq_total="5", cx_connect_fail="2", cx_total="9", rq_error="4", rq_success="1"),
         host("10.0.0.1", rq_total="1"),
         host("10.0.0.2", rq_total=0, cx_total="3"),
         host("10.0.0.3", cx_connect_fail="7"),
         {"address": {"pipe": {"path": "/socket"}}, "stats": [{"name": "rq_total", "value": "8"}]},
     )
-    kept = evidence_of(
-        "GET", ObjectRef("Pod", "web", "shop"), json.dumps(document), read_at=NOW, parser=parse_endpoint_requests
-    )
+    kept = evidence_of("GET", ObjectRef("Pod", "web", "shop"), json.dumps(made), read_at=NOW, parser=parse_endpoint_requests)
     assert "hostname" not in kept.body
     found = parse_endpoint_requests(json.loads(kept.body), NOW, ("ev-1",))
     assert found == SentRequests(
         True, {Called(address="10.0.0.1"): 8, Called(address="10.0.0.3"): 7}, frozenset(), NOW, ("ev-1",)
     )
+
+
+def test_connections_that_fail_for_a_certificate_count_in_a_real_answer() -> None:
+    """A caller of two: one refuses its certificate, the other has been restarted 10 s ago and takes it."""
+    found = parse_endpoint_requests(document("requests/endpoints.json"), NOW)
+    assert found.sent == {Called(address="10.244.1.99"): 34, Called(address="10.244.1.103"): 20}
 
 
 def test_a_proxy_without_endpoints_has_sent_nothing() -> None:
