@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -242,23 +243,24 @@ def pushes_of(connection: ProxyConnection, _pod: Pod) -> Pushes | None:
 
 
 def requests_of(connection: ProxyConnection, _pod: Pod) -> SentRequests:
-    """The requests that one proxy has sent, by Istio's metrics; by Envoy's own counters of endpoints where it has none.
+    """The requests that one proxy has sent, by Istio's metrics; by Envoy's own counters of endpoints where these name none.
 
-    The answer about endpoints is long. A proxy with more clusters than are asked for at once is not asked for it, and does
-    not count then.
+    The metrics may be off, or without the labels that are read. The answer about endpoints is long: a proxy with more
+    clusters than are asked for at once is not asked for it.
 
     Raises:
         CouldNotTell: It cannot be read.
     """
     reading = connection.admin(requests.REQUESTS)[requests.REQUESTS]
     sent = parse_requests(reading.document, reading.read_at, (reading.evidence,))
-    if sent.is_counting:
+    if any(called.workload or called.service for called in sent.sent):
         return sent
     clusters = connection.admin(questions.COUNT)[questions.COUNT]
     if questions.parse_count(clusters.document) > questions.SLICE:
         return sent
     reading = connection.admin(endpoint_requests.ENDPOINTS)[endpoint_requests.ENDPOINTS]
-    return parse_endpoint_requests(reading.document, reading.read_at, (*sent.evidence, reading.evidence))
+    by_endpoint = parse_endpoint_requests(reading.document, reading.read_at, (*sent.evidence, reading.evidence))
+    return replace(by_endpoint, callers=sent.callers)
 
 
 Answer = tuple[str, datetime]

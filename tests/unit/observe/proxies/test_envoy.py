@@ -89,6 +89,11 @@ def test_where_a_port_forward_is_refused_pilot_agent_asks(
 
 
 METRICS = 'istio_requests_total{reporter="source",destination_workload="b",destination_workload_namespace="shop"} 5\n'
+SERVED = (
+    'istio_build{component="proxy"} 1\n'
+    'istio_requests_total{reporter="destination",source_workload="web",source_workload_namespace="shop"} 5\n'
+)
+WITHOUT_LABELS = 'istio_requests_total{reporter="source",response_code="200"} 5\n'
 CLUSTERS = {
     "cluster_statuses": [
         {
@@ -108,6 +113,9 @@ CLUSTERS = {
     [
         (METRICS, questions.SLICE, {Called("shop/b"): 5}, 1),
         ("", questions.SLICE, {Called(address="10.0.0.2"): 7}, 3),
+        (SERVED, questions.SLICE, {Called(address="10.0.0.2"): 7}, 3),
+        (WITHOUT_LABELS, questions.SLICE, {Called(address="10.0.0.2"): 7}, 3),
+        (WITHOUT_LABELS, questions.SLICE + 1, {Called(): 5}, 2),
         ("", questions.SLICE + 1, None, 2),
     ],
 )
@@ -126,6 +134,7 @@ def test_requests_are_those_of_istios_metrics_and_without_them_of_few_enough_end
     (sent,) = survey(cluster, pods[:1], [SENT_REQUESTS]).of(SENT_REQUESTS)
     assert isinstance(sent, SentRequests)
     assert (sent.is_counting, sent.sent) == (found is not None, found or {})
+    assert sent.callers == ({"shop/web"} if "web" in metrics else frozenset())
     assert len([each for each in healthy.asked if each[0] == "FORWARDED"]) == asked
     assert len([each for each in healthy.asked if each[0] == "WS"]) == 1
 
