@@ -94,7 +94,7 @@ lab-down: venv ## Remove the kept cluster and its Teleport
 
 .PHONY: test-lab
 test-lab: sources ## Six faults on one kept lab, each of which must fail exactly what it names; and runs that are cut short
-	$(call on_the_lab,$(BIN)/pytest -q tests/lab $(patsubst %,--ignore tests/lab/test_%.py,matrix rbac kills))
+	$(call on_the_lab,$(BIN)/pytest -q tests/lab $(patsubst %,--ignore tests/lab/test_%.py,matrix rbac kills migration))
 
 .PHONY: kill-test
 kill-test: sources ## Kills disruptive runs at KILLS random moments of KILL_SEED; undo and down must mend the lab. Hours; goes on where it was
@@ -103,6 +103,10 @@ kill-test: sources ## Kills disruptive runs at KILLS random moments of KILL_SEED
 .PHONY: rbac
 rbac: sources ## The certifier's roles on one kept lab: the read-only one minimal right by right, the others against the audit log
 	$(call on_the_lab,$(BIN)/pytest -v tests/lab/test_rbac.py)
+
+.PHONY: migration
+migration: sources ## Moves a small mesh to Teleport under load, in the order of `conformance doctor --migration` and in reverse
+	$(call on_the_lab,$(BIN)/pytest -v tests/lab/test_migration.py)
 
 .PHONY: installs
 installs: sources ## Lays the lab out as others lay theirs out, and compares what is said of each with a table; NAMES chooses

@@ -19,8 +19,9 @@ from typer.exceptions import TyperException
 from doctor.advice import advice_of, only_one
 from doctor.document import plain
 from doctor.examination import examined
+from doctor.migration import READS_TO_MOVE
 from doctor.migration import migration as migration_advisor
-from doctor.opened import opened
+from doctor.opened import READS, opened
 from doctor.pod import must_have_namespace, pod_called, story_of
 from doctor.rotation import rotation as rotation_advisor
 from doctor.table import SECTIONS
@@ -305,7 +306,8 @@ def doctor(
     )  # fmt: skip
     requirements = read_catalogue(FEATURES).requirements
     run_id = f"doctor-{secrets.token_hex(3)}"
-    with opened(settings, recorder, run_id, is_scratch=is_scratch, say=errors.print) as patient:
+    reads = READS_TO_MOVE if migration else READS
+    with opened(settings, recorder, run_id, is_scratch=is_scratch, say=errors.print, reads=reads) as patient:
         if advisor is not None:
             advice = advice_of(advisor, patient)
             _tell_doctor(advice.lines, advice.document, as_json=as_json)

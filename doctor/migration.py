@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,18 @@ from doctor.advice import Advice, counted, plain_problems, problem_lines
 from doctor.check import Case
 from facts.errors import CouldNotTell
 from facts.istio.istio_ca import IstioAuthorities
-from judge.advice.migration import Talk
+from judge.advice.calls import Calls
+from judge.advice.migration import Migration, Step, Talk
 from judge.advice.moving import Issuer, MigrationAdvice, Moves, moving
+from observe.proxies.facet import MIGRATION
 from reporting.writing.words import LOOKS
 
 SCHEMA_FILE = Path(__file__).with_name("migration.schema.json")
 
 EXIT_CODES = {Moves.NOTHING: 0, Moves.SOMETHING: 1, Moves.UNKNOWN: 6}
+
+READS_TO_MOVE = frozenset({"mtls", MIGRATION})
+"""What the one pass over the proxies reads for this advice."""
 
 SHOWN = 20
 """Ways, and workloads of one issuer, that a terminal shows; the document has all of them."""
@@ -26,6 +33,11 @@ ASSUMED = (
     "No reading tells who calls whom: every pair counts in which the server has a Service to which the client"
     " speaks TLS, each as much as the others. Leave out what you know not to be used."
 )
+GOOD = "This is a good order, not the best of all."
+FEW = 0.01
+"""Requests a second below which a terminal shows requests an hour."""
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+LOST = "for each second between two restarts"
 SUPPOSED = (
     "No proxy has a valid certificate of Teleport yet: the plan supposes that one that has it trusts the authorities that"
     " Teleport publishes, and no other. Move one workload, and ask again."
@@ -46,7 +58,7 @@ def migration(case: Case) -> Advice:
     install = case.install
     swept = case.sweeps.of(install)
     istiod, unread = _authorities_of_istiod(case)
-    advice = moving(swept.ends, install.teleport.bundle(), istiod, swept.without)
+    advice = moving(swept.ends, install.teleport.bundle(), istiod, install.proxies.requests(), swept.without)
     return Advice(
         lines=tuple(_lines(advice, unread)),
         last=_last(advice),
@@ -70,17 +82,62 @@ def _lines(advice: MigrationAdvice, unread: str) -> Iterator[str]:
     if unread:
         yield f"{LOOKS['not-evaluated'][0]} certificates of istiod count as those of another authority: {unread}"
     yield from problem_lines(advice.unread, "not-evaluated")
-    yield from ("", f"Pairs that cannot shake hands today: {len(plan.today) or 'none'}", *_ways(plan.today))
+    yield from ("", f"Pairs that cannot shake hands today: {len(plan.today) or 'none'}", *_ways(plan.today, plan))
     if plan.steps:
         yield from ("", "Order of restarts", "-----------------")
-        yield from (f"{number}. {step}" for number, step in enumerate(plan.steps, 1))
-        yield from ("", f"Pairs that cannot shake hands afterwards: {len(plan.remain) or 'none'}", *_ways(plan.remain))
-        order = "No other order leaves" if plan.is_best else "This is a good order, not the best of all. It leaves"
-        fewer = "fewer pairs" if plan.is_best else "pairs"
-        yield from ("", f"{order} {fewer} broken, summed over the times between two restarts ({plan.cost:g}).", TO_MOVE)
+        yield from (f"{number}. {_step(step, advice)}" for number, step in enumerate(plan.steps, 1))
+        yield from ("", f"Pairs that cannot shake hands afterwards: {len(plan.remain) or 'none'}", *_ways(plan.remain, plan))
+        yield from ("", _worth(advice), TO_MOVE)
     if plan.steps and advice.is_supposed:
         yield SUPPOSED
-    yield ASSUMED
+    yield from _basis(advice.calls)
+
+
+def _step(step: Step, advice: MigrationAdvice) -> str:
+    return str(step) if advice.plan.is_guessed else f"{step}; then {_rate(step.broken)} fail"
+
+
+def _worth(advice: MigrationAdvice) -> str:
+    """The order against all others, by what the plan weighs: pairs, or requests."""
+    plan = advice.plan
+    if plan.is_guessed:
+        order = "No other order leaves fewer pairs" if plan.is_best else f"{GOOD} It leaves pairs"
+        return f"{order} broken, summed over the times between two restarts ({plan.cost:g})."
+    order = "No other order loses fewer requests" if plan.is_best else f"{GOOD} Requests that it loses"
+    return f"{order}: about {_number(plan.cost)} {LOST}."
+
+
+def _basis(calls: Calls) -> Iterator[str]:
+    """What the plan takes for the calls of the mesh."""
+    if calls.is_guessed:
+        yield ASSUMED
+    elif calls.counted_for is not None:
+        least, most = map(_time, calls.counted_for)
+        yield (
+            f"Requests are what the callers' proxies have counted since they started, {least} to {most} ago"
+            " (Istio's metrics; without them Envoy's counters of endpoints)."
+            f" {len(calls.counted)} of {len(calls.ways)} pairs have some; {len(calls.unused)} have none, and are in no step."
+        )
+    by_reason = sorted(calls.assumed.items(), key=itemgetter(1, 0))
+    for why, found in groupby(by_reason, itemgetter(1)):
+        share = "any other" if calls.is_guessed else "the average of those with requests"
+        named = ", ".join(_first([name for name, _why in found]))
+        yield f"{LOOKS['not-evaluated'][0]} calls of {named} are assumed, each pair as much as {share}: {why}"
+
+
+def _rate(weight: float) -> str:
+    """Requests a second, or an hour where they are few."""
+    return f"{_number(weight)} requests/s" if not weight or weight >= FEW else f"{_number(weight * 3600)} requests/h"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _time(seconds: float) -> str:
+    """A time in the largest unit of which there is one."""
+    size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), UNITS[-1])
+    return f"{seconds / size:.0f} {unit}"
 
 
 def _held(advice: MigrationAdvice) -> Iterator[str]:
@@ -95,8 +152,14 @@ def _held(advice: MigrationAdvice) -> Iterator[str]:
             yield f"{mark} {issuer.value}: {', '.join(_first(of))}"
 
 
-def _ways(ways: Sequence[Talk]) -> Iterator[str]:
-    yield from (f"    {each}" for each in _first([f"{LOOKS['fail'][0]} {way}" for way in ways]))
+def _ways(ways: Sequence[Talk], plan: Migration) -> Iterator[str]:
+    """Ways that do not work, those with most requests first where they are counted."""
+    told = [str(way) if plan.is_guessed else f"{way}: {_use(way)}" for way in sorted(ways, key=lambda way: -way.weight)]
+    yield from (f"    {each}" for each in _first([f"{LOOKS['fail'][0]} {each}" for each in told]))
+
+
+def _use(way: Talk) -> str:
+    return f"{_rate(way.weight) if way.weight else 'no request'}{'' if way.is_counted else ', assumed'}"
 
 
 def _first(texts: Sequence[str]) -> Iterable[str]:
@@ -139,6 +202,7 @@ def _plain(advice: MigrationAdvice) -> dict[str, Any]:
         "cost": plan.cost,
         "is_best": plan.is_best,
         "calls_are_assumed": plan.is_guessed,
+        "calls": _plain_calls(advice.calls),
         "goal_is_supposed": advice.is_supposed,
         "unread": plain_problems(advice.unread),
     }
@@ -151,5 +215,14 @@ def _pods_by_issuer(advice: MigrationAdvice) -> Counter[Issuer]:
     return total
 
 
-def _plain_ways(ways: Iterable[Talk]) -> list[dict[str, str]]:
-    return [{"client": way.client, "server": way.server} for way in ways]
+def _plain_calls(calls: Calls) -> dict[str, Any]:
+    return {
+        "counted": _plain_ways(calls.counted),
+        "unused": len(calls.unused),
+        "assumed": [{"workload": name, "why": why} for name, why in calls.assumed.items()],
+        "counted_for": list(calls.counted_for or ()),
+    }
+
+
+def _plain_ways(ways: Iterable[Talk]) -> list[dict[str, Any]]:
+    return [{"client": way.client, "server": way.server, "weight": way.weight, "is_counted": way.is_counted} for way in ways]

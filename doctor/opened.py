@@ -29,7 +29,7 @@ from reporting.writing.words import authority_in_words
 from settings import Settings, Timeouts
 
 READS = frozenset({"install", "mtls", "rotation"})
-"""Profiles that decide what the one pass over the proxies reads: all that goes through Envoy's admin interface."""
+"""Profiles that decide what the one pass over the proxies reads: all that a diagnosis asks Envoy's admin interface for."""
 
 PATIENCE = 5.0
 """Seconds for pods that are starting, all together. Who is on call wants to know what is so now, and can ask again."""
@@ -82,6 +82,7 @@ def opened(
     *,
     is_scratch: Callable[[Labelled], bool],
     say: Callable[[str], None],
+    reads: frozenset[str] = READS,
 ) -> Iterator[Patient]:
     """Open an install; at the end of the block everything that was made is removed.
 
@@ -91,6 +92,7 @@ def opened(
         run_id: Names the probe pods' namespace.
         is_scratch: Tells whether the suite made a namespace for its own pods, which are no part of the install.
         say: Tells the user whom the doctor waits for, and how far it is with many proxies.
+        reads: What the one pass over the proxies reads, see `READS`.
 
     Raises:
         BadInput: The context cannot be used, or a safety class is allowed that the doctor does not use.
@@ -110,9 +112,9 @@ def opened(
         cluster.api.must_answer()
         if "namespaced" in settings.allowed_safety:
             with _probing(settings, cluster, run_id, say) as probes:
-                yield _patient(settings, cluster, recorder, is_scratch=is_scratch, say=say, probes=probes)
+                yield _patient(settings, cluster, recorder, is_scratch=is_scratch, say=say, reads=reads, probes=probes)
         else:
-            yield _patient(settings, cluster, recorder, is_scratch=is_scratch, say=say)
+            yield _patient(settings, cluster, recorder, is_scratch=is_scratch, say=say, reads=reads)
     finally:
         cluster.close()
 
@@ -128,6 +130,7 @@ def _patient(
     *,
     is_scratch: Callable[[Labelled], bool],
     say: Callable[[str], None],
+    reads: frozenset[str],
     probes: Probes | None = None,
 ) -> Patient:
     claimed: list[str] = []
@@ -157,7 +160,7 @@ def _patient(
         names=settings.names,
         recorder=recorder,
         allowed=settings.allowed_safety,
-        profiles=READS,
+        profiles=reads,
         provisions=False,
         audit_events=lambda: EventFiles(settings.audit_events) if settings.audit_events else None,
         anchors=partial(read_anchors, settings.trust_bundle, settings.trust_domain, recorder)

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 
@@ -26,9 +26,15 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class Mask(ABC):
-    """What is kept of a value."""
+    """What is kept of a value.
+
+    Attributes:
+        is_of_text: It takes an answer as the text that came, even where that happens to be JSON.
+    """
 
     __slots__ = ()
+
+    is_of_text: ClassVar[bool] = False
 
     def kept(self, value: Any, hiding: Hiding) -> Any:
         """The value as it is kept.
@@ -402,6 +408,8 @@ class OneOrMany(Mask):
 class Lines(Mask):
     """A text of lines, each a JSON document under the same mask."""
 
+    is_of_text: ClassVar[bool] = True
+
     each: Mask
 
     def _kept(self, value: Any, hiding: Hiding) -> Any:
@@ -417,6 +425,8 @@ class Lines(Mask):
 @dataclass(frozen=True, slots=True)
 class PlainText(Mask):
     """An answer that is text, whatever it looks like."""
+
+    is_of_text: ClassVar[bool] = True
 
     def _kept(self, value: Any, hiding: Hiding) -> Any:
         return hiding.text(str(value))
@@ -460,7 +470,7 @@ def kept_of(raw: str, mask: Mask | None, hiding: Hiding) -> str:
             nothing is kept but its length.
         hiding: Hides the secrets, and counts them.
     """
-    if isinstance(mask, PlainText | Lines):
+    if mask is not None and mask.is_of_text:
         return str(mask.kept(raw, hiding))
     document = json_or_text(raw)
     if isinstance(document, str):

@@ -59,12 +59,15 @@ class Talk:
     Attributes:
         client: Name of the one that calls.
         server: Name of the other one.
-        weight: Requests in some time, or 1 where that is not known.
+        weight: Requests a second, or another measure that all talks share. A talk without weight costs nothing: it is in no
+            step, and still among the ways that do not work.
+        is_counted: The weight was counted, not assumed.
     """
 
     client: str
     server: str
     weight: float = 1
+    is_counted: bool = False
 
     def __str__(self) -> str:
         return f"{self.client} → {self.server}"
@@ -76,8 +79,8 @@ class Step:
 
     Attributes:
         workload: Name of the workload.
-        breaks: Ways that worked before it and do not afterwards.
-        heals: Ways that did not work before it and do afterwards.
+        breaks: Ways with a weight that worked before it and do not afterwards.
+        heals: Ways with a weight that did not work before it and do afterwards.
         broken: Weight of all ways that do not work afterwards.
     """
 
@@ -128,11 +131,13 @@ def planned(workloads: Iterable[Workload], talks: Iterable[Talk] | None = None) 
     if talks is None:
         known = [Talk(client, server) for client, server in permutations(by_name, 2)]
     else:
-        weights: dict[tuple[str, str], float] = {}
+        found: dict[tuple[str, str], Talk] = {}
         for talk in talks:
             if {talk.client, talk.server} <= by_name.keys():
-                weights[talk.client, talk.server] = weights.get((talk.client, talk.server), 0) + talk.weight
-        known = [Talk(*pair, weight) for pair, weight in weights.items()]
+                before = found.get((talk.client, talk.server), Talk(talk.client, talk.server, 0, is_counted=True))
+                counted = before.is_counted and talk.is_counted
+                found[talk.client, talk.server] = replace(talk, weight=before.weight + talk.weight, is_counted=counted)
+        known = [*found.values()]
     mesh = _Mesh(by_name, known)
     moving = [name for name, each in by_name.items() if each.moves]
     touched = sum(len(mesh.of(name)) for name in moving)
@@ -155,7 +160,7 @@ class _Mesh:
         self._works = [[_all_shake_hands(client, server) for server in kinds] for client in kinds]
         self._of: dict[str, list[Talk]] = {name: [] for name in workloads}
         for talk in talks:
-            for name in {talk.client, talk.server}:
+            for name in {talk.client, talk.server} if talk.weight else ():
                 self._of[name].append(talk)
 
     def broken(self, ways: Iterable[Talk], moved: frozenset[str]) -> float:
@@ -190,7 +195,7 @@ class _Mesh:
         return self._works[client][self._kind[talk.server][talk.server in moved]]
 
     def of(self, name: str) -> Sequence[Talk]:
-        """The ways of one workload, to it and from it."""
+        """The ways of one workload with a weight, to it and from it."""
         return self._of[name]
 
 
@@ -322,7 +327,7 @@ def nameless(peer: Peer) -> Peer:
 
 
 def ways_of(ends: Ends, without: Collection[str] = ()) -> tuple[Talk, ...]:
-    """The ways between workloads that have a Service, over which the client speaks TLS. Who uses them is not known.
+    """The ways between workloads that have a Service, over which the client speaks TLS, used or not.
 
     Args:
         ends: The mesh.

@@ -11,9 +11,11 @@ from facts.finding import Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import ProxyIdentity
+from facts.proxies.requests import SentRequests
 from facts.svid import is_signed_by
 from facts.teleport.bundle import TrustBundle
-from judge.advice.migration import Migration, name_of, nameless, planned, ways_of, workloads_of
+from judge.advice.calls import Calls, calls_of
+from judge.advice.migration import Migration, name_of, nameless, planned, workloads_of
 from judge.fleet import not_read
 from judge.mtls.ends import Ends
 from judge.mtls.peers import Check, Peer, Standing
@@ -44,6 +46,7 @@ class MigrationAdvice:
         moves: The answer.
         held: By workload the number of its proxies by the issuer of their certificate.
         plan: The order of restarts.
+        calls: Who calls whom, which the plan rests on.
         is_supposed: No proxy has a valid certificate of Teleport. The plan supposes that such a proxy trusts the authorities
             that Teleport publishes, and no other.
         unread: Proxies that could not be read; they are in no workload and in no way.
@@ -52,17 +55,25 @@ class MigrationAdvice:
     moves: Moves
     held: Mapping[str, Mapping[Issuer, int]]
     plan: Migration
+    calls: Calls
     is_supposed: bool
     unread: tuple[Problem, ...]
 
 
-def moving(ends: Ends, bundle: TrustBundle, istiod: IstioAuthorities, without: Collection[str] = ()) -> MigrationAdvice:
+def moving(
+    ends: Ends,
+    bundle: TrustBundle,
+    istiod: IstioAuthorities,
+    requests: Mapping[str, SentRequests],
+    without: Collection[str] = (),
+) -> MigrationAdvice:
     """Say where the migration stands, and in which order to restart what has not moved.
 
     Args:
         ends: The mesh.
         bundle: Teleport's authorities.
         istiod: Those of istiod.
+        requests: What each proxy has sent, by uid of its pod; nothing of one that could not be read.
         without: Uids of pods that do not count.
     """
     issuers = {uid: issuer_of(proxy, bundle, istiod) for uid, proxy in ends.identities.items() if uid not in without}
@@ -72,13 +83,15 @@ def moving(ends: Ends, bundle: TrustBundle, istiod: IstioAuthorities, without: C
     of_teleport = [uid for uid, issuer in issuers.items() if issuer is Issuer.TELEPORT]
     there = _most_frequent(ends, of_teleport)
     workloads = workloads_of(ends, there or supposed(bundle), stay=of_teleport, without=without)
-    plan = replace(planned(workloads, ways_of(ends, without)), is_guessed=True)
+    calls = calls_of(ends, requests, without)
+    plan = replace(planned(workloads, calls.ways), is_guessed=calls.is_guessed)
     unread = tuple(not_read(each for each in ends.mesh.fleet.unread if each.pod.uid not in without))
     nothing = Moves.UNKNOWN if unread or not issuers else Moves.NOTHING
     return MigrationAdvice(
         moves=Moves.SOMETHING if plan.steps else nothing,
         held=dict(sorted(held.items())),
         plan=plan,
+        calls=calls,
         is_supposed=there is None,
         unread=unread,
     )

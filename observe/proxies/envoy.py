@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -17,9 +18,11 @@ from facts.evidence import evidence_of
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.masks import lines
-from facts.proxies import envoy, envoy_traffic, policies, pushes
+from facts.proxies import endpoint_requests, envoy, envoy_traffic, policies, pushes, requests
+from facts.proxies.endpoint_requests import parse_endpoint_requests
 from facts.proxies.identity import Normalization, PodRef, ProxyIdentity, identify
 from facts.proxies.pushes import Pushes, parse_pushes
+from facts.proxies.requests import SentRequests, parse_requests
 from facts.proxies.tls import inbound, outbound, questions
 from facts.redaction import beginning
 from observe.kubernetes.cluster import Cluster
@@ -44,6 +47,8 @@ PARSERS: Mapping[str, Callable[..., object]] = {
     envoy_traffic.ROUTES: envoy_traffic.parse_domains,
     envoy_traffic.COUNTERS: envoy_traffic.parse_counters,
     pushes.PUSHES: pushes.parse_pushes,
+    requests.REQUESTS: requests.parse_requests,
+    endpoint_requests.ENDPOINTS: parse_endpoint_requests,
     inbound.OF_SIDECAR: inbound.parse_listeners,
     inbound.OF_ROUTER: inbound.parse_listeners,
     questions.COUNT: questions.parse_count,
@@ -235,6 +240,27 @@ def pushes_of(connection: ProxyConnection, _pod: Pod) -> Pushes | None:
     """
     reading = connection.admin(pushes.PUSHES)[pushes.PUSHES]
     return parse_pushes(reading.document, (reading.evidence,))
+
+
+def requests_of(connection: ProxyConnection, _pod: Pod) -> SentRequests:
+    """The requests that one proxy has sent, by Istio's metrics; by Envoy's own counters of endpoints where these name none.
+
+    The metrics may be off, or without the labels that are read. The answer about endpoints is long: a proxy with more
+    clusters than are asked for at once is not asked for it.
+
+    Raises:
+        CouldNotTell: It cannot be read.
+    """
+    reading = connection.admin(requests.REQUESTS)[requests.REQUESTS]
+    sent = parse_requests(reading.document, reading.read_at, (reading.evidence,))
+    if any(called.workload or called.service for called in sent.sent):
+        return sent
+    clusters = connection.admin(questions.COUNT)[questions.COUNT]
+    if questions.parse_count(clusters.document) > questions.SLICE:
+        return sent
+    reading = connection.admin(endpoint_requests.ENDPOINTS)[endpoint_requests.ENDPOINTS]
+    by_endpoint = parse_endpoint_requests(reading.document, reading.read_at, (*sent.evidence, reading.evidence))
+    return replace(by_endpoint, callers=sent.callers)
 
 
 Answer = tuple[str, datetime]

@@ -13,10 +13,21 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.identity import Fleet, LeftOut, Normalization, ProxyIdentity, Unread
 from facts.proxies.mounts import SocketMount
 from facts.proxies.pushes import Pushes
+from facts.proxies.requests import SentRequests
 from facts.proxies.tls.proxy import TlsOfFleet
 from observe.kubernetes.facet import ClusterFacet
 from observe.proxies.mounts import MOUNT, as_mounts
-from observe.proxies.survey import IDENTITY, NORMALIZATION, PUSH_STATISTICS, Part, Progress, Survey, read_fleet, survey
+from observe.proxies.survey import (
+    IDENTITY,
+    NORMALIZATION,
+    PUSH_STATISTICS,
+    SENT_REQUESTS,
+    Part,
+    Progress,
+    Survey,
+    read_fleet,
+    survey,
+)
 from observe.proxies.tls import TLS_OF_PROXY, tls_part
 from observe.readings import Key, of_each
 from observe.teleport.tbot_facet import TbotFacet
@@ -29,7 +40,12 @@ NORMALIZATIONS: Key[tuple[Normalization | Unread | LeftOut, ...]] = Key(
     "normalizations", lambda found: of_each(n for n in found if not isinstance(n, Unread))
 )
 PUSHES: Key[Mapping[str, Pushes | None]] = Key("pushes", lambda found: readings(*found.values()))
+REQUESTS: Key[Mapping[str, SentRequests]] = Key("requests", lambda found: readings(*found.values()))
 TLS: Key[TlsOfFleet] = Key("tls", lambda fleet: fleet.evidence)
+
+
+MIGRATION = "migration"
+"""Stands among the profiles for what only the advice on a migration needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +56,7 @@ class ProxiesFacet:
         cluster: The cluster.
         tbot: tbot, whose socket directory decides which proxies should use it.
         progress: Called with how many proxies were read, and of how many.
-        profiles: Profiles to certify; they decide what the one pass over the fleet reads of each proxy.
+        profiles: Profiles to certify, and `MIGRATION`; they decide what the one pass over the fleet reads of each proxy.
         within: Seconds for that pass; None without an end.
     """
 
@@ -124,6 +140,10 @@ class ProxiesFacet:
         found = self.cluster.once(PUSHES, lambda: self._survey(PUSH_STATISTICS.name).by_uid(PUSH_STATISTICS))
         return {uid: pushes for uid, pushes in found.items() if uid in wanted}
 
+    def requests(self) -> Mapping[str, SentRequests]:
+        """The requests that each proxy has sent, by uid of the pod; of one that was not read nothing."""
+        return self.cluster.once(REQUESTS, lambda: self._survey(SENT_REQUESTS.name).by_uid(SENT_REQUESTS))
+
     def socket_mounts(self) -> tuple[SocketMount | LeftOut, ...]:
         """The mount in effect of each pod of `pods_on_sockets`, and those of them that are gone."""
         self.tbot.socket_directories()  # or the reason why there is none to look for
@@ -177,6 +197,7 @@ class ProxiesFacet:
             (IDENTITY, FLEET, None),
             (NORMALIZATION, NORMALIZATIONS, frozenset({"install"})),
             (PUSH_STATISTICS, PUSHES, frozenset({"rotation"})),
+            (SENT_REQUESTS, REQUESTS, frozenset({MIGRATION})),
             (tls_part(), TLS, frozenset({"mtls"})),
             (mounts, SOCKET_MOUNTS, frozenset({"identity"})),
         ]

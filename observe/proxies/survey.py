@@ -26,10 +26,11 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.identity import Fleet, LeftOut, Normalization, PodRef, ProxyIdentity, Unread
 from facts.proxies.presence import STARTING, Stage, is_in_its_first_time, start_of, why_gone
 from facts.proxies.pushes import Pushes
+from facts.proxies.requests import SentRequests
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.denial import must_be_allowed
-from observe.proxies.envoy import ProxyConnection, identity_of, normalization_of, pushes_of
+from observe.proxies.envoy import ProxyConnection, identity_of, normalization_of, pushes_of, requests_of
 from observe.proxies.unread import read_or_unread
 from observe.readings import at_once, each_at_once
 from observe.wait import NotYet, Pace, eventually
@@ -66,6 +67,7 @@ class Part(Generic[R_co]):
 IDENTITY: Part[ProxyIdentity] = Part("identity", identity_of, is_whole=lambda identity: identity.is_supplied)
 NORMALIZATION: Part[Normalization] = Part("normalization", normalization_of)
 PUSH_STATISTICS: Part[Pushes | None] = Part("pushes", pushes_of)
+SENT_REQUESTS: Part[SentRequests] = Part("requests", requests_of)
 
 
 @dataclass(frozen=True, slots=True)

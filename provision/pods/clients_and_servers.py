@@ -144,6 +144,22 @@ class MeshNames:
     why_refused: Callable[[str, str], str] = lambda _namespace, _account: ""
 
 
+def await_known(cluster: Cluster, client: Pod, servers: Iterable[Pod], pace: Pace) -> None:
+    """Wait until the proxy of a client knows the test pods that it will call.
+
+    Raises:
+        CouldNotTell: It does not learn of one in time.
+    """
+    wanted = {(pod.ip, port): pod.name for pod in servers for port in (HTTP, TCP)}
+
+    def look() -> None:
+        missing = wanted.keys() - hosts_of(read_admin(cluster, client, [HOSTS])[HOSTS].document)
+        if missing:
+            raise NotYet(f"it does not know {', '.join(with_port(*each) for each in sorted(missing))}")
+
+    eventually(f"the proxy of {client.ref} knows {', '.join(dict.fromkeys(wanted.values()))}", look, pace)
+
+
 class TestPods:
     """Test pods, made at the first call that needs one.
 
@@ -266,14 +282,7 @@ class TestPods:
         """
         calling, *called = self.ready(client, *servers)
         if calling.proxy is not None and not self._known >= {(client, server) for server in servers}:
-            wanted = {(pod.ip, port) for pod in called for port in (HTTP, TCP)}
-
-            def look() -> None:
-                missing = wanted - hosts_of(read_admin(self._cluster, calling, [HOSTS])[HOSTS].document)
-                if missing:
-                    raise NotYet(f"it does not know {', '.join(with_port(*each) for each in sorted(missing))}")
-
-            eventually(f"the proxy of {calling.ref} knows {', '.join(servers)}", look, self._pace(self._patience))
+            await_known(self._cluster, calling, called, self._pace(self._patience))
             self._known |= {(client, server) for server in servers}
         return (calling, *called)
 

@@ -15,6 +15,7 @@ from doctor import migration, rotation
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity
+from facts.proxies.requests import SentRequests
 from facts.svid import Certificate
 from facts.teleport.resources import NoSession
 from judge.advice.moving import Moves
@@ -243,9 +244,82 @@ def test_the_document_of_a_migration(asking: Asking, of: tuple[Workload, ...]) -
     assert found["calls_are_assumed"] is True
     if of[-1] is ON_ISTIOD:
         assert found["by_issuer"] == {"Teleport": 1, "istiod": 1}
-        way = {"client": "shop/a", "server": "shop/b"}
-        assert found["today"] == [way, {"client": "shop/b", "server": "shop/a"}]
+        way = {"client": "shop/a", "server": "shop/b", "weight": 1, "is_counted": False}
+        assert found["today"] == [way, {**way, "client": "shop/b", "server": "shop/a"}]
         assert found["steps"] == [{"workload": "shop/b", "breaks": [], "heals": found["today"], "broken": 0}]
+
+
+def sending(**sent: SentRequests) -> Change:
+    """An install whose proxies have sent requests."""
+
+    def change(facets: SimpleNamespace) -> None:
+        facets.proxies.requests = lambda: {f"uid-{name}": of for name, of in sent.items()}
+
+    return change
+
+
+MOVING = (SHOP[0], ON_ISTIOD, Workload("c", identity=make.istiod_proxy))
+COUNTED = sending(a=make.sent({"shop/b": 12, "shop/c": 3000}), b=make.sent(), c=make.sent())
+
+
+def test_requests_that_were_counted_decide_the_order_and_are_said(asking: Asking) -> None:
+    code, said = asking("--migration", of=MOVING, change=COUNTED)
+    assert code == 1
+    assert (
+        "\nPairs that cannot shake hands today: 4\n"
+        "    ✕ shop/a → shop/c: 5 requests/s\n    ✕ shop/a → shop/b: 0.02 requests/s\n"
+        "    ✕ shop/b → shop/a: no request\n    ✕ shop/c → shop/a: no request\n"
+    ) in said
+    assert "\n1. restart shop/c: heals shop/a → shop/c; then 0.02 requests/s fail\n" in said
+    assert "\n2. restart shop/b: heals shop/a → shop/b; then 0 requests/s fail\n" in said
+    assert "\nNo other order loses fewer requests: about 0.02 for each second between two restarts.\n" in said
+    assert "since they started, 10 min to 10 min ago (Istio's metrics; without them Envoy's counters of endpoints)" in said
+    assert "2 of 6 pairs have some; 4 have none, and are in no step." in said
+    assert "are assumed" not in said
+    assert "No reading tells who calls whom" not in said
+
+
+def test_calls_that_are_assumed_beside_others_are_said_with_the_reason(asking: Asking) -> None:
+    off = make.sent(is_counting=False)
+    change = sending(a=make.sent({"shop/b": 1}), c=off)
+    _code, said = asking("--migration", of=MOVING, change=change)
+    average = "each pair as much as the average of those with requests"
+    assert f"? calls of shop/b are assumed, {average}: the counts of their proxies could not be read\n" in said
+    assert f"? calls of shop/c are assumed, {average}: their proxies do not count requests" in said
+    assert "    ✕ shop/a → shop/b: 6 requests/h\n" in said
+    assert "    ✕ shop/b → shop/a: 6 requests/h, assumed\n" in said
+    _code, said = asking("--migration", of=MOVING)
+    assert "    ✕ shop/b → shop/a\n" in said
+    assert "No reading tells who calls whom" in said
+    assert "? calls of shop/a, shop/b, shop/c are assumed, each pair as much as any other: the counts of their" in said
+
+
+def test_the_document_says_what_was_counted_and_what_is_assumed(asking: Asking) -> None:
+    change = sending(a=make.sent({"shop/b": 6, "shop/c": 3000}), b=make.sent())
+    _code, said = asking("--migration", "--json", of=MOVING, change=change)
+    found = document(said, migration.SCHEMA_FILE)
+    assert found["calls_are_assumed"] is False
+    to_c = {"client": "shop/a", "server": "shop/c", "weight": 5, "is_counted": True}
+    assert to_c in found["calls"].pop("counted")
+    why = "the counts of their proxies could not be read"
+    assert found["calls"] == {
+        "unused": 2,
+        "assumed": [{"workload": "shop/c", "why": why}],
+        "counted_for": [600, 600],
+    }
+    assert {way["is_counted"] for way in found["today"] if way["client"] == "shop/c"} == {False}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(5, "5 s"), (90, "2 min"), (7200, "2 h"), (86400 * 30, "30 d"), (0.4, "0 s")]
+)
+def test_the_time_that_was_counted_over_is_in_the_largest_unit(asking: Asking, seconds: float, words: str) -> None:
+    def running(pod: Pod) -> ProxyIdentity:
+        return make.istiod_proxy(pod, uptime=round(seconds))
+
+    of = (SHOP[0], Workload("b", identity=running))
+    _code, said = asking("--migration", of=of, change=sending(b=make.sent({"shop/a": 1})))
+    assert f"since they started, {words if seconds >= 1 else '5 s'} to " in said
 
 
 @pytest.mark.parametrize("option", ["--rotation", "--migration"])

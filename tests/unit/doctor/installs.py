@@ -115,6 +115,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
             tls=lambda: made.tls,
             normalizations=lambda: tuple(make.normalization(pod.name) for pod in injected),
             pushes=lambda _late: {},
+            requests=dict,
         ),
         application=SimpleNamespace(
             where="test application",

@@ -17,6 +17,8 @@ import cli
 from doctor import opened as module
 from doctor.opened import opened
 from facts.errors import CouldNotTell
+from facts.proxies.endpoint_requests import ENDPOINTS
+from facts.proxies.requests import REQUESTS
 from facts.recorder import KeptInMemory, QuestionsKept
 from settings import load
 from tests.unit.observe.api_server import CONTEXT
@@ -151,16 +153,20 @@ def test_an_api_server_that_does_not_answer_is_one_sentence(
     assert "What would settle it: check that `kubectl --context" in printed.err
 
 
-def test_the_advice_on_a_migration_only_reads_and_says_who_holds_what(
-    examining: Examining, fleet: SimulatedFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fleet.add(falls_back=True)
-    fleet.has_a_mesh(2)
+@pytest.fixture
+def _anchors(fleet: SimulatedFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Teleport's authority, given to the command as a file: no Teleport answers here."""
     anchors = tmp_path / "bundle.json"
     x5c = [b64encode(fleet.teleport.der).decode()]
     anchors.write_text(json.dumps({"keys": [{"use": "x509-svid", "x5c": x5c}]}))
     monkeypatch.setenv("CONFORMANCE_TRUST_BUNDLE", str(anchors))
     monkeypatch.setenv("CONFORMANCE_TRUST_DOMAIN", TRUST_DOMAIN)
+
+
+@pytest.mark.usefixtures("_anchors")
+def test_the_advice_on_a_migration_only_reads_and_says_who_holds_what(examining: Examining, fleet: SimulatedFleet) -> None:
+    fleet.add(falls_back=True)
+    fleet.has_a_mesh(2)
     code, document = examining("--migration")
     assert (code, document["moves"]) == (1, "there is something to move")
     assert document["by_issuer"] == {"Teleport": 3, "another authority": 1}  # this API server has no istio-ca-root-cert
@@ -169,6 +175,25 @@ def test_the_advice_on_a_migration_only_reads_and_says_who_holds_what(
     assert writing == []
     assert [path for _method, path in examining.asked if "/secrets" in path or "/exec" in path] == []
     assert document["requests_by_kind"]["API server"] == len(examining.asked)
+
+
+@pytest.mark.usefixtures("_anchors")
+def test_only_the_advice_on_a_migration_asks_for_counted_requests_once_a_proxy_and_over_the_same_connection(
+    examining: Examining, fleet: SimulatedFleet
+) -> None:
+    def asked() -> list[str]:
+        paths = [unquote(path) for method, path, _body in fleet.server.asked if method == "FORWARDED"]
+        fleet.server.asked.clear()
+        return paths
+
+    examining()
+    assert not [path for path in asked() if "istio_requests_total" in path]
+    _code, document = examining("--migration")
+    assert (document["calls"]["assumed"], document["calls_are_assumed"]) == ([], False)
+    of_migration = asked()
+    assert of_migration.count(REQUESTS) == of_migration.count(ENDPOINTS) == 3  # these proxies have counted nothing
+    assert not [path for path in of_migration if "sds" in path and path.startswith("/stats")]  # of a diagnosis alone
+    assert len([path for _method, path in examining.asked if "/portforward" in path]) == 2 * 3
 
 
 class Held:

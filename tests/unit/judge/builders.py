@@ -28,6 +28,7 @@ from facts.kubernetes.rbac import Binding, Grant, Rbac, RbacRole, RbacSubject, R
 from facts.kubernetes.workloads import DaemonSet, Deployment, PodTemplate
 from facts.proxies.envoy import HttpNormalization, SdsStreams, Validator
 from facts.proxies.identity import Fleet, LeftOut, Normalization, PodRef, ProxyIdentity, Unread
+from facts.proxies.requests import Called, SentRequests
 from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.issuing import Grants, Issuing
@@ -517,6 +518,17 @@ def proxy(of: Pod | None = None, **changes: Any) -> ProxyIdentity:
         evidence=(f"ev-proxy-{of.name}",),
     )
     return replace(made, **changes)
+
+
+def sent(calls: Mapping[str, int] | None = None, **changes: Any) -> SentRequests:
+    """The requests of a proxy that counts, read when its identity was; its evidence is ``ev-sent``.
+
+    Args:
+        calls: Number of requests by the workload that they reached.
+        changes: Other fields.
+    """
+    counted = {Called(workload, ""): number for workload, number in (calls or {}).items()}
+    return replace(SentRequests(True, counted, frozenset(), NOW, ("ev-sent",)), **changes)
 
 
 def istiod_proxy(of: Pod | None = None, **changes: Any) -> ProxyIdentity:

@@ -20,7 +20,7 @@ from typing import Any
 from aiohttp import web
 from cryptography import x509
 
-from facts.proxies import envoy
+from facts.proxies import endpoint_requests, envoy, requests
 from facts.proxies.tls import questions
 from facts.proxies.tls.inbound import OF_SIDECAR
 from observe.proxies.envoy import _quoted
@@ -48,6 +48,8 @@ _STATIC = {
     ENCODED[envoy.AGENT_METRICS]: Canned(text("healthy/agent_metrics.txt")),
     ENCODED[envoy.INBOUND_LISTENERS]: Canned(document("healthy/inbound_listeners.json")),
     "/stats?format=json&filter=%5Esds%5C.default%5C.": Canned({"stats": []}),
+    _quoted(endpoint_requests.ENDPOINTS): Canned({"cluster_statuses": []}),
+    _quoted(requests.REQUESTS): Canned('istio_build{component="proxy",tag="1.31.0"} 1\n'),
 }
 
 

@@ -90,6 +90,25 @@ def test_talks_add_up_and_those_of_strangers_are_passed_over() -> None:
     assert plan.cost == 3
 
 
+def test_a_way_without_requests_decides_nothing_and_is_still_told() -> None:
+    moved = Workload("gateway", (NEW,), (NEW,))
+    unused = Talk("gateway", "batch", 0, is_counted=True)
+    plan = planned([moved, old("shop"), old("batch")], [Talk("gateway", "shop", 0.5), unused])
+    assert plan.today == (Talk("gateway", "shop", 0.5), unused)
+    assert [(str(step), step.broken) for step in plan.steps] == [
+        ("restart shop: heals gateway → shop", 0),
+        ("restart batch: changes nothing for anybody", 0),
+    ]
+    assert planned([moved, old("batch", None)], [unused]).remain == (unused,)
+
+
+def test_talks_that_add_up_are_counted_if_each_is() -> None:
+    one, other = Talk("a", "b", 1, is_counted=True), Talk("a", "b", 2)
+    moved = [Workload("a", (NEW,)), Workload("b", (OLD,))]
+    assert planned(moved, [one, other]).today == (Talk("a", "b", 3),)
+    assert planned(moved, [one, one]).today == (Talk("a", "b", 2, is_counted=True),)
+
+
 def test_one_side_alone_may_refuse() -> None:
     assert shake_hands(OLD, OLD)
     assert not shake_hands(OLD, BRIDGE)  # the old one does not know the new authority
@@ -107,7 +126,7 @@ def meshes(draw: st.DrawFn) -> tuple[list[Workload], list[Talk]]:
     kinds = st.sampled_from(KINDS)
     held = st.lists(kinds, min_size=1, max_size=2, unique=True).map(tuple)
     workloads = [Workload(name, draw(held), (draw(kinds),) if draw(st.booleans()) else ()) for name in names]
-    talk = st.builds(Talk, st.sampled_from(names), st.sampled_from(names), st.integers(1, 9).map(float))
+    talk = st.builds(Talk, st.sampled_from(names), st.sampled_from(names), st.integers(0, 9).map(float))
     return workloads, draw(st.lists(talk, max_size=8))
 
 
@@ -142,13 +161,13 @@ def test_no_order_of_a_small_mesh_is_cheaper(mesh: tuple[list[Workload], list[Ta
 def test_the_steps_tell_the_same_story(mesh: tuple[list[Workload], list[Talk]]) -> None:
     """What is broken today, less what heals, and what breaks, is what remains."""
     plan = planned(*mesh)
-    broken = {*plan.today}
+    broken = {way for way in plan.today if way.weight}
     for step in plan.steps:
         assert broken >= {*step.heals}
         assert not broken & {*step.breaks}
         broken = (broken - {*step.heals}) | {*step.breaks}
         assert step.broken == sum(talk.weight for talk in broken)
-    assert broken == {*plan.remain}
+    assert broken == {way for way in plan.remain if way.weight}
 
 
 @given(meshes())

@@ -18,7 +18,7 @@ def on_istiod(name: str) -> Workload:
 
 
 def advice(*workloads: Workload, without: tuple[str, ...] = ()) -> MigrationAdvice:
-    return moving(ends(*workloads), make.bundle(), make.istiod(), without)
+    return moving(ends(*workloads), make.bundle(), make.istiod(), {}, without)
 
 
 def test_a_mixed_mesh_names_who_holds_what_and_heals_by_restarts() -> None:
@@ -34,6 +34,22 @@ def test_a_mixed_mesh_names_who_holds_what_and_heals_by_restarts() -> None:
     }  # fmt: skip
     assert [step.workload for step in found.plan.steps] == ["shop/b", "shop/c"]
     assert (found.plan.remain, found.plan.is_guessed, found.is_supposed) == ((), True, False)
+
+
+def test_the_plan_rests_on_what_proxies_have_counted() -> None:
+    mesh = ends(Workload("a"), on_istiod("b"), on_istiod("c"))
+    sent = {"uid-a": make.sent({"shop/b": 6, "shop/c": 60}), "uid-b": make.sent(), "uid-c": make.sent()}
+    plan = moving(mesh, make.bundle(), make.istiod(), sent).plan
+    assert [step.workload for step in plan.steps] == ["shop/c", "shop/b"]
+    assert [[str(way) for way in step.heals] for step in plan.steps] == [["shop/a → shop/c"], ["shop/a → shop/b"]]
+    assert [(str(way), way.is_counted) for way in plan.today if not way.weight] == [
+        ("shop/b → shop/a", True),
+        ("shop/c → shop/a", True),
+    ]
+    assert plan.cost == pytest.approx(0.01)
+    assert not plan.is_guessed
+    some = moving(mesh, make.bundle(), make.istiod(), {"uid-b": make.sent()})
+    assert (some.plan.is_guessed, {*some.calls.assumed}) == (False, {"shop/a", "shop/c"})
 
 
 def test_a_mesh_that_has_moved_and_one_that_has_not_begun() -> None:

@@ -44,6 +44,7 @@ class Workload:
         more: Further entries of its clusters dump.
         pod: Fields in which its pod differs.
         spec: Fields in which the pod's specification differs.
+        istios_name: Istio's name of it, where that is another.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Workload:
     more: Sequence[Any] = ()
     pod: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
+    istios_name: str = ""
 
     @property
     def host(self) -> str:
@@ -70,7 +72,7 @@ def mesh(*workloads: Workload) -> MeshTls:
     pods = [_pod(each, number) for number, each in enumerate(workloads, 1)]
     endpoints = built.dump(
         *(
-            built.endpoints(each.host, 80, built.endpoint(pod.ip, PORT, tls=each.marked))
+            built.endpoints(each.host, 80, built.endpoint(pod.ip, PORT, tls=each.marked, workload=_for_istio(each)))
             for each, pod in zip(workloads, pods, strict=True)
         )
     )
@@ -95,12 +97,17 @@ def mesh(*workloads: Workload) -> MeshTls:
     return MeshTls(pods, make.fleet(*identities), TlsOfFleet(tuple(tls), tuple(unread)), ("ev-pods",))
 
 
+def _for_istio(of: Workload) -> str:
+    return f"{of.istios_name or of.name};{of.namespace};{of.name};latest;Kubernetes"
+
+
 def _cluster(of: Workload, to: Workload) -> Any:
     return of.clusters.get(to.name) or built.auto_mutual(to.host, 80, [to.account])
 
 
 def _pod(of: Workload, number: int) -> Pod:
-    pod = make.pod(of.name, namespace=of.namespace, service_account=of.name, owner=f"ReplicaSet/{of.name}", **of.pod)
+    told = {"service_account": of.name, "owner": f"ReplicaSet/{of.name}", **of.pod}
+    pod = make.pod(of.name, namespace=of.namespace, **told)
     app = make.container("app", tcp_ports=(PORT,))
     containers = tuple(app if each.name == "app" else each for each in pod.containers)
     return replace(pod, ip=f"10.0.0.{number}", spec=replace(pod.spec, **({"containers": containers} | dict(of.spec))))

@@ -7,15 +7,19 @@ import pytest
 from facts.errors import CouldNotTell, NotGiven
 from facts.kubernetes.objects import Pod
 from facts.proxies import envoy
+from facts.proxies.endpoint_requests import ENDPOINTS
 from facts.proxies.identity import Normalization
+from facts.proxies.requests import REQUESTS, Called, SentRequests
 from facts.proxies.sds_mode import SdsMode
+from facts.proxies.tls import questions
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.streams import ERROR, STDOUT
-from observe.proxies.envoy import read_admin, read_proxy
-from observe.proxies.survey import IDENTITY, NORMALIZATION, Part, read_fleet, survey
+from observe.proxies.envoy import _quoted, read_admin, read_proxy
+from observe.proxies.survey import IDENTITY, NORMALIZATION, SENT_REQUESTS, Part, read_fleet, survey
 from observe.proxies.tls import tls_part
 from tests.data import text
+from tests.unit.facts import tls_dumps as built
 from tests.unit.observe.api_server import ApiServer, Canned
 from tests.unit.observe.captured import ENCODED
 
@@ -82,6 +86,57 @@ def test_where_a_port_forward_is_refused_pilot_agent_asks(
     assert (
         f"kubectl exec -n test-app {pods[0].name} -c istio-proxy -- pilot-agent request --debug-port=15000 GET" in question
     )
+
+
+METRICS = 'istio_requests_total{reporter="source",destination_workload="b",destination_workload_namespace="shop"} 5\n'
+SERVED = (
+    'istio_build{component="proxy"} 1\n'
+    'istio_requests_total{reporter="destination",source_workload="web",source_workload_namespace="shop"} 5\n'
+)
+WITHOUT_LABELS = 'istio_requests_total{reporter="source",response_code="200"} 5\n'
+CLUSTERS = {
+    "cluster_statuses": [
+        {
+            "host_statuses": [
+                {
+                    "address": {"socket_address": {"address": "10.0.0.2"}},
+                    "stats": [{"name": "rq_total", "value": "7"}],
+                }
+            ]
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "clusters", "found", "asked"),
+    [
+        (METRICS, questions.SLICE, {Called("shop/b"): 5}, 1),
+        ("", questions.SLICE, {Called(address="10.0.0.2"): 7}, 3),
+        (SERVED, questions.SLICE, {Called(address="10.0.0.2"): 7}, 3),
+        (WITHOUT_LABELS, questions.SLICE, {Called(address="10.0.0.2"): 7}, 3),
+        (WITHOUT_LABELS, questions.SLICE + 1, {Called(): 5}, 2),
+        ("", questions.SLICE + 1, None, 2),
+    ],
+)
+def test_requests_are_those_of_istios_metrics_and_without_them_of_few_enough_endpoints(
+    cluster: Cluster,
+    pods: tuple[Pod, ...],
+    healthy: ApiServer,
+    *,
+    metrics: str,
+    clusters: int,
+    found: dict[Called, int] | None,
+    asked: int,
+) -> None:
+    answers = {REQUESTS: metrics, questions.COUNT: built.count(clusters), ENDPOINTS: CLUSTERS}
+    healthy.http = {_quoted(path): Canned(answer) for path, answer in answers.items()}
+    (sent,) = survey(cluster, pods[:1], [SENT_REQUESTS]).of(SENT_REQUESTS)
+    assert isinstance(sent, SentRequests)
+    assert (sent.is_counting, sent.sent) == (found is not None, found or {})
+    assert sent.callers == ({"shop/web"} if "web" in metrics else frozenset())
+    assert len([each for each in healthy.asked if each[0] == "FORWARDED"]) == asked
+    assert len([each for each in healthy.asked if each[0] == "WS"]) == 1
 
 
 DENIED = 'pods "a" is forbidden: User "u" cannot get resource "pods/{0}" in API group "" in the namespace "test-app"'
