@@ -11,6 +11,7 @@ from facts.teleport.tbot import Tbot
 from judge.hygiene.in_force import configuration_is_in_force, identity_is_in_force
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+from tests.unit.judge.certificates import svid
 
 CHANGED = "2026-03-01T10:00:00Z"
 BEFORE, SAME, AFTER = "2026-03-01T09:59:59Z", CHANGED, "2026-03-01T10:00:01Z"
@@ -70,6 +71,13 @@ def test_a_template_that_was_changed_since() -> None:
     finding = carried(make.proxy(), spiffe_id=FORMER)
     violated(finding, "HYG-06", "it carries spiffe://", "the template now yields spiffe://")
     assert finding.causes == ("identity-change-not-in-force",)
+
+
+def test_a_proxy_that_carries_it_hides_none_that_does_not() -> None:
+    stale = make.proxy(make.pod("stale", service_account="other"), chain=(svid("test-app", "test-app"),))
+    finding = carried(make.proxy(), stale)
+    violated(finding, "HYG-06", causes=("identity-change-not-in-force",))
+    assert [each.subject.name for each in finding.problems] == ["stale"]
 
 
 def test_one_of_several_identities_is_enough() -> None:
