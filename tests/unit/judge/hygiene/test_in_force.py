@@ -102,7 +102,8 @@ def test_a_certificate_of_istiod_says_nothing_about_the_template() -> None:
     finding = carried(make.proxy(), make.istiod_proxy(make.pod("other")), spiffe_id="/ns/x")
     assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/other"]
     unknown(carried(make.istiod_proxy()), "HYG-06", "none of them holds a certificate of tbot")
-    unknown(carried(make.proxy(chain=(), sds_mode=SdsMode.SILENT)), "HYG-06", "none of them holds")
+    for mode in (SdsMode.SILENT, SdsMode.EXTERNAL):
+        unknown(carried(make.proxy(chain=(), sds_mode=mode)), "HYG-06", "none of them holds")
 
 
 def test_a_mesh_without_proxies() -> None:

@@ -134,6 +134,7 @@ def test_kubernetes_itself_is_left_out_by_name() -> None:
         make.grant(make.rule("create", "pods"), to="User system:kube-x", role="system:kube-x", within="teleport-system"),
         make.grant(make.rule("create", "pods"), to="User eve", role="eve"),
         make.grant(make.rule("create", "pods"), to="Group kubeadm:cluster-admins", role="cluster-admin"),
+        make.grant(make.rule("create", "pods"), to="Group system:kube-x", role="system:kube-x"),
     ],
 )
 def test_nobody_else_is_left_out(grant: Grant) -> None:
@@ -212,9 +213,13 @@ def test_what_a_platform_gives_to_everybody_is_a_note(group: str) -> None:
     assert note.evidence == ("ev-self-provisioner-of", "ev-self-provisioner")
     own = make.grant(rule, to="Group system:serviceaccounts:teleport-system")
     violated(allowed(own), "HYG-03", causes=FURTHER)
-    both = make.grant(rule, to=f"Group {group}")
-    binding = replace(both.binding, subjects=(*both.binding.subjects, *make.grant(rule, to=TBOT).binding.subjects))
-    violated(allowed(replace(both, binding=binding)), "HYG-03", causes=FURTHER)
+    violated(allowed(_also_to(TBOT, make.grant(rule, to=f"Group {group}"))), "HYG-03", causes=FURTHER)
+    holds(allowed(_also_to("User eve", make.grant(rule, to=f"Group {group}"))), "HYG-03")
+
+
+def _also_to(holder: str, grant: Grant) -> Grant:
+    more = make.grant(to=holder).binding.subjects
+    return replace(grant, binding=replace(grant.binding, subjects=(*grant.binding.subjects, *more)))
 
 
 _WRITES = ("create", "update", "patch", "delete", "deletecollection")
@@ -288,14 +293,18 @@ def test_by_whatever_name_it_gets_them(to: str) -> None:
     violated(allowed(make.grant(make.rule("get", "secrets"), to=to)), "HYG-03", "get secrets", causes=FURTHER)
 
 
+def test_a_right_of_one_namespace_is_told_with_it() -> None:
+    finding = allowed(make.grant(make.rule("get", "configmaps"), to=TBOT, within="teleport-system"))
+    words = "it may get configmaps in teleport-system (RoleBinding teleport-system/role-of, ClusterRole role)"
+    violated(finding, "HYG-03", words, causes=FURTHER)
+
+
 def test_another_account_is_not_judged() -> None:
     holds(allowed(OWN, make.grant(make.rule("*", "*", group="*"), to="ServiceAccount other/tbot")), "HYG-03")
 
 
 def test_others_in_a_binding_of_the_account_count() -> None:
-    own = make.grant(make.rule("create", "pods"), to=TBOT)
-    eve = make.grant(make.rule("create", "pods"), to="User eve").binding.subjects
-    both = replace(own, binding=replace(own.binding, subjects=(*own.binding.subjects, *eve)))
+    both = _also_to("User eve", make.grant(make.rule("create", "pods"), to=TBOT))
     violated(used(both), "HYG-02", "User eve", causes=USABLE)
 
 
@@ -314,11 +323,16 @@ def test_each_path_that_every_user_may_read(path: str, verbs: str) -> None:
 
 def test_what_every_user_may_do_is_no_further_right() -> None:
     finding = allowed(
-        make.grant(make.rule("get", paths="/api /api/* /healthz /version /openid/v1/jwks"), to="Group system:authenticated"),
         make.grant(
-            make.rule("create", "selfsubjectaccessreviews selfsubjectrulesreviews", group="authorization.k8s.io"), to=TBOT
+            make.rule("get", paths="/api /api/* /healthz /version /openid/v1/jwks"),
+            to="Group system:authenticated",
+            role="discovery",
         ),
-        make.grant(make.rule("create", "selfsubjectreviews", group="authentication.k8s.io"), to=TBOT),
+        make.grant(
+            make.rule("create", "selfsubjectaccessreviews selfsubjectrulesreviews", group="authorization.k8s.io"),
+            make.rule("create", "selfsubjectreviews", group="authentication.k8s.io"),
+            to=TBOT,
+        ),
     )
     holds(finding, "HYG-03")
 
