@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from facts.evidence import ObjectRef
@@ -179,16 +179,16 @@ class Diagnosis:
     """
 
     checks: tuple[Checked, ...]
-    causes: tuple[FoundCause, ...] = ()
-    classes: tuple[Ambiguous, ...] = ()
-    effects: tuple[FoundCause, ...] = ()
-    undetermined: tuple[Undetermined, ...] = ()
-    waiting: tuple[Remark, ...] = ()
-    proxies: frozenset[str] = frozenset()
-    authority: str = ""
-    requests: Mapping[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    realms: Realms = field(default_factory=Realms)
+    causes: tuple[FoundCause, ...]
+    classes: tuple[Ambiguous, ...]
+    effects: tuple[FoundCause, ...]
+    undetermined: tuple[Undetermined, ...]
+    waiting: tuple[Remark, ...]
+    proxies: frozenset[str]
+    authority: str
+    requests: Mapping[str, int]
+    seconds: float
+    realms: Realms
 
     @property
     def exit_code(self) -> int:

@@ -175,3 +175,14 @@ def test_a_row_of_the_report_has_what_was_named_and_what_it_cost() -> None:
         30,
     )
     assert not told("DX-8", PAIR, [look(SOCKET)]).right
+
+
+def test_a_report_has_the_words_of_its_schema() -> None:
+    assert [kind.value for kind in Kind] == ["fault", "pair of faults", "red herring", "healthy"]
+    assert [each.value for each in Grade] == ["named", "class", "not determined", "nothing", "wrong"]
+
+
+def test_what_is_wrong_is_said_of_the_row_and_the_way() -> None:
+    finding = names_the_causes("DX-6", FAULT, [look(STALE, way=Way.READER), look(FROZEN)])
+    assert {str(each.subject) for each in finding.problems} == {f"tbot-frozen, {Way.READER.value}"}
+    assert finding.problems[0].said == f"it names {STALE}, which is not so"

@@ -256,3 +256,37 @@ def test_what_holds_or_was_not_run_leaves_nothing_open(outcome: Outcome) -> None
 def test_an_unknown_cause_is_a_mistake() -> None:
     with pytest.raises(LookupError):
         of(Problem(PODS[0], "a", "no-such-cause"))
+
+
+def test_what_breaks_something_is_mended_first_and_a_risk_last() -> None:
+    risk = check(Problem(PODS[0], "plain", "plain-text-accepted"), harms=False)
+    made = diagnosed([risk, check(*either(0)), check(Problem(PODS[1], "a", DOMAIN))], {})
+    first, second, third = made.roots
+    assert (first, second, third) == (made.causes[0], made.classes[0], made.causes[1])
+    assert [each.cause.id for each in made.causes] == [DOMAIN, "plain-text-accepted"]
+
+
+def test_a_class_of_which_one_member_breaks_something_comes_before_a_class_of_risks() -> None:
+    risks = check(
+        *(Problem(node("node-0"), "odd", cause) for cause in ("plain-text-accepted", "policy-too-wide")), harms=False
+    )
+    pair = ("restarting-cronjob", "token-audience-wrong")
+    of_harm = check(*(Problem(node("node-1"), "odder", cause) for cause in pair), harms=False)
+    elsewhere = check(Problem(PODS[0], "it breaks", "restarting-cronjob"))
+    made = diagnosed([risks, of_harm, elsewhere], {}, realms=REALMS)
+    assert [each.ids for each in made.classes] == [pair, ("plain-text-accepted", "policy-too-wide")]
+
+
+def test_a_class_accounts_for_what_each_of_its_members_would_whoever_found_it() -> None:
+    dead = check(Problem(PODS[0], "its streams are dead"))
+    elsewhere = check(Problem(PODS[1], "its streams are dead"))
+    made = diagnosed([check(*either(0), harms=False), dead, elsewhere], {}, realms=REALMS)
+    assert [each.subjects for each in made.undetermined] == [(PODS[1],)]
+
+
+def test_what_the_checks_cost_is_told_with_them() -> None:
+    made = diagnosed([check()], {}, proxies=["shop/app-0"], authority="ours", requests={"GET": 3}, seconds=1.5)
+    assert (made.seconds, made.authority, made.proxies) == (1.5, "ours", frozenset({"shop/app-0"}))
+    assert {**made.requests} == {"GET": 3}
+    untold = diagnosed([], {})
+    assert (untold.seconds, untold.authority, untold.proxies, {**untold.requests}) == (0, "", frozenset(), {})

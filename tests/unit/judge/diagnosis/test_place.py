@@ -40,6 +40,7 @@ def on(node: str) -> Realms:
         (ObjectRef("Namespace", "shop"), True),
         (make.tbot_pod("tbot-2").ref, False),
         (make.deployment("web", namespace="bank").ref, False),
+        (make.deployment("web", namespace="shop").ref, False),
         (ObjectRef("Namespace", "bank"), False),
     ],
     ids=str,
@@ -90,3 +91,26 @@ def test_what_has_no_cause_is_left_out_as_well_and_a_reading_that_failed_is_not(
 def test_a_cause_concerns_a_pod_that_is_among_its_effects() -> None:
     problems = {"annotation-on-namespace": ObjectRef("Namespace", "shop"), "template-not-requested": A}
     assert left(Place.of_pod(A, on("node-9")), problems) == {"annotation-on-namespace"}
+
+
+def test_a_namespace_without_pods_is_concerned_by_what_is_said_of_it() -> None:
+    problems = {"annotation-on-namespace": ObjectRef("Namespace", "empty")}
+    assert left(Place.of_namespace("empty", on("node-1")), problems) == {"annotation-on-namespace"}
+    assert left(Place.of_namespace("shop", on("node-1")), problems) == set()
+
+
+def test_a_cause_concerns_a_pod_that_it_reaches_over_its_effects_alone_and_no_other_cause_does() -> None:
+    """Only its node leads from the tbot's configuration to a pod without an injected proxy."""
+    tbot = make.tbot(make.tbot_pod(node="node-1"))
+    pods = [make.pod("a", namespace="shop", injected=False), make.pod("b", namespace="bank", node="node-3")]
+    realms = Realms({str(pod.ref): pod for pod in (*pods, *tbot.pods.values())}, make.tbots(tbot), make.planes())
+    found = (
+        Problem(ObjectRef("ConfigMap", "tbot-config", "teleport-system"), "it is refused", "tbot-config-refused"),
+        Problem(ObjectRef("Node", "node-1"), "nothing answers", "tbot-not-answering"),
+        Problem(A, "its bundle is old", "bundle-not-delivered"),
+        Problem(B, "it started first", "pod-started-before-tbot"),
+    )
+    made = diagnosed([Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", found)], {}, realms=realms)
+    place = Place.of_pod(A, realms)
+    assert not place.has(found[0].subject)
+    assert {each.cause.id for each in concerning(made, place).causes} == {"tbot-config-refused"}

@@ -124,3 +124,10 @@ def test_the_program_and_a_server_that_ends_each_connection() -> None:
         server.accept()[0].close()
         printed, _nothing = program.communicate(timeout=20)
     assert parse_teleport_probe(printed, "here", address="").stage == "tls"
+
+
+def test_a_tbot_that_is_ending_does_not_show_that_its_way_is_open() -> None:
+    found = unreached([probe("tls", "SSLError", "10.1.2.3")], make.tbot(make.tbot_pod(terminating=True)))
+    assert [isinstance(each, Problem) for each in found] == [True]
+    elsewhere = unreached([probe("tls", "SSLError", "10.1.2.3")], make.tbot(make.tbot_pod(node="node-2")))
+    assert [isinstance(each, Problem) for each in elsewhere] == [True]

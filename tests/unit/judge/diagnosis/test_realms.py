@@ -158,3 +158,10 @@ def test_the_time_grows_with_the_install_and_not_with_its_square() -> None:
 
     seconds(50)
     assert min(seconds(1200) for _ in range(2)) < 4 * min(seconds(400) for _ in range(2)) + 0.1
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "DaemonSet", "StatefulSet"])
+def test_what_makes_pods_lies_with_the_control_plane_that_injects_them(kind: str) -> None:
+    assert make.mesh().title in REALMS.with_(ObjectRef(kind, "web", "shop"))
+    assert make.canary().title in REALMS.with_(ObjectRef(kind, "web", "bank"))
+    assert REALMS.with_(ObjectRef("ConfigMap", "web", "shop")) == {"ConfigMap shop/web", "Namespace shop"}

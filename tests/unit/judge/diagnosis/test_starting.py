@@ -190,3 +190,15 @@ def test_proxies_that_istiod_is_not_missing_to() -> None:
         assert without_istiod([make.proxy(starting, **changes)], [starting]) == []
     started = make.pod()
     assert without_istiod([make.proxy(started, sds_mode=SdsMode.UNASKED, istiod_failures=7)], [started]) == []
+
+
+def test_a_refused_deployment_that_its_control_plane_does_not_inject_is_no_business_of_the_mesh() -> None:
+    only_asked = make.planes(make.mesh(injector=make.injector(policy="disabled")))
+    assert refused([refusing()], [SHOP], only_asked) == []
+    asking = refusing(labels={"sidecar.istio.io/inject": "true"})
+    assert named(refused([asking], [SHOP], only_asked)) == [("Deployment shop/shop", "pod-refused-by-policy")]
+
+
+@pytest.mark.parametrize("socket", [replace(make.NODES_SOCKET, type="DirectoryOrCreate"), make.EMPTY_DIR, None])
+def test_a_sidecar_that_has_not_begun_does_not_wait_for_the_socket_yet(socket: Any) -> None:
+    assert held_up([waiting(NOT_BEGUN, name="agent.sock", socket=socket)], NONE_THERE, NOW) == []
