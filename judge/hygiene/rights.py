@@ -180,9 +180,8 @@ def _ways_of(grant: Grant, tbot: Tbot, account: str) -> str:
     """The rights of a grant in tbot's namespace that amount to its service account, in words; empty for none."""
     pods = [pod.name for pod in tbot.pods.values()]
     found: dict[str, None] = {}
-    for way in WAYS:
-        if way.of_nodes and grant.binding.namespace:
-            continue
+    in_force = (way for way in WAYS if not (way.of_nodes and grant.binding.namespace))
+    for way in in_force:
         for resource in way.resources:
             verbs = [
                 verb

@@ -15,6 +15,7 @@ from facts.proxies.envoy import Validator
 from judge.advice import migration
 from judge.advice.migration import Talk, Workload, name_of, nameless, planned, shake_hands, ways_of, workloads_of
 from judge.mtls.peers import Check, Peer, Standing
+from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload as Pod
 from tests.unit.judge.mtls.meshes import ends
@@ -228,3 +229,43 @@ def test_twelve_that_move_among_many_that_do_not_are_planned_in_seconds() -> Non
     plan = planned(workloads)
     assert len(plan.steps) == 12
     assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize(("number", "is_best"), [(12, True), (13, False)])
+def test_every_order_of_at_most_twelve_that_move_is_weighed(number: int, *, is_best: bool) -> None:
+    names = [f"w{at}" for at in range(number)]
+    plan = planned(map(old, names), [Talk(names[0], names[1])])
+    assert (plan.is_best, plan.cost) == (is_best, 1)
+
+
+@pytest.mark.parametrize(("beside", "is_best"), [(900, True), (1100, False)])
+def test_every_order_is_weighed_only_of_so_many_ways_as_take_seconds(beside: int, *, is_best: bool) -> None:
+    moving, others = [old(f"w{at}") for at in range(12)], [Workload(f"o{at}", (OLD,)) for at in range(beside)]
+    talks = [Talk("w0", each.name) for each in others]
+    assert planned([*moving, *others], talks).is_best is is_best
+
+
+@given(meshes())
+def test_an_order_that_is_not_improved_takes_each_time_the_one_that_breaks_least(
+    mesh: tuple[list[Workload], list[Talk]],
+) -> None:
+    workloads, talks = mesh
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migration, "MOST_EXACT", 0)
+        patch.setattr(migration, "MOST_IMPROVED", -1)
+        order = orders(planned(workloads, talks))
+    left = [each.name for each in workloads if each.moves]
+    for at, chosen in enumerate(order):
+        # `cost` does not count what is broken after the last restart, so that any name may stand there.
+        begun = cost([*order[:at], "a"], workloads, talks)
+        broken = {name: cost([*order[:at], name, "a"], workloads, talks) - begun for name in left}
+        assert broken[chosen] == min(broken.values())
+        left.remove(chosen)
+
+
+def test_a_place_outside_of_the_mesh_hides_no_way_that_comes_behind_it() -> None:
+    """The client's way to the first service is by a name, whose addresses istiod does not know."""
+    by_name = built.cluster("a.shop.svc.cluster.local", 80, kind="STRICT_DNS")
+    found = {str(way) for way in ways_of(ends(Pod("a"), Pod("b"), Pod("c", clusters={"a": by_name})))}
+    assert "shop/c → shop/b" in found
+    assert "shop/c → shop/a" not in found

@@ -136,3 +136,8 @@ def test_a_cause_that_leaves_every_proxy_without_a_certificate_decides(cause: st
     claim = Claim("INST-09", "a sound install", "tbot", ("ev-tbot",))
     assert is_decided([claim.judged(), claim.judged([claim.problem("it is not", cause)])])
     assert not is_decided([claim.judged([claim.problem("it is not", "join-token-expires")])])
+
+
+def test_a_pod_without_a_proxy_that_does_not_start_is_no_business_of_the_mesh() -> None:
+    plain = make.pod("plain", injected=False, ready=False)
+    assert exiting([replace(plain, created_at=f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")], READY, NOW) == []
