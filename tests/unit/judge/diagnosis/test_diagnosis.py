@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -290,3 +291,13 @@ def test_what_the_checks_cost_is_told_with_them() -> None:
     assert {**made.requests} == {"GET": 3}
     untold = diagnosed([], {})
     assert (untold.seconds, untold.authority, untold.proxies, {**untold.requests}) == (0, "", frozenset(), {})
+
+
+def test_each_member_of_a_class_has_its_own_problems_and_readings() -> None:
+    readings = {f"ev-{each}": Decisive(f"GET {each}", each) for each in "ab"}
+    ones = [replace(each, evidence=(f"ev-{at}",)) for each, at in zip(either(0), "ab", strict=True)]
+    (found,) = of(*ones, readings=readings).classes
+    assert {each.cause.id: ([p.cause for p in each.shown], [r.about for r in each.rests_on]) for each in found.causes} == {
+        "tbot-not-answering": (["tbot-not-answering"], ["a"]),
+        "socket-taken-over": (["socket-taken-over"], ["b"]),
+    }

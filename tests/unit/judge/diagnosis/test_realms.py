@@ -165,3 +165,22 @@ def test_what_makes_pods_lies_with_the_control_plane_that_injects_them(kind: str
     assert make.mesh().title in REALMS.with_(ObjectRef(kind, "web", "shop"))
     assert make.canary().title in REALMS.with_(ObjectRef(kind, "web", "bank"))
     assert REALMS.with_(ObjectRef("ConfigMap", "web", "shop")) == {"ConfigMap shop/web", "Namespace shop"}
+
+
+@pytest.mark.parametrize("subject", [A, NODE, ObjectRef("Namespace", "shop"), OF_LEFT, ISTIOD, CONFIG, GONE], ids=str)
+def test_what_has_a_place_is_not_of_the_whole_install(subject: ObjectRef) -> None:
+    assert REALMS.is_of_install(subject) is False
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        ObjectRef("Teleport", "role/istio"),
+        ObjectRef("", "Istio in istio-system"),
+        ObjectRef("EnvoyFilter", "all", "istio-system"),
+        ObjectRef("Secret", "another", "teleport-system"),
+    ],
+    ids=str,
+)
+def test_what_serves_no_one_tbot_and_lies_beside_istio_or_tbot_is(subject: ObjectRef) -> None:
+    assert REALMS.is_of_install(subject) is True

@@ -108,3 +108,13 @@ def test_a_certificate_of_istiod_says_nothing_about_the_template() -> None:
 
 def test_a_mesh_without_proxies() -> None:
     inapplicable(carried(), "HYG-06")
+
+
+def test_the_next_step_where_a_pod_was_not_asked_is_another_one_than_where_a_template_is_not_followed() -> None:
+    observed = make.sidecars(make.proxy())
+    unasked = replace(observed, pods=[*observed.pods, make.pod("late")])
+    finding = identity_is_in_force(unasked, (make.identity(),), make.bundle())
+    unknown(finding, "HYG-06", "Pod test-app/late")
+    assert finding.settle.startswith("run again")
+    followed = carried(make.proxy(), spiffe_id="/{{ user.traits.team }}/x")
+    assert followed.settle == "compare the template with the certificates by hand"

@@ -65,6 +65,7 @@ def test_a_resource_in_teleport() -> None:
     finding = nothing_is_left(replace(NOTHING, resources=(("role", kept),)), "r")
     holds(finding, "HYG-05")
     assert str(finding.left_out[0].subject) == "Teleport role/x"
+    assert [each.subject.name for each in finding.left_out[1:]] == ["Secrets"]
 
 
 def test_what_was_not_looked_at_is_said() -> None:
