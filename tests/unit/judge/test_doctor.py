@@ -192,3 +192,9 @@ def test_what_is_wrong_is_said_of_the_row_and_the_way() -> None:
 def test_an_answer_that_names_nothing_is_told_with_how_sure_it_is() -> None:
     assert wrong(FAULT, look()) == [f"it does not name {FROZEN}: it names nothing"]
     assert wrong(FAULT, look(exit_code=6)) == [f"it does not name {FROZEN}: it names nothing and is not sure"]
+
+
+def test_the_finding_says_which_install_was_looked_at() -> None:
+    assert names_the_causes("DX-6", FAULT, [look(FROZEN)]).where == "the install with the fault tbot-frozen"
+    assert names_the_causes("DX-9", HERRING, [look()]).where == "the install with the red herring crash-loop-of-others"
+    assert names_the_causes("DX-9", State(Kind.HEALTHY, "healthy"), [look()]).where == "the sound install"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facts.evidence import ObjectRef
-from facts.finding import Problem
+from facts.finding import Problem, Remark
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.place import Place, concerning
 from judge.diagnosis.realms import Realms
@@ -114,3 +114,16 @@ def test_a_cause_concerns_a_pod_that_it_reaches_over_its_effects_alone_and_no_ot
     place = Place.of_pod(A, realms)
     assert not place.has(found[0].subject)
     assert {each.cause.id for each in concerning(made, place).causes} == {"tbot-config-refused"}
+
+
+def test_a_class_that_concerns_another_pod_is_left_out() -> None:
+    pair = ("tbot-not-answering", "socket-closed")
+    found = tuple(Problem(ref, "it is one of them", cause) for ref in (A, B) for cause in pair)
+    made = diagnosed([Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", found[:2])], {})
+    assert len(concerning(made, Place.of_pod(A, on("node-1"))).classes) == 1
+    assert concerning(made, Place.of_pod(B, on("node-1"))).classes == ()
+
+
+def test_a_pod_that_waits_is_told_only_where_it_is() -> None:
+    made = diagnosed([], {}, waiting=[Remark(A, "it waits"), Remark(B, "it waits")])
+    assert [each.subject for each in concerning(made, Place.of_pod(B, on("node-1"))).waiting] == [B]

@@ -87,3 +87,10 @@ def test_of_several_tbots_each_ones_pods_count() -> None:
     ):
         (found,) = without_tbot(make.tbots(left, right), HOSTS, [NODE], pods)
         assert found.said == f"it hosts 1 injected pods and no tbot: {words}"
+
+
+def test_a_tbot_that_has_ended_on_another_node_says_nothing_about_this_one() -> None:
+    evicted = replace(make.tbot_pod("tbot-9", node="node-2"), phase="Failed", message="low on memory")
+    assert said_of(pods=[evicted]) == "no taint, node selector or waiting pod shows why"
+    running = make.tbot_pod("tbot-9")
+    assert said_of(pods=[running]) == "no taint, node selector or waiting pod shows why"

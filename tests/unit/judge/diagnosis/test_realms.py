@@ -184,3 +184,10 @@ def test_what_has_a_place_is_not_of_the_whole_install(subject: ObjectRef) -> Non
 )
 def test_what_serves_no_one_tbot_and_lies_beside_istio_or_tbot_is(subject: ObjectRef) -> None:
     assert REALMS.is_of_install(subject) is True
+
+
+def test_a_pod_without_a_proxy_lies_with_no_control_plane() -> None:
+    plain = make.pod("plain", namespace="shop", node="left-node", socket=None, injected=False)
+    realms = replace(REALMS, pods={**REALMS.pods, str(plain.ref): plain})
+    assert realms.with_(plain.ref) == {"Pod shop/plain", "Namespace shop", str(NODE)}
+    assert make.mesh().title in realms.with_(A)

@@ -141,3 +141,19 @@ def test_a_cause_that_leaves_every_proxy_without_a_certificate_decides(cause: st
 def test_a_pod_without_a_proxy_that_does_not_start_is_no_business_of_the_mesh() -> None:
     plain = make.pod("plain", injected=False, ready=False)
     assert exiting([replace(plain, created_at=f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")], READY, NOW) == []
+
+
+def test_istios_own_socket_keeps_no_sidecar_from_falling_back() -> None:
+    assert "socket-directory-closed" not in causes(exiting([crashing(socket="socket")], READY, NOW))
+
+
+def test_an_agent_that_runs_again_is_starting_or_waits_for_others_does_not_exit() -> None:
+    crashed = crashing()
+    (proxy,) = [each for each in crashed.spec.containers if each.name == "istio-proxy"]
+    others = tuple(each for each in crashed.spec.containers if each is not proxy)
+    runs = replace(crashed, spec=replace(crashed.spec, containers=(replace(proxy, state="running"), *others)))
+    migration = make.container("migrate", is_init=True, ready=False, started=False)
+    held = replace(crashed, spec=replace(crashed.spec, containers=(migration, proxy, *others)))
+    young = replace(crashed, created_at=f"{NOW - timedelta(seconds=5):%Y-%m-%dT%H:%M:%SZ}")
+    for pod in (runs, held, young):
+        assert exiting([pod], READY, NOW) == []
