@@ -411,7 +411,7 @@ def _settled_by(ids: Sequence[str]) -> str:
 
 
 def _weight(found: FoundCause | Ambiguous) -> int:
-    return 0 if any(each.harms for each in members_of(found)) else 1
+    return int(not any(each.harms for each in members_of(found)))
 
 
 IDENTITY = ("ID-02", "ID-03", "ID-06")

@@ -10,7 +10,7 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
 from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
+from judge.diagnosis.diagnosis import READ_ON, Checked, Decisive, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.realms import Realms
 from tests.unit.judge import builders as make
 
@@ -301,3 +301,14 @@ def test_each_member_of_a_class_has_its_own_problems_and_readings() -> None:
         "tbot-not-answering": (["tbot-not-answering"], ["a"]),
         "socket-taken-over": (["socket-taken-over"], ["b"]),
     }
+
+
+@pytest.mark.parametrize(("settle", "told"), [("grant the right", "grant the right"), ("", READ_ON)])
+def test_what_is_left_open_has_the_next_step_of_its_check_or_one_of_the_object(settle: str, told: str) -> None:
+    failed = check(outcome=Outcome.UNKNOWN, said="no answer", settle=settle)
+    odd = check(Problem(PODS[0], "odd"), settle=settle)
+    made = diagnosed([failed, odd], {})
+    assert [(each.said, each.settle, each.subjects) for each in made.undetermined] == [
+        ("no answer", told, ()),
+        ("Pod shop/app-0: odd", told, (PODS[0],)),
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from facts.istio.control_planes import UnreadPlane
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Container
 from facts.kubernetes.workloads import Deployment, PodTemplate
@@ -202,3 +203,12 @@ def test_a_refused_deployment_that_its_control_plane_does_not_inject_is_no_busin
 @pytest.mark.parametrize("socket", [replace(make.NODES_SOCKET, type="DirectoryOrCreate"), make.EMPTY_DIR, None])
 def test_a_sidecar_that_has_not_begun_does_not_wait_for_the_socket_yet(socket: Any) -> None:
     assert held_up([waiting(NOT_BEGUN, name="agent.sock", socket=socket)], NONE_THERE, NOW) == []
+
+
+def test_a_control_plane_that_could_not_be_read_may_inject_what_asks_for_it() -> None:
+    unread = UnreadPlane("istio-system", "new", make.unread().why)
+    planes = replace(make.planes(), unread=(unread,))
+    of_new, of_another = (make.namespace("shop", labels={"istio.io/rev": name}) for name in ("new", "another"))
+    assert named(refused([refusing()], [of_new], planes)) == [("Deployment shop/shop", "pod-refused-by-policy")]
+    assert refused([refusing()], [of_another], planes) == []
+    assert refused([refusing()], [make.namespace("shop", labels={})], planes) == []
