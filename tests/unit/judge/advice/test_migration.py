@@ -269,3 +269,18 @@ def test_a_place_outside_of_the_mesh_hides_no_way_that_comes_behind_it() -> None
     found = {str(way) for way in ways_of(ends(Pod("a"), Pod("b"), Pod("c", clusters={"a": by_name})))}
     assert "shop/c → shop/b" in found
     assert "shop/c → shop/a" not in found
+
+
+@pytest.mark.parametrize("unit", [1, 1 / 8])
+def test_an_order_for_many_is_improved_whatever_its_weights_are_counted_in(
+    unit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To take each time the one that breaks least costs 7 here: c, d, a, b."""
+    monkeypatch.setattr(migration, "MOST_EXACT", 0)
+    plan = planned(map(old, "abcd"), [Talk("a", "c", unit), Talk("b", "a", 3 * unit), Talk("b", "d", unit)])
+    assert (orders(plan), plan.cost, plan.is_best) == (["c", "a", "b", "d"], 5 * unit, False)
+
+
+def test_what_does_not_count_hides_no_way_of_others() -> None:
+    mesh = ends(Pod("a"), Pod("b"), Pod("c"))
+    assert {str(way) for way in ways_of(mesh, {mesh.mesh.pods[0].uid})} == {"shop/b → shop/c", "shop/c → shop/b"}

@@ -312,3 +312,10 @@ def test_what_is_left_open_has_the_next_step_of_its_check_or_one_of_the_object(s
         ("no answer", told, ()),
         ("Pod shop/app-0: odd", told, (PODS[0],)),
     ]
+
+
+def test_a_workload_in_ambient_mode_is_told_and_nothing_to_mend() -> None:
+    by_design = check(Problem(PODS[0], "ztunnel speaks for it", "ambient-by-design"), harms=False)
+    made = diagnosed([by_design], {})
+    assert (ids(made), made.exit_code) == (["ambient-by-design"], 0)
+    assert diagnosed([by_design, check(Problem(PODS[1], "a", DOMAIN))], {}).exit_code == 1

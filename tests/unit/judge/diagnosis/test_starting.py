@@ -212,3 +212,8 @@ def test_a_control_plane_that_could_not_be_read_may_inject_what_asks_for_it() ->
     assert named(refused([refusing()], [of_new], planes)) == [("Deployment shop/shop", "pod-refused-by-policy")]
     assert refused([refusing()], [of_another], planes) == []
     assert refused([refusing()], [make.namespace("shop", labels={})], planes) == []
+
+
+def test_a_pod_that_no_node_has_yet_is_held_up_by_no_nodes_tbot() -> None:
+    for pod in (waiting(NOT_BEGUN), waiting(BEGUN, name="agent.sock")):
+        assert held_up([replace(pod, spec=replace(pod.spec, node=""))], NONE_THERE, NOW) == []
