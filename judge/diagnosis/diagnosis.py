@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from facts.evidence import ObjectRef
@@ -179,16 +179,16 @@ class Diagnosis:
     """
 
     checks: tuple[Checked, ...]
-    causes: tuple[FoundCause, ...] = ()
-    classes: tuple[Ambiguous, ...] = ()
-    effects: tuple[FoundCause, ...] = ()
-    undetermined: tuple[Undetermined, ...] = ()
-    waiting: tuple[Remark, ...] = ()
-    proxies: frozenset[str] = frozenset()
-    authority: str = ""
-    requests: Mapping[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    realms: Realms = field(default_factory=Realms)
+    causes: tuple[FoundCause, ...]
+    classes: tuple[Ambiguous, ...]
+    effects: tuple[FoundCause, ...]
+    undetermined: tuple[Undetermined, ...]
+    waiting: tuple[Remark, ...]
+    proxies: frozenset[str]
+    authority: str
+    requests: Mapping[str, int]
+    seconds: float
+    realms: Realms
 
     @property
     def exit_code(self) -> int:
@@ -411,7 +411,7 @@ def _settled_by(ids: Sequence[str]) -> str:
 
 
 def _weight(found: FoundCause | Ambiguous) -> int:
-    return 0 if any(each.harms for each in members_of(found)) else 1
+    return int(not any(each.harms for each in members_of(found)))
 
 
 IDENTITY = ("ID-02", "ID-03", "ID-06")

@@ -41,7 +41,7 @@ def told_by_template(problems: Iterable[Problem]) -> Iterator[Problem]:
     """
     every = list(problems)
     is_wrong = any(each.cause in WRONG_TEMPLATES and each.subject.kind == TELEPORT for each in every)
-    is_mended = not is_wrong and any(each.cause == IDENTITY_NOT_IN_FORCE for each in every)
+    is_mended = any(each.cause == IDENTITY_NOT_IN_FORCE for each in every)  # unless it is wrong, see below
     for each in every:
         if each.cause not in BY_TEMPLATE or is_wrong:
             if not (is_wrong and each.cause == IDENTITY_NOT_IN_FORCE):

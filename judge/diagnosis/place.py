@@ -45,7 +45,7 @@ class Place:
     def _lying(self, subject: ObjectRef) -> frozenset[str]:
         """The namespace of an object, where whole namespaces are asked about."""
         named = str(ObjectRef("Namespace", subject.namespace))
-        return frozenset({named} if subject.namespace and self.on_every_node else ())
+        return frozenset({named} if self.on_every_node else ())
 
 
 def concerning(diagnosis: Diagnosis, place: Place) -> Diagnosis:

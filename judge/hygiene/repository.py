@@ -36,11 +36,7 @@ def filled_in_token_is_kept_out(repository: TokenRepository) -> Finding:
             problems.append(problem(path, f"only this clone ignores it ({rule}); other clones do not", NOT_IGNORED))
         else:
             held.append(Remark(ObjectRef("File", path), f"{rule.rsplit(':', 1)[0]} ignores it"))
-    problems += [
-        problem(path, "it lies there, and git does not ignore it", NOT_IGNORED)
-        for path in repository.lying_there
-        if path not in repository.ignored_by
-    ]
+    problems += [problem(path, "it lies there, and git does not ignore it", NOT_IGNORED) for path in repository.lying_there]
     problems += [problem(path, "git tracks it", COMMITTED) for path in repository.tracked]
     for commits, said in (
         (repository.committed, "a filled-in file of this name is in the history"),

@@ -131,7 +131,9 @@ def only_expected_subjects_use_it(rbac: Rbac, tbot: Tbot, expected: Collection[s
     held: dict[Remark, None] = {}
     left_out: dict[Remark, None] = {}
     ways = [
-        (grant, f"it may {can} in {namespace} ({grant})") for grant in rbac.grants() if (can := _ways_of(grant, tbot, name))
+        (grant, f"it may {can} in {namespace} ({grant})")
+        for grant in rbac.grants()
+        if grant.reaches(namespace) and (can := _ways_of(grant, tbot, name))
     ]
     uses = [(subject, said, (grant,)) for grant, said in ways for subject in grant.binding.subjects]
     for subject, said, grants in (*uses, *_by_a_secret(rbac, namespace)):
@@ -175,14 +177,11 @@ def _allows(grant: Grant, verbs: Sequence[str]) -> bool:
 
 
 def _ways_of(grant: Grant, tbot: Tbot, account: str) -> str:
-    """The rights of a grant that amount to tbot's service account, in words; empty for none."""
-    if not grant.reaches(tbot.daemon_set.namespace):
-        return ""
+    """The rights of a grant in tbot's namespace that amount to its service account, in words; empty for none."""
     pods = [pod.name for pod in tbot.pods.values()]
     found: dict[str, None] = {}
-    for way in WAYS:
-        if way.of_nodes and grant.binding.namespace:
-            continue
+    in_force = (way for way in WAYS if not (way.of_nodes and grant.binding.namespace))
+    for way in in_force:
         for resource in way.resources:
             verbs = [
                 verb

@@ -1,4 +1,6 @@
-"""Mutation testing of `facts` and `judge`: ``python -m tests.mutants`` tries a fixed sample and writes what survived.
+"""Mutation testing of `facts` and `judge`: ``python -m tests.mutants`` tries a sample and writes what survived.
+
+The sample is the same each time, unless ``--seed`` draws another one.
 
 Exit codes: 0 enough were killed; 1 too many survived, or the list of equivalent mutations is wrong; 4 the unit tests fail
 without any mutation.
@@ -19,7 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.mutants.report import WANTED, Result, equivalent
-from tests.mutants.sample import Mutation, modules, sampled, thinned
+from tests.mutants.sample import SEED, Mutation, modules, sampled, thinned
 from tests.mutants.trial import Copy, Fate, TestsFail, Trial
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +33,8 @@ def main() -> int:
     asked = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the copies are removed
     among = [m for m in modules(ROOT) if m.path.startswith(asked.only)]
-    drawn = sampled(among, asked.count)
-    mutations = thinned(drawn, asked.at_most or len(drawn))
+    drawn = sampled(among, asked.count, asked.seed)
+    mutations = thinned(drawn, asked.at_most or len(drawn), asked.seed)
     print(f"{len(mutations)} mutants of {len({m.module.path for m in mutations})} modules", flush=True)
     began = time.monotonic()
     try:
@@ -83,6 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=320, help="mutants to draw; every module has at least three")
     parser.add_argument("--at-most", type=int, default=0, help="try only so many of them, for a quick look")
     parser.add_argument("--only", default="", help="modules whose path begins with this, such as judge/rotation")
+    parser.add_argument("--seed", type=int, default=SEED, help="another number draws another sample")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--report", type=Path, default=ROOT / "build" / "mutants.md")
     return parser.parse_args()

@@ -677,5 +677,6 @@ def grant(*rules: Rule, to: str = "Group developers", role: str = "role", within
 
 
 def rbac(*grants: Grant) -> Rbac:
-    """Roles and bindings."""
+    """Roles and bindings; each role by a name of its own, since one of two with the same name would hide the other."""
+    assert len({(each.role.namespace, each.role.name) for each in grants}) == len(grants)
     return Rbac(tuple(each.role for each in grants), tuple(each.binding for each in grants))

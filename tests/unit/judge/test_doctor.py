@@ -79,7 +79,8 @@ def test_a_class_is_right_while_reading_and_must_be_split_by_the_last_way() -> N
 
 def test_a_class_counts_for_a_cause_only_if_it_holds_it() -> None:
     assert grade(FAULT, look(classes=((FROZEN,),))) is Grade.CLASS
-    assert grade(PAIR, look(classes=((GATEWAY, STALE),))) is Grade.NOT_DETERMINED
+    for exit_code in (1, 6):
+        assert grade(PAIR, look(classes=((GATEWAY, STALE),), exit_code=exit_code)) is Grade.NOT_DETERMINED
 
 
 def test_a_class_without_the_cause_is_wrong() -> None:
@@ -175,3 +176,25 @@ def test_a_row_of_the_report_has_what_was_named_and_what_it_cost() -> None:
         30,
     )
     assert not told("DX-8", PAIR, [look(SOCKET)]).right
+
+
+def test_a_report_has_the_words_of_its_schema() -> None:
+    assert [kind.value for kind in Kind] == ["fault", "pair of faults", "red herring", "healthy"]
+    assert [each.value for each in Grade] == ["named", "class", "not determined", "nothing", "wrong"]
+
+
+def test_what_is_wrong_is_said_of_the_row_and_the_way() -> None:
+    finding = names_the_causes("DX-6", FAULT, [look(STALE, way=Way.READER), look(FROZEN)])
+    assert {str(each.subject) for each in finding.problems} == {f"tbot-frozen, {Way.READER.value}"}
+    assert finding.problems[0].said == f"it names {STALE}, which is not so"
+
+
+def test_an_answer_that_names_nothing_is_told_with_how_sure_it_is() -> None:
+    assert wrong(FAULT, look()) == [f"it does not name {FROZEN}: it names nothing"]
+    assert wrong(FAULT, look(exit_code=6)) == [f"it does not name {FROZEN}: it names nothing and is not sure"]
+
+
+def test_the_finding_says_which_install_was_looked_at() -> None:
+    assert names_the_causes("DX-6", FAULT, [look(FROZEN)]).where == "the install with the fault tbot-frozen"
+    assert names_the_causes("DX-9", HERRING, [look()]).where == "the install with the red herring crash-loop-of-others"
+    assert names_the_causes("DX-9", State(Kind.HEALTHY, "healthy"), [look()]).where == "the sound install"

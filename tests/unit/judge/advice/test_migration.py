@@ -15,6 +15,7 @@ from facts.proxies.envoy import Validator
 from judge.advice import migration
 from judge.advice.migration import Talk, Workload, name_of, nameless, planned, shake_hands, ways_of, workloads_of
 from judge.mtls.peers import Check, Peer, Standing
+from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload as Pod
 from tests.unit.judge.mtls.meshes import ends
@@ -247,3 +248,58 @@ def test_twelve_that_move_among_many_that_do_not_are_planned_in_seconds() -> Non
     plan = planned(workloads)
     assert len(plan.steps) == 12
     assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize(("number", "is_best"), [(12, True), (13, False)])
+def test_every_order_of_at_most_twelve_that_move_is_weighed(number: int, *, is_best: bool) -> None:
+    names = [f"w{at}" for at in range(number)]
+    plan = planned(map(old, names), [Talk(names[0], names[1])])
+    assert (plan.is_best, plan.cost) == (is_best, 1)
+
+
+@pytest.mark.parametrize(("beside", "is_best"), [(900, True), (1100, False)])
+def test_every_order_is_weighed_only_of_so_many_ways_as_take_seconds(beside: int, *, is_best: bool) -> None:
+    moving, others = [old(f"w{at}") for at in range(12)], [Workload(f"o{at}", (OLD,)) for at in range(beside)]
+    talks = [Talk("w0", each.name) for each in others]
+    assert planned([*moving, *others], talks).is_best is is_best
+
+
+@given(meshes())
+def test_an_order_that_is_not_improved_takes_each_time_the_one_that_breaks_least(
+    mesh: tuple[list[Workload], list[Talk]],
+) -> None:
+    workloads, talks = mesh
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migration, "MOST_EXACT", 0)
+        patch.setattr(migration, "MOST_IMPROVED", -1)
+        order = orders(planned(workloads, talks))
+    left = [each.name for each in workloads if each.moves]
+    for at, chosen in enumerate(order):
+        # `cost` does not count what is broken after the last restart, so that any name may stand there.
+        begun = cost([*order[:at], "a"], workloads, talks)
+        broken = {name: cost([*order[:at], name, "a"], workloads, talks) - begun for name in left}
+        assert broken[chosen] == min(broken.values())
+        left.remove(chosen)
+
+
+def test_a_place_outside_of_the_mesh_hides_no_way_that_comes_behind_it() -> None:
+    """The client's way to the first service is by a name, whose addresses istiod does not know."""
+    by_name = built.cluster("a.shop.svc.cluster.local", 80, kind="STRICT_DNS")
+    found = {str(way) for way in ways_of(ends(Pod("a"), Pod("b"), Pod("c", clusters={"a": by_name})))}
+    assert "shop/c → shop/b" in found
+    assert "shop/c → shop/a" not in found
+
+
+@pytest.mark.parametrize("unit", [1, 1 / 8])
+def test_an_order_for_many_is_improved_whatever_its_weights_are_counted_in(
+    unit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To take each time the one that breaks least costs 7 here: c, d, a, b."""
+    monkeypatch.setattr(migration, "MOST_EXACT", 0)
+    plan = planned(map(old, "abcd"), [Talk("a", "c", unit), Talk("b", "a", 3 * unit), Talk("b", "d", unit)])
+    assert (orders(plan), plan.cost, plan.is_best) == (["c", "a", "b", "d"], 5 * unit, False)
+
+
+def test_what_does_not_count_hides_no_way_of_others() -> None:
+    mesh = ends(Pod("a"), Pod("b"), Pod("c"))
+    assert {str(way) for way in ways_of(mesh, {mesh.mesh.pods[0].uid})} == {"shop/b → shop/c", "shop/c → shop/b"}

@@ -102,3 +102,12 @@ def test_pods_that_do_not_count_are_nowhere() -> None:
 )
 def test_the_issuer_is_told_by_signatures(changes: dict[str, Any], issuer: Issuer) -> None:
     assert issuer_of(make.proxy(**changes), make.bundle(), make.istiod()) is issuer
+
+
+def test_the_answer_has_the_words_of_its_schema() -> None:
+    assert [issuer.value for issuer in Issuer] == ["Teleport", "istiod", "another authority", "no certificate"]
+    assert [moves.value for moves in Moves] == [
+        "there is nothing to move",
+        "there is something to move",
+        "not determined",
+    ]

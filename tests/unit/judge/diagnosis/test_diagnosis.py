@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
 from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import BY_DESIGN, Checked, Decisive, Diagnosis, Outcome, diagnosed
+from judge.diagnosis.diagnosis import BY_DESIGN, READ_ON, Checked, Decisive, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.realms import Realms
 from tests.unit.judge import builders as make
 
@@ -264,3 +265,65 @@ def test_what_holds_or_was_not_run_leaves_nothing_open(outcome: Outcome) -> None
 def test_an_unknown_cause_is_a_mistake() -> None:
     with pytest.raises(LookupError):
         of(Problem(PODS[0], "a", "no-such-cause"))
+
+
+def test_what_breaks_something_is_mended_first_and_a_risk_last() -> None:
+    risk = check(Problem(PODS[0], "plain", "plain-text-accepted"), harms=False)
+    made = diagnosed([risk, check(*either(0)), check(Problem(PODS[1], "a", DOMAIN))], {})
+    first, second, third = made.roots
+    assert (first, second, third) == (made.causes[0], made.classes[0], made.causes[1])
+    assert [each.cause.id for each in made.causes] == [DOMAIN, "plain-text-accepted"]
+
+
+def test_a_class_of_which_one_member_breaks_something_comes_before_a_class_of_risks() -> None:
+    risks = check(
+        *(Problem(node("node-0"), "odd", cause) for cause in ("plain-text-accepted", "policy-too-wide")), harms=False
+    )
+    pair = ("restarting-cronjob", "token-audience-wrong")
+    of_harm = check(*(Problem(node("node-1"), "odder", cause) for cause in pair), harms=False)
+    elsewhere = check(Problem(PODS[0], "it breaks", "restarting-cronjob"))
+    made = diagnosed([risks, of_harm, elsewhere], {}, realms=REALMS)
+    assert [each.ids for each in made.classes] == [pair, ("plain-text-accepted", "policy-too-wide")]
+
+
+def test_a_class_accounts_for_what_each_of_its_members_would_whoever_found_it() -> None:
+    dead = check(Problem(PODS[0], "its streams are dead"))
+    elsewhere = check(Problem(PODS[1], "its streams are dead"))
+    made = diagnosed([check(*either(0), harms=False), dead, elsewhere], {}, realms=REALMS)
+    assert [each.subjects for each in made.undetermined] == [(PODS[1],)]
+
+
+def test_what_the_checks_cost_is_told_with_them() -> None:
+    made = diagnosed([check()], {}, proxies=["shop/app-0"], authority="ours", requests={"GET": 3}, seconds=1.5)
+    assert (made.seconds, made.authority, made.proxies) == (1.5, "ours", frozenset({"shop/app-0"}))
+    assert {**made.requests} == {"GET": 3}
+    untold = diagnosed([], {})
+    assert (untold.seconds, untold.authority, untold.proxies, {**untold.requests}) == (0, "", frozenset(), {})
+
+
+def test_each_member_of_a_class_has_its_own_problems_and_readings() -> None:
+    readings = {f"ev-{each}": Decisive(f"GET {each}", each) for each in "ab"}
+    ones = [replace(each, evidence=(f"ev-{at}",)) for each, at in zip(either(0), "ab", strict=True)]
+    (found,) = of(*ones, readings=readings).classes
+    assert {each.cause.id: ([p.cause for p in each.shown], [r.about for r in each.rests_on]) for each in found.causes} == {
+        "tbot-not-answering": (["tbot-not-answering"], ["a"]),
+        "socket-taken-over": (["socket-taken-over"], ["b"]),
+    }
+
+
+@pytest.mark.parametrize(("settle", "told"), [("grant the right", "grant the right"), ("", READ_ON)])
+def test_what_is_left_open_has_the_next_step_of_its_check_or_one_of_the_object(settle: str, told: str) -> None:
+    failed = check(outcome=Outcome.UNKNOWN, said="no answer", settle=settle)
+    odd = check(Problem(PODS[0], "odd"), settle=settle)
+    made = diagnosed([failed, odd], {})
+    assert [(each.said, each.settle, each.subjects) for each in made.undetermined] == [
+        ("no answer", told, ()),
+        ("Pod shop/app-0: odd", told, (PODS[0],)),
+    ]
+
+
+def test_a_workload_in_ambient_mode_is_told_and_nothing_to_mend() -> None:
+    by_design = check(Problem(PODS[0], "ztunnel speaks for it", "ambient-by-design"), harms=False)
+    made = diagnosed([by_design], {})
+    assert (ids(made), made.exit_code) == (["ambient-by-design"], 0)
+    assert diagnosed([by_design, check(Problem(PODS[1], "a", DOMAIN))], {}).exit_code == 1

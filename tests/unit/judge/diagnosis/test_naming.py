@@ -67,3 +67,12 @@ def test_a_template_without_variables_is_wrong_as_well() -> None:
 def test_other_causes_stay_as_they_are() -> None:
     others = [Problem(PODS[0], "it has none", "trust-domain-differs"), Problem(PODS[0], "odd"), KEEPS]
     assert [*told_by_template(others)] == others
+
+
+def test_another_defect_of_teleports_resources_does_not_say_that_the_template_is_wrong() -> None:
+    other = Problem(
+        ObjectRef("Teleport", "token/istio-tbot-k8s-join"), "it names another account", "token-other-service-account"
+    )
+    single, classes = told_apart([other, SHOWN])
+    assert {*single} == {other.cause}
+    assert [*classes] == [tuple(sorted((SLASH, STALE)))]

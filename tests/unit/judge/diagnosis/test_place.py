@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facts.evidence import ObjectRef
-from facts.finding import Problem
+from facts.finding import Problem, Remark
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.place import Place, concerning
 from judge.diagnosis.realms import Realms
@@ -40,6 +40,7 @@ def on(node: str) -> Realms:
         (ObjectRef("Namespace", "shop"), True),
         (make.tbot_pod("tbot-2").ref, False),
         (make.deployment("web", namespace="bank").ref, False),
+        (make.deployment("web", namespace="shop").ref, False),
         (ObjectRef("Namespace", "bank"), False),
     ],
     ids=str,
@@ -90,3 +91,39 @@ def test_what_has_no_cause_is_left_out_as_well_and_a_reading_that_failed_is_not(
 def test_a_cause_concerns_a_pod_that_is_among_its_effects() -> None:
     problems = {"annotation-on-namespace": ObjectRef("Namespace", "shop"), "template-not-requested": A}
     assert left(Place.of_pod(A, on("node-9")), problems) == {"annotation-on-namespace"}
+
+
+def test_a_namespace_without_pods_is_concerned_by_what_is_said_of_it() -> None:
+    problems = {"annotation-on-namespace": ObjectRef("Namespace", "empty")}
+    assert left(Place.of_namespace("empty", on("node-1")), problems) == {"annotation-on-namespace"}
+    assert left(Place.of_namespace("shop", on("node-1")), problems) == set()
+
+
+def test_a_cause_concerns_a_pod_that_it_reaches_over_its_effects_alone_and_no_other_cause_does() -> None:
+    """Only its node leads from the tbot's configuration to a pod without an injected proxy."""
+    tbot = make.tbot(make.tbot_pod(node="node-1"))
+    pods = [make.pod("a", namespace="shop", injected=False), make.pod("b", namespace="bank", node="node-3")]
+    realms = Realms({str(pod.ref): pod for pod in (*pods, *tbot.pods.values())}, make.tbots(tbot), make.planes())
+    found = (
+        Problem(ObjectRef("ConfigMap", "tbot-config", "teleport-system"), "it is refused", "tbot-config-refused"),
+        Problem(ObjectRef("Node", "node-1"), "nothing answers", "tbot-not-answering"),
+        Problem(A, "its bundle is old", "bundle-not-delivered"),
+        Problem(B, "it started first", "pod-started-before-tbot"),
+    )
+    made = diagnosed([Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", found)], {}, realms=realms)
+    place = Place.of_pod(A, realms)
+    assert not place.has(found[0].subject)
+    assert {each.cause.id for each in concerning(made, place).causes} == {"tbot-config-refused"}
+
+
+def test_a_class_that_concerns_another_pod_is_left_out() -> None:
+    pair = ("tbot-not-answering", "socket-closed")
+    found = tuple(Problem(ref, "it is one of them", cause) for ref in (A, B) for cause in pair)
+    made = diagnosed([Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", found[:2])], {})
+    assert len(concerning(made, Place.of_pod(A, on("node-1"))).classes) == 1
+    assert concerning(made, Place.of_pod(B, on("node-1"))).classes == ()
+
+
+def test_a_pod_that_waits_is_told_only_where_it_is() -> None:
+    made = diagnosed([], {}, waiting=[Remark(A, "it waits"), Remark(B, "it waits")])
+    assert [each.subject for each in concerning(made, Place.of_pod(B, on("node-1"))).waiting] == [B]

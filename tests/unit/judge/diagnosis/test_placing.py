@@ -72,3 +72,25 @@ def test_workloads_in_ambient_mode() -> None:
 def test_workloads_with_a_sidecar_or_outside_of_the_mesh() -> None:
     assert in_ambient_mode([make.pod()], [AMBIENT]) == []
     assert in_ambient_mode([make.pod(injected=False)], [make.namespace("test-app")]) == []
+
+
+def test_of_several_tbots_each_ones_pods_count() -> None:
+    left, right = make.pool("left", "/run/left", "node-2"), make.pool("right", "/run/right", "node-3")
+    waits = Condition("PodScheduled", "False", "Unschedulable", "0/3 nodes are available.")
+    pending = replace(make.tbot_pod("right-9", node=""), owner="DaemonSet/right", phase="Pending", ready=False)
+    of_others = replace(pending, name="fluent-9", owner="DaemonSet/fluent")
+    pending, of_others = (replace(each, conditions=(waits,)) for each in (pending, of_others))
+    ended = replace(make.tbot_pod("left-9"), owner="DaemonSet/left", phase="Failed")
+    for pods, words in (
+        ([of_others, pending], "Pod teleport-system/right-9 is Pending: 0/3 nodes are available."),
+        ([pending, ended], "Pod teleport-system/left-9 there has ended (Failed)"),
+    ):
+        (found,) = without_tbot(make.tbots(left, right), HOSTS, [NODE], pods)
+        assert found.said == f"it hosts 1 injected pods and no tbot: {words}"
+
+
+def test_a_tbot_that_has_ended_on_another_node_says_nothing_about_this_one() -> None:
+    evicted = replace(make.tbot_pod("tbot-9", node="node-2"), phase="Failed", message="low on memory")
+    assert said_of(pods=[evicted]) == "no taint, node selector or waiting pod shows why"
+    running = make.tbot_pod("tbot-9")
+    assert said_of(pods=[running]) == "no taint, node selector or waiting pod shows why"

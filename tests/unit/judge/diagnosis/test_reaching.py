@@ -199,3 +199,10 @@ def test_a_certificate_that_is_valid_by_our_clock_shows_a_wrong_one_on_the_node(
     subject = "Node node-1" if cause == "node-clock-off" else "Pod teleport-system/tbot-1"
     assert named([found]) == [(subject, cause)]
     assert ("by the clock of this machine" in found.said) == (cause == "node-clock-off")
+
+
+def test_a_tbot_that_is_ending_does_not_show_that_its_way_is_open() -> None:
+    found = unreached([probe("tls", "SSLError", "10.1.2.3")], make.tbot(make.tbot_pod(terminating=True)))
+    assert [isinstance(each, Problem) for each in found] == [True]
+    elsewhere = unreached([probe("tls", "SSLError", "10.1.2.3")], make.tbot(make.tbot_pod(node="node-2")))
+    assert [isinstance(each, Problem) for each in elsewhere] == [True]

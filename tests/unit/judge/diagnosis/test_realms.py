@@ -161,3 +161,36 @@ def test_the_time_grows_with_the_install_and_not_with_its_square() -> None:
 
     seconds(50)
     assert min(seconds(1200) for _ in range(2)) < 4 * min(seconds(400) for _ in range(2)) + 0.1
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "DaemonSet", "StatefulSet"])
+def test_what_makes_pods_lies_with_the_control_plane_that_injects_them(kind: str) -> None:
+    assert make.mesh().title in REALMS.with_(ObjectRef(kind, "web", "shop"))
+    assert make.canary().title in REALMS.with_(ObjectRef(kind, "web", "bank"))
+    assert REALMS.with_(ObjectRef("ConfigMap", "web", "shop")) == {"ConfigMap shop/web", "Namespace shop"}
+
+
+@pytest.mark.parametrize("subject", [A, NODE, ObjectRef("Namespace", "shop"), OF_LEFT, ISTIOD, CONFIG, GONE], ids=str)
+def test_what_has_a_place_is_not_of_the_whole_install(subject: ObjectRef) -> None:
+    assert REALMS.is_of_install(subject) is False
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        ObjectRef("Teleport", "role/istio"),
+        ObjectRef("", "Istio in istio-system"),
+        ObjectRef("EnvoyFilter", "all", "istio-system"),
+        ObjectRef("Secret", "another", "teleport-system"),
+    ],
+    ids=str,
+)
+def test_what_serves_no_one_tbot_and_lies_beside_istio_or_tbot_is(subject: ObjectRef) -> None:
+    assert REALMS.is_of_install(subject) is True
+
+
+def test_a_pod_without_a_proxy_lies_with_no_control_plane() -> None:
+    plain = make.pod("plain", namespace="shop", node="left-node", socket=None, injected=False)
+    realms = replace(REALMS, pods={**REALMS.pods, str(plain.ref): plain})
+    assert realms.with_(plain.ref) == {"Pod shop/plain", "Namespace shop", str(NODE)}
+    assert make.mesh().title in realms.with_(A)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from facts.istio.control_planes import UnreadPlane
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Container, Volume
 from facts.kubernetes.workloads import Deployment, PodTemplate
@@ -225,3 +226,29 @@ def test_a_tbot_that_waits_for_a_directory_that_it_does_not_make() -> None:
 )
 def test_a_tbot_that_the_directory_does_not_hold_up(pod: Pod) -> None:
     assert without_directory(make.tbots(make.tbot(pod, volumes=volumes("Directory"))), NOW) == []
+
+
+def test_a_refused_deployment_that_its_control_plane_does_not_inject_is_no_business_of_the_mesh() -> None:
+    only_asked = make.planes(make.mesh(injector=make.injector(policy="disabled")))
+    assert refused([refusing()], [SHOP], only_asked) == []
+    asking = refusing(labels={"sidecar.istio.io/inject": "true"})
+    assert named(refused([asking], [SHOP], only_asked)) == [("Deployment shop/shop", "pod-refused-by-policy")]
+
+
+@pytest.mark.parametrize("socket", [replace(make.NODES_SOCKET, type="DirectoryOrCreate"), make.EMPTY_DIR, None])
+def test_a_sidecar_that_has_not_begun_does_not_wait_for_the_socket_yet(socket: Any) -> None:
+    assert held_up([waiting(NOT_BEGUN, name="agent.sock", socket=socket)], NONE_THERE, NOW) == []
+
+
+def test_a_control_plane_that_could_not_be_read_may_inject_what_asks_for_it() -> None:
+    unread = UnreadPlane("istio-system", "new", make.unread().why)
+    planes = replace(make.planes(), unread=(unread,))
+    of_new, of_another = (make.namespace("shop", labels={"istio.io/rev": name}) for name in ("new", "another"))
+    assert named(refused([refusing()], [of_new], planes)) == [("Deployment shop/shop", "pod-refused-by-policy")]
+    assert refused([refusing()], [of_another], planes) == []
+    assert refused([refusing()], [make.namespace("shop", labels={})], planes) == []
+
+
+def test_a_pod_that_no_node_has_yet_is_held_up_by_no_nodes_tbot() -> None:
+    for pod in (waiting(NOT_BEGUN), waiting(BEGUN, name="agent.sock")):
+        assert held_up([replace(pod, spec=replace(pod.spec, node=""))], NONE_THERE, NOW) == []

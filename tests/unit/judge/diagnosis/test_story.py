@@ -8,6 +8,7 @@ from datetime import timedelta
 from facts.kubernetes.pod_spec import SOCKET_FILE, TEMPLATES
 from facts.proxies.pushes import Pushes
 from facts.proxies.sds_mode import SdsMode, SecretState
+from facts.teleport.tbot import SocketDirectories
 from judge.diagnosis import story
 from judge.diagnosis.story import Line
 from tests.unit.judge import builders as make
@@ -120,3 +121,40 @@ def test_dead_streams_warming_secrets_and_refused_updates() -> None:
     assert (refused.said, bool(refused.wanted)) == ("3 of default", True)
     assert not wanted(story.refused(None))
     assert story.refused(None).settle
+
+
+def test_a_slash_at_the_end_of_a_directory_makes_no_difference() -> None:
+    slash = replace(make.NODES_SOCKET, path=f"{make.SOCKETS}/")
+    assert not wanted(story.mount(make.pod(socket=slash), make.DIRECTORIES))
+    assert not wanted(story.mount(make.pod(), SocketDirectories(frozenset({f"{make.SOCKETS}/"}))))
+
+
+def test_a_step_has_its_title_whatever_is_so() -> None:
+    pod, proxy, none = make.pod(), make.proxy(), make.proxy(chain=())
+    elsewhere = make.istiod_proxy()
+    steps = {
+        "injection": [story.injection(each, None) for each in (pod, make.pod(injected=False))],
+        "template": [story.template(pod, make.mesh(), name) for name in ("spire", "other")],
+        "socket mount": [
+            story.mount(make.pod(socket=volume), make.DIRECTORIES)
+            for volume in (make.NODES_SOCKET, make.EMPTY_DIR, None, replace(make.NODES_SOCKET, source="csi", path=""))
+        ],
+        "tbot": [story.tbot_of(pod, each) for each in (make.tbots(), make.tbots(replace(make.tbot(), pods={})))],
+        "SDS mode": [story.mode(proxy)],
+        "issuer": [
+            *(story.issuer(each, make.bundle(), make.istiod()) for each in (proxy, none, elsewhere)),
+            story.issuer(elsewhere, make.bundle(), make.istiod(authorities=())),
+        ],
+        "SPIFFE ID": [story.name(proxy, TRUST_DOMAIN)],
+        "validity": [story.validity(each) for each in (proxy, none)],
+        "streams": [story.streams(proxy)],
+        "secrets in WARMING": [story.warming(proxy)],
+        "refused updates": [story.refused(each) for each in (None, Pushes("v1"))],
+    }
+    assert {title: {line.title for line in lines} for title, lines in steps.items()} == {title: {title} for title in steps}
+
+
+def test_the_mode_that_is_wanted_is_the_nodes_socket_found_before_the_start() -> None:
+    line = story.mode(make.istiod_proxy())
+    assert line.said == f"{SdsMode.ISTIO_CA.told}: the agent found no socket at its start"
+    assert line.wanted == "the SDS server on the node's socket, found before the proxy started"

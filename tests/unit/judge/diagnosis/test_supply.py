@@ -153,3 +153,29 @@ def test_tbots_that_teleport_hears_of_or_may() -> None:
     without = make.bot_instance("tbot-1", last_heartbeat=None)
     for instances in ([], [beat(1)], [beat(9), beat(0.5)], [beat(9, hostname="tbot-0")], [without]):
         assert unheard_of(since(600), instances, NOW) == []
+
+
+def test_a_proxy_that_tbots_start_does_not_concern_is_cut_off_by_nothing_though_no_other_one_is_connected() -> None:
+    looked = make.socket_directory_probe()
+    assert cut_off([CUT], [POD], since(600), [looked]) == []
+    assert cut_off([CUT], [POD], since(600)) == []
+
+
+def test_a_tbot_of_which_nothing_is_known_hides_none_that_is_silent() -> None:
+    """The first one has sent nothing yet, the second has not run for long, the third is heard of, the last one is silent."""
+    started = f"{NOW - timedelta(hours=10):%Y-%m-%dT%H:%M:%SZ}"
+    pods = []
+    for number in range(1, 5):
+        pod = make.tbot_pod(f"tbot-{number}", node=f"node-{number}")
+        at = f"{NOW - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}" if number == 2 else started
+        containers = tuple(replace(each, started_at=at) for each in pod.spec.containers)
+        pods.append(replace(pod, spec=replace(pod.spec, containers=containers)))
+    instances = [beat(9, hostname="tbot-2"), beat(0.1, hostname="tbot-3"), beat(9, hostname="tbot-4")]
+    found = unheard_of(make.tbots(make.tbot(*pods)), instances, NOW)
+    assert named(found) == [("Pod teleport-system/tbot-4", "teleport-unreachable")]
+
+
+@pytest.mark.parametrize(("minutes", "is_silent"), [(64, False), (65, False), (65.1, True)])
+def test_two_heartbeats_are_waited_for_before_a_tbot_is_silent(minutes: float, *, is_silent: bool) -> None:
+    assert bool(unheard_of(since(600), [beat(minutes / 60)], NOW)) is is_silent
+    assert bool(unheard_of(since(minutes), [beat(9)], NOW)) is is_silent

@@ -6,12 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.sds_mode import SdsMode, SecretState
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Outcome, diagnosed
 from judge.diagnosis.undecided import NO_ANSWER, SOCKET_USELESS, SUFFICIENT, exiting, is_decided, waiting
+from judge.findings import Claim
 from judge.install.tbot import configuration_is_sound
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
@@ -106,3 +109,51 @@ def test_the_class_is_one_entry_of_the_diagnosis_which_a_probe_pod_settles() -> 
     probed = replace(found[1], said="the probe pod may not connect")
     settled = diagnosed([check, replace(check, problems=(probed,))], {})
     assert ([each.cause.id for each in settled.causes], settled.classes) == (["socket-closed"], ())
+
+
+def test_each_cause_that_may_be_the_one_is_a_member_of_the_class() -> None:
+    assert {"tbot-not-answering", "socket-closed"} <= {*causes(exiting([crashing()], READY, NOW))}
+    pod = make.pod()
+    found = waiting([make.proxy(pod, **SILENT)], {pod.uid: pod}, READY)
+    assert {*causes(found)} == {
+        "bot-without-role",
+        "identity-rules-refuse",
+        "kubelet-unreachable",
+        "role-matches-nothing",
+        "tbot-not-answering",
+    }
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        *("attestor-misspelt", "tbot-host-pid-missing", "tbot-node-name-missing"),
+        *("bot-missing", "bot-scoped", "bot-without-role", "role-missing", "role-matches-nothing"),
+        *("identity-missing", "identity-scoped", "tbot-scope-differs", "tbot-selects-nothing", "tbot-config-refused"),
+    ],
+)
+def test_a_cause_that_leaves_every_proxy_without_a_certificate_decides(cause: str) -> None:
+    claim = Claim("INST-09", "a sound install", "tbot", ("ev-tbot",))
+    assert is_decided([claim.judged(), claim.judged([claim.problem("it is not", cause)])])
+    assert not is_decided([claim.judged([claim.problem("it is not", "join-token-expires")])])
+
+
+def test_a_pod_without_a_proxy_that_does_not_start_is_no_business_of_the_mesh() -> None:
+    plain = make.pod("plain", injected=False, ready=False)
+    assert exiting([replace(plain, created_at=f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")], READY, NOW) == []
+
+
+def test_istios_own_socket_keeps_no_sidecar_from_falling_back() -> None:
+    assert "socket-directory-closed" not in causes(exiting([crashing(socket="socket")], READY, NOW))
+
+
+def test_an_agent_that_runs_again_is_starting_or_waits_for_others_does_not_exit() -> None:
+    crashed = crashing()
+    (proxy,) = [each for each in crashed.spec.containers if each.name == "istio-proxy"]
+    others = tuple(each for each in crashed.spec.containers if each is not proxy)
+    runs = replace(crashed, spec=replace(crashed.spec, containers=(replace(proxy, state="running"), *others)))
+    migration = make.container("migrate", is_init=True, ready=False, started=False)
+    held = replace(crashed, spec=replace(crashed.spec, containers=(migration, proxy, *others)))
+    young = replace(crashed, created_at=f"{NOW - timedelta(seconds=5):%Y-%m-%dT%H:%M:%SZ}")
+    for pod in (runs, held, young):
+        assert exiting([pod], READY, NOW) == []

@@ -11,6 +11,7 @@ from facts.teleport.tbot import Tbot
 from judge.hygiene.in_force import configuration_is_in_force, identity_is_in_force
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
+from tests.unit.judge.certificates import svid
 
 CHANGED = "2026-03-01T10:00:00Z"
 BEFORE, SAME, AFTER = "2026-03-01T09:59:59Z", CHANGED, "2026-03-01T10:00:01Z"
@@ -72,6 +73,13 @@ def test_a_template_that_was_changed_since() -> None:
     assert finding.causes == ("identity-change-not-in-force",)
 
 
+def test_a_proxy_that_carries_it_hides_none_that_does_not() -> None:
+    stale = make.proxy(make.pod("stale", service_account="other"), chain=(svid("test-app", "test-app"),))
+    finding = carried(make.proxy(), stale)
+    violated(finding, "HYG-06", causes=("identity-change-not-in-force",))
+    assert [each.subject.name for each in finding.problems] == ["stale"]
+
+
 def test_one_of_several_identities_is_enough() -> None:
     identities = (make.identity(name="other", spiffe_id="/other"), make.identity())
     holds(identity_is_in_force(make.sidecars(make.proxy()), identities, make.bundle()), "HYG-06")
@@ -94,8 +102,19 @@ def test_a_certificate_of_istiod_says_nothing_about_the_template() -> None:
     finding = carried(make.proxy(), make.istiod_proxy(make.pod("other")), spiffe_id="/ns/x")
     assert [str(each.subject) for each in finding.left_out] == ["Pod test-app/other"]
     unknown(carried(make.istiod_proxy()), "HYG-06", "none of them holds a certificate of tbot")
-    unknown(carried(make.proxy(chain=(), sds_mode=SdsMode.SILENT)), "HYG-06", "none of them holds")
+    for mode in (SdsMode.SILENT, SdsMode.EXTERNAL):
+        unknown(carried(make.proxy(chain=(), sds_mode=mode)), "HYG-06", "none of them holds")
 
 
 def test_a_mesh_without_proxies() -> None:
     inapplicable(carried(), "HYG-06")
+
+
+def test_the_next_step_where_a_pod_was_not_asked_is_another_one_than_where_a_template_is_not_followed() -> None:
+    observed = make.sidecars(make.proxy())
+    unasked = replace(observed, pods=[*observed.pods, make.pod("late")])
+    finding = identity_is_in_force(unasked, (make.identity(),), make.bundle())
+    unknown(finding, "HYG-06", "Pod test-app/late")
+    assert finding.settle.startswith("run again")
+    followed = carried(make.proxy(), spiffe_id="/{{ user.traits.team }}/x")
+    assert followed.settle == "compare the template with the certificates by hand"

@@ -62,7 +62,10 @@ def test_a_resource_in_teleport() -> None:
         causes=("left-by-a-run",),
     )
     kept = replace(made, labels={**made.labels, CLUSTER_LABEL: "lab"})
-    holds(nothing_is_left(replace(NOTHING, resources=(("role", kept),)), "r"), "HYG-05")
+    finding = nothing_is_left(replace(NOTHING, resources=(("role", kept),)), "r")
+    holds(finding, "HYG-05")
+    assert str(finding.left_out[0].subject) == "Teleport role/x"
+    assert [each.subject.name for each in finding.left_out[1:]] == ["Secrets"]
 
 
 def test_what_was_not_looked_at_is_said() -> None:

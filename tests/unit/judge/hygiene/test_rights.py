@@ -34,20 +34,20 @@ def test_nobody_else_can_use_it() -> None:
     assert finding.where == TBOT
 
 
+_MAKERS = ("daemonsets", "deployments", "replicasets", "statefulsets")
+"""Kinds of the group apps that make pods."""
+
+
 @pytest.mark.parametrize(
     ("verbs", "resource", "group"),
     [
-        ("create", "pods", ""),
-        ("patch", "pods", ""),
-        ("update", "pods/ephemeralcontainers", ""),
-        ("create", "deployments", "apps"),
-        ("patch", "daemonsets", "apps"),
-        ("create", "jobs", "batch"),
-        ("update", "cronjobs", "batch"),
-        ("create", "replicationcontrollers", ""),
-        ("get", "pods/exec", ""),
-        ("create", "pods/attach", ""),
-        ("create", "serviceaccounts/token", ""),
+        *(("create", each, "") for each in ("pods", "replicationcontrollers", "serviceaccounts/token")),
+        *(("create", each, "batch") for each in ("cronjobs", "jobs")),
+        *((verb, each, "apps") for verb in ("create", "update", "patch") for each in _MAKERS),
+        *((verb, each, "") for verb in ("update", "patch") for each in ("pods", "pods/ephemeralcontainers")),
+        *((verb, "replicationcontrollers", "") for verb in ("update", "patch")),
+        *((verb, "cronjobs", "batch") for verb in ("update", "patch")),
+        *((verb, each, "") for verb in ("get", "create") for each in ("pods/exec", "pods/attach")),
         ("impersonate", "serviceaccounts", ""),
     ],
 )
@@ -59,6 +59,14 @@ def test_each_way_to_use_it(verbs: str, resource: str, group: str, within: str) 
     assert used(grant).problems[0].evidence == ("ev-role-of", "ev-role")
     holds(used(grant, expected=("Group developers",)), "HYG-02")
     violated(used(grant, expected=("User developers",)), "HYG-02")
+
+
+def test_an_expected_subject_is_shown_with_its_right_and_nobody_as_nobody() -> None:
+    finding = used(make.grant(make.rule("create", "pods")), expected=("Group developers",))
+    assert finding.seen == (
+        "Group developers: it may create pods in teleport-system (ClusterRoleBinding role-of, ClusterRole role)"
+    )
+    assert used().seen == "RBAC lets nobody use it besides Kubernetes itself"
 
 
 def test_everything_is_every_way() -> None:
@@ -76,6 +84,8 @@ def test_everything_is_every_way() -> None:
         make.grant(make.rule("create", "pods", group="metrics.k8s.io")),
         make.grant(make.rule("create", "pods", names="tbot-1")),  # a new pod has no name that a rule could allow
         make.grant(make.rule("create", "pods/exec", names="another-pod")),
+        make.grant(make.rule("patch", "pods", names="another-pod")),
+        make.grant(make.rule("impersonate", "serviceaccounts", names="another")),
         make.grant(make.rule("create", "serviceaccounts/token", names="another")),
     ],
 )
@@ -87,7 +97,9 @@ def test_what_does_not_let_anybody_use_it(grant: Grant) -> None:
     "grant",
     [
         make.grant(make.rule("create", "serviceaccounts/token", names="tbot")),
+        make.grant(make.rule("impersonate", "serviceaccounts", names="tbot")),
         make.grant(make.rule("create", "pods/exec", names="tbot-1")),
+        make.grant(make.rule("patch", "pods", names="tbot-1")),
         make.grant(make.rule("patch", "daemonsets", group="apps", names="some-workload")),
     ],
 )
@@ -122,6 +134,8 @@ def test_kubernetes_itself_is_left_out_by_name() -> None:
         make.grant(make.rule("create", "pods"), to="User system:kube-x", role="system:kube-x", within="teleport-system"),
         make.grant(make.rule("create", "pods"), to="User eve", role="eve"),
         make.grant(make.rule("create", "pods"), to="Group kubeadm:cluster-admins", role="cluster-admin"),
+        make.grant(make.rule("create", "pods"), to="Group system:kube-x", role="system:kube-x"),
+        make.grant(make.rule("create", "pods"), to="User system:kube-x", role="another"),
     ],
 )
 def test_nobody_else_is_left_out(grant: Grant) -> None:
@@ -193,36 +207,66 @@ def test_what_a_platform_gives_to_everybody_is_a_note(group: str) -> None:
     rule = make.rule("create", "projectrequests", group="project.openshift.io")
     finding = allowed(OWN, make.grant(rule, to=f"Group {group}", role="self-provisioner"))
     holds(finding, "HYG-03")
+    assert finding.seen == "it has get nodes/pods (ClusterRoleBinding tbot-of, ClusterRole tbot)"
     (note,) = finding.notes
     assert "as everybody, it may create projectrequests.project.openshift.io" in note.said
     assert "(ClusterRoleBinding self-provisioner-of, ClusterRole self-provisioner)" in note.said
     assert note.evidence == ("ev-self-provisioner-of", "ev-self-provisioner")
     own = make.grant(rule, to="Group system:serviceaccounts:teleport-system")
     violated(allowed(own), "HYG-03", causes=FURTHER)
-    both = make.grant(rule, to=f"Group {group}")
-    binding = replace(both.binding, subjects=(*both.binding.subjects, *make.grant(rule, to=TBOT).binding.subjects))
-    violated(allowed(replace(both, binding=binding)), "HYG-03", causes=FURTHER)
+    violated(allowed(_also_to(TBOT, make.grant(rule, to=f"Group {group}"))), "HYG-03", causes=FURTHER)
+    holds(allowed(_also_to("User eve", make.grant(rule, to=f"Group {group}"))), "HYG-03")
+
+
+def _also_to(holder: str, grant: Grant) -> Grant:
+    more = make.grant(to=holder).binding.subjects
+    return replace(grant, binding=replace(grant.binding, subjects=(*grant.binding.subjects, *more)))
+
+
+_WRITES = ("create", "update", "patch", "delete", "deletecollection")
+_PODS = ("pods", "pods/ephemeralcontainers", "replicationcontrollers", "serviceaccounts/token")
+_RBAC = ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
 
 
 @pytest.mark.parametrize(
     "rule",
     [
+        *(make.rule(verb, "secrets") for verb in ("get", "list", "watch", *_WRITES)),
         make.rule("get", "secrets", names="one"),
-        make.rule("list", "secrets"),
-        make.rule("get", "pods/exec"),
-        make.rule("create", "pods/attach"),
-        make.rule("delete", "pods"),
-        make.rule("patch", "deployments", group="apps"),
-        make.rule("create", "jobs", group="batch"),
-        make.rule("create", "serviceaccounts/token"),
-        make.rule("create", "rolebindings", group="rbac.authorization.k8s.io"),
-        make.rule("escalate", "clusterroles", group="rbac.authorization.k8s.io"),
-        make.rule("impersonate", "users"),
+        *(make.rule(v, r) for v in ("get", "create") for r in ("pods/exec", "pods/attach", "pods/portforward")),
+        *(make.rule(verb, each) for verb in _WRITES for each in _PODS),
+        *(make.rule(verb, each, group="apps") for verb in _WRITES for each in _MAKERS),
+        *(make.rule(verb, each, group="batch") for verb in _WRITES for each in ("cronjobs", "jobs")),
+        *(
+            make.rule(verb, each, group="rbac.authorization.k8s.io")
+            for verb in (*_WRITES, "bind", "escalate")
+            for each in _RBAC
+        ),
+        *(make.rule("impersonate", each) for each in ("users", "groups", "serviceaccounts")),
         make.rule("*", "*", group="*"),
     ],
+    ids=str,
 )
 def test_what_nobody_should_have_breaks_it_also_where_everybody_has_it(rule: Rule) -> None:
     violated(allowed(make.grant(rule, to="Group system:authenticated")), "HYG-03", causes=FURTHER)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        make.rule("get list watch", "pods"),
+        make.rule("list", "deployments", group="apps"),
+        make.rule("watch", "jobs", group="batch"),
+        make.rule("get list watch", "clusterroles rolebindings", group="rbac.authorization.k8s.io"),
+        make.rule("create", "secrets", group="of.an.extension"),
+        make.rule("create", "serviceaccounts"),
+    ],
+    ids=str,
+)
+def test_other_rights_of_everybody_are_notes(rule: Rule) -> None:
+    finding = allowed(make.grant(rule, to="Group system:authenticated"))
+    holds(finding, "HYG-03")
+    assert [str(rule) in note.said for note in finding.notes] == [True]
 
 
 def test_the_one_right_that_it_needs() -> None:
@@ -250,14 +294,18 @@ def test_by_whatever_name_it_gets_them(to: str) -> None:
     violated(allowed(make.grant(make.rule("get", "secrets"), to=to)), "HYG-03", "get secrets", causes=FURTHER)
 
 
+def test_a_right_of_one_namespace_is_told_with_it() -> None:
+    finding = allowed(make.grant(make.rule("get", "configmaps"), to=TBOT, within="teleport-system"))
+    words = "it may get configmaps in teleport-system (RoleBinding teleport-system/role-of, ClusterRole role)"
+    violated(finding, "HYG-03", words, causes=FURTHER)
+
+
 def test_another_account_is_not_judged() -> None:
     holds(allowed(OWN, make.grant(make.rule("*", "*", group="*"), to="ServiceAccount other/tbot")), "HYG-03")
 
 
 def test_others_in_a_binding_of_the_account_count() -> None:
-    own = make.grant(make.rule("create", "pods"), to=TBOT)
-    eve = make.grant(make.rule("create", "pods"), to="User eve").binding.subjects
-    both = replace(own, binding=replace(own.binding, subjects=(*own.binding.subjects, *eve)))
+    both = _also_to("User eve", make.grant(make.rule("create", "pods"), to=TBOT))
     violated(used(both), "HYG-02", "User eve", causes=USABLE)
 
 
@@ -265,18 +313,27 @@ def test_others_in_a_binding_of_the_account_count() -> None:
     "path",
     [
         *("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/", "/healthz", "/livez"),
-        *("/readyz", "/.well-known/openid-configuration", "/openid/v1/jwks", "/openid/v1/jwks/"),
+        *("/readyz", "/.well-known/openid-configuration", "/.well-known/openid-configuration/"),
+        *("/openid/v1/jwks", "/openid/v1/jwks/"),
     ],
 )
-def test_each_path_that_every_user_may_read(path: str) -> None:
-    holds(allowed(make.grant(make.rule("get", paths=path), to=TBOT)), "HYG-03")
+@pytest.mark.parametrize("verbs", ["get", "head", "get head"])
+def test_each_path_that_every_user_may_read(path: str, verbs: str) -> None:
+    holds(allowed(make.grant(make.rule(verbs, paths=path), to=TBOT)), "HYG-03")
 
 
 def test_what_every_user_may_do_is_no_further_right() -> None:
     finding = allowed(
-        make.grant(make.rule("get", paths="/api /api/* /healthz /version /openid/v1/jwks"), to="Group system:authenticated"),
-        make.grant(make.rule("create", "selfsubjectaccessreviews", group="authorization.k8s.io"), to=TBOT),
-        make.grant(make.rule("create", "selfsubjectreviews", group="authentication.k8s.io"), to=TBOT),
+        make.grant(
+            make.rule("get", paths="/api /api/* /healthz /version /openid/v1/jwks"),
+            to="Group system:authenticated",
+            role="discovery",
+        ),
+        make.grant(
+            make.rule("create", "selfsubjectaccessreviews selfsubjectrulesreviews", group="authorization.k8s.io"),
+            make.rule("create", "selfsubjectreviews", group="authentication.k8s.io"),
+            to=TBOT,
+        ),
     )
     holds(finding, "HYG-03")
 
