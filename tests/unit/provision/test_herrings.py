@@ -45,8 +45,9 @@ class Objects:
     def apply_all(self, documents: Any) -> None:
         for document in documents:
             key = (document["kind"], document["metadata"]["name"])
-            statuses = {"caller": RUNNING, "crashing": BACKING_OFF, "held-up": HELD}
-            self.there[key] = document | {"status": statuses.get(key[1], {"conditions": [_unknown()]})}
+            statuses = {"caller-of": RUNNING, "crashing": BACKING_OFF, "held-up": HELD}
+            shown = next((status for name, status in statuses.items() if key[1].startswith(name)), None)
+            self.there[key] = document | {"status": shown or {"conditions": [_unknown()]}}
             self.made.append(key)
 
     def delete(self, _version: str, kind: str, name: str, **_options: Any) -> None:
