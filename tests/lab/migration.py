@@ -37,6 +37,7 @@ SETTLES = timedelta(seconds=2)
 LEAST = timedelta(seconds=4)
 """Time after that for which ways are observed, at least."""
 UNCONNECTED = {Outcome.TLS_ERROR, Outcome.NO_UPSTREAM}
+"""Outcomes of a request whose connection failed: the words of a proxy do not always tell that a handshake has."""
 WARM_UP = timedelta(seconds=12)
 """Time for which requests are counted before the advisor is asked."""
 
@@ -137,10 +138,10 @@ class Moved:
         return tuple(self._broken(each.settled, each.until) for each in self.restarts)
 
     def _broken(self, settled: datetime, until: datetime) -> frozenset[CalledWay]:
-        """Ways over which no connection was made. The words of a proxy do not always tell that a handshake has failed.
+        """Ways over which no connection was made, though both ends were ready and the client's proxy knew the server.
 
         Raises:
-            CouldNotTell: A way did neither work nor fail so, all the time.
+            CouldNotTell: A way neither worked nor failed so all the time.
         """
         found = set()
         for way in WAYS:
