@@ -263,9 +263,10 @@ def test_an_order_that_is_not_improved_takes_each_time_the_one_that_breaks_least
         left.remove(chosen)
 
 
-def test_a_place_outside_of_the_mesh_hides_no_way_that_comes_behind_it() -> None:
+def test_a_name_whose_addresses_are_not_known_is_no_way_and_hides_none_behind_it() -> None:
     """The client's way to the first service is by a name, whose addresses istiod does not know."""
-    by_name = built.cluster("a.shop.svc.cluster.local", 80, kind="STRICT_DNS")
+    host = "a.shop.svc.cluster.local"
+    by_name = built.cluster(host, 80, kind="STRICT_DNS", transport_socket=built.upstream(host, 80, ["a"]))
     found = {str(way) for way in ways_of(ends(Pod("a"), Pod("b"), Pod("c", clusters={"a": by_name})))}
     assert "shop/c → shop/b" in found
     assert "shop/c → shop/a" not in found
