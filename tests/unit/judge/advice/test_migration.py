@@ -285,3 +285,34 @@ def test_an_order_for_many_is_improved_whatever_its_weights_are_counted_in(
 def test_what_does_not_count_hides_no_way_of_others() -> None:
     mesh = ends(Pod("a"), Pod("b"), Pod("c"))
     assert {str(way) for way in ways_of(mesh, {mesh.mesh.pods[0].uid})} == {"shop/b → shop/c", "shop/c → shop/b"}
+
+
+def test_of_few_every_order_is_weighed_also_where_no_single_move_makes_an_order_cheaper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workloads = [old(name) for name in "abcde"]
+    talks = [Talk("a", "d"), Talk("b", "c", 2), Talk("e", "a"), Talk("b", "d", 3)]
+    few = planned(workloads, talks)
+    monkeypatch.setattr(migration, "MOST_EXACT", 4)
+    many = planned(workloads, talks)
+    assert ((few.cost, few.is_best), (many.cost, many.is_best)) == ((7, True), (9, False))
+
+
+def test_a_workload_of_many_moves_past_several_others_to_its_best_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migration, "MOST_EXACT", 0)
+    plan = planned(map(old, "abcd"), [Talk("d", "c", 2), Talk("b", "a"), Talk("a", "d", 3)])
+    assert (orders(plan), plan.cost) == (["b", "a", "d", "c"], 6)
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        ("bcd", "breaks a → b, a → c, a → d"),
+        ("bcde", "breaks a → b, a → c, a → d and 1 more"),
+        ("bcdef", "breaks a → b, a → c, a → d and 2 more"),
+    ],
+)
+def test_a_step_names_three_ways_and_counts_the_others(servers: str, said: str) -> None:
+    stays = [Workload(name, (OLD,)) for name in servers]
+    (step,) = planned([old("a"), *stays], [Talk("a", name) for name in servers]).steps
+    assert str(step) == f"restart a: {said}"
