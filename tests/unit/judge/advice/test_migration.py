@@ -298,10 +298,28 @@ def test_of_few_every_order_is_weighed_also_where_no_single_move_makes_an_order_
     assert ((few.cost, few.is_best), (many.cost, many.is_best)) == ((7, True), (9, False))
 
 
-def test_a_workload_of_many_moves_past_several_others_to_its_best_place(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("talks", "order", "total"),
+    [
+        # No order is cheaper than the first one, so that nothing moves.
+        ("dc1", "abcd", 1),
+        ("ab1", "cab", 1),
+        ("ad1 bc1", "eadbc", 2),
+        ("db1 cb1 ab1", "abcd", 4),
+        # Some move, one past several others or to either end.
+        ("dc2 ba1 ad3", "badc", 6),
+        ("ac3 eb3 ae3 ea3 bc1 da2", "dcaeb", 19),
+        ("ce2 da2 ed2 ab1 be3", "adbec", 13),
+    ],
+)
+def test_a_workload_of_many_moves_to_its_best_place_whichever_it_is(
+    talks: str, order: str, total: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A talk is its client, its server and its weight."""
     monkeypatch.setattr(migration, "MOST_EXACT", 0)
-    plan = planned(map(old, "abcd"), [Talk("d", "c", 2), Talk("b", "a"), Talk("a", "d", 3)])
-    assert (orders(plan), plan.cost) == (["b", "a", "d", "c"], 6)
+    known = [Talk(client, server, float(weight)) for client, server, weight in talks.split()]
+    plan = planned([old(name) for name in sorted(order)], known)
+    assert ("".join(orders(plan)), plan.cost) == (order, total)
 
 
 @pytest.mark.parametrize(
