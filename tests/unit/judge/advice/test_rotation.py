@@ -161,3 +161,14 @@ def test_an_older_rotation_does_not_make_its_authority_a_new_one() -> None:
     oldest, older = (authority(name, starts=NOW - timedelta(days=days)) for name, days in (("oldest", 30), ("older", 5)))
     found = generations_of(make.bundle(authorities=(oldest, older, AFTER)), "init")
     assert (found.old, found.new) == ((oldest, older), (AFTER,))
+
+
+@pytest.mark.parametrize(("minutes", "is_new"), [(65, True), (66, False)])
+def test_an_authority_is_of_the_newest_generation_within_an_hour(minutes: int, *, is_new: bool) -> None:
+    """The newest one began five minutes ago."""
+    oldest, other = (
+        authority("oldest", starts=NOW - timedelta(days=3)),
+        authority("o", starts=NOW - timedelta(minutes=minutes)),
+    )
+    found = generations_of(make.bundle(authorities=(oldest, other, AFTER)), "init")
+    assert (other in found.new, other in found.old, AFTER in found.new) == (is_new, not is_new, True)
