@@ -58,11 +58,8 @@ def explained(
     """
     reach = [reachable(each, explains) for each in found]
     # A class is an effect only where each of its members would be: one that nothing explains may be the true one.
-    over = [
-        {other for other in range(len(found)) if other != place and all(each in reach[other] for each in ids)}
-        for place, ids in enumerate(found)
-    ]
-    # Of two classes that explain each other through different members, neither is the other's effect.
+    over = [{other for other in range(len(found)) if all(each in reach[other] for each in ids)} for ids in found]
+    # Of two classes that explain each other through different members, neither is the other's effect; nor is one its own.
     over = [{other for other in others if place not in over[other]} for place, others in enumerate(over)]
     under = _Above(over, about).each()
     roots = [place for place, of_each in enumerate(under) if not all(of_each)]

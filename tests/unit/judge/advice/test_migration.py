@@ -282,9 +282,10 @@ def test_an_order_that_is_not_improved_takes_each_time_the_one_that_breaks_least
         left.remove(chosen)
 
 
-def test_a_place_outside_of_the_mesh_hides_no_way_that_comes_behind_it() -> None:
+def test_a_name_whose_addresses_are_not_known_is_no_way_and_hides_none_behind_it() -> None:
     """The client's way to the first service is by a name, whose addresses istiod does not know."""
-    by_name = built.cluster("a.shop.svc.cluster.local", 80, kind="STRICT_DNS")
+    host = "a.shop.svc.cluster.local"
+    by_name = built.cluster(host, 80, kind="STRICT_DNS", transport_socket=built.upstream(host, 80, ["a"]))
     found = {str(way) for way in ways_of(ends(Pod("a"), Pod("b"), Pod("c", clusters={"a": by_name})))}
     assert "shop/c → shop/b" in found
     assert "shop/c → shop/a" not in found
@@ -303,3 +304,53 @@ def test_an_order_for_many_is_improved_whatever_its_weights_are_counted_in(
 def test_what_does_not_count_hides_no_way_of_others() -> None:
     mesh = ends(Pod("a"), Pod("b"), Pod("c"))
     assert {str(way) for way in ways_of(mesh, {mesh.mesh.pods[0].uid})} == {"shop/b → shop/c", "shop/c → shop/b"}
+
+
+def test_of_few_every_order_is_weighed_also_where_no_single_move_makes_an_order_cheaper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workloads = [old(name) for name in "abcde"]
+    talks = [Talk("a", "d"), Talk("b", "c", 2), Talk("e", "a"), Talk("b", "d", 3)]
+    few = planned(workloads, talks)
+    monkeypatch.setattr(migration, "MOST_EXACT", 4)
+    many = planned(workloads, talks)
+    assert ((few.cost, few.is_best), (many.cost, many.is_best)) == ((7, True), (9, False))
+
+
+@pytest.mark.parametrize(
+    ("talks", "order", "total"),
+    [
+        # No order is cheaper than the first one, so that nothing moves.
+        ("dc1", "abcd", 1),
+        ("ab1", "cab", 1),
+        ("ad1 bc1", "eadbc", 2),
+        ("db1 cb1 ab1", "abcd", 4),
+        # Some move, one past several others or to either end.
+        ("dc2 ba1 ad3", "badc", 6),
+        ("ac3 eb3 ae3 ea3 bc1 da2", "dcaeb", 19),
+        ("ce2 da2 ed2 ab1 be3", "adbec", 13),
+        ("db1 ed3 ea1 ec1", "caedb", 7),  # in the second round
+    ],
+)
+def test_a_workload_of_many_moves_to_its_best_place_whichever_it_is(
+    talks: str, order: str, total: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A talk is its client, its server and its weight."""
+    monkeypatch.setattr(migration, "MOST_EXACT", 0)
+    known = [Talk(each[0], each[1], float(each[2:])) for each in talks.split()]
+    plan = planned([old(name) for name in sorted(order)], known)
+    assert ("".join(orders(plan)), plan.cost) == (order, total)
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        ("bcd", "breaks a → b, a → c, a → d"),
+        ("bcde", "breaks a → b, a → c, a → d and 1 more"),
+        ("bcdef", "breaks a → b, a → c, a → d and 2 more"),
+    ],
+)
+def test_a_step_names_three_ways_and_counts_the_others(servers: str, said: str) -> None:
+    stays = [Workload(name, (OLD,)) for name in servers]
+    (step,) = planned([old("a"), *stays], [Talk("a", name) for name in servers]).steps
+    assert str(step) == f"restart a: {said}"

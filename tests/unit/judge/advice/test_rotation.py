@@ -154,3 +154,21 @@ def test_that_there_is_no_rotation_is_known_whatever_could_not_be_read() -> None
     for advice in (look("standby", *proxies, published=(AFTER,)), by_bundle(*proxies, published=(AFTER,))):
         assert advice.may_begin is MayBegin.NO_ROTATION
         assert [each.subject.name for each in advice.unread] == ["b"]
+
+
+def test_an_older_rotation_does_not_make_its_authority_a_new_one() -> None:
+    """Between the two old ones lies more time than between the second one and the new one."""
+    oldest, older = (authority(name, starts=NOW - timedelta(days=days)) for name, days in (("oldest", 30), ("older", 5)))
+    found = generations_of(make.bundle(authorities=(oldest, older, AFTER)), "init")
+    assert (found.old, found.new) == ((oldest, older), (AFTER,))
+
+
+@pytest.mark.parametrize(("minutes", "is_new"), [(65, True), (66, False)])
+def test_an_authority_is_of_the_newest_generation_within_an_hour(minutes: int, *, is_new: bool) -> None:
+    """The newest one began five minutes ago."""
+    oldest, other = (
+        authority("oldest", starts=NOW - timedelta(days=3)),
+        authority("o", starts=NOW - timedelta(minutes=minutes)),
+    )
+    found = generations_of(make.bundle(authorities=(oldest, other, AFTER)), "init")
+    assert (other in found.new, other in found.old, AFTER in found.new) == (is_new, not is_new, True)

@@ -327,3 +327,9 @@ def test_a_workload_in_ambient_mode_is_told_and_nothing_to_mend() -> None:
     made = diagnosed([by_design], {})
     assert (ids(made), made.exit_code) == (["ambient-by-design"], 0)
     assert diagnosed([by_design, check(Problem(PODS[1], "a", DOMAIN))], {}).exit_code == 1
+
+
+def test_a_rule_of_the_diagnosis_alone_adds_no_requirement_to_a_cause() -> None:
+    problem = Problem(PODS[0], "a", DOMAIN)
+    (found,) = diagnosed([check(problem, requirement=""), check(problem)], {}).causes
+    assert found.requirements == ("ID-01",)

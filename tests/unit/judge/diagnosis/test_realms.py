@@ -194,3 +194,11 @@ def test_a_pod_without_a_proxy_lies_with_no_control_plane() -> None:
     realms = replace(REALMS, pods={**REALMS.pods, str(plain.ref): plain})
     assert realms.with_(plain.ref) == {"Pod shop/plain", "Namespace shop", str(NODE)}
     assert make.mesh().title in realms.with_(A)
+
+
+def test_a_pod_that_no_node_has_yet_is_served_by_no_tbot() -> None:
+    pending = make.pod("pending", namespace="shop", node="", socket=ON_LEFT)
+    of_tbot = replace(next(iter(LEFT.pods.values())), spec=make.pod_spec(node=""))
+    tbots = make.tbots(replace(LEFT, pods={"": of_tbot}))
+    realms = replace(REALMS, pods={str(pending.ref): pending}, tbots=tbots)
+    assert realms.with_(pending.ref) == {"Pod shop/pending", "Namespace shop", make.mesh().title}

@@ -179,3 +179,8 @@ def test_a_tbot_of_which_nothing_is_known_hides_none_that_is_silent() -> None:
 def test_two_heartbeats_are_waited_for_before_a_tbot_is_silent(minutes: float, *, is_silent: bool) -> None:
     assert bool(unheard_of(since(600), [beat(minutes / 60)], NOW)) is is_silent
     assert bool(unheard_of(since(minutes), [beat(9)], NOW)) is is_silent
+
+
+def test_a_silent_tbot_whose_release_is_not_known_may_be_one_that_does_not_join_again() -> None:
+    found = unheard_of(since(600), [replace(beat(9), version=None)], NOW)
+    assert [each.cause for each in found] == ["teleport-unreachable", "tbot-never-recovers"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from judge.causes import CAUSES
 from judge.diagnosis.symptoms import Accounted, Symptoms, symptoms_of, table
@@ -31,3 +32,8 @@ def test_a_cause_accounts_for_its_requirements_where_it_reaches() -> None:
     assert not accounted.has("INST-08", ["node-1"])
     assert accounted.has("ID-01", None)
     assert not accounted.has("INST-08", None)
+
+
+def test_nobody_changes_the_table_that_all_share() -> None:
+    with pytest.raises(ValidationError):
+        table()[0].causes = ()

@@ -157,3 +157,8 @@ def test_an_agent_that_runs_again_is_starting_or_waits_for_others_does_not_exit(
     young = replace(crashed, created_at=f"{NOW - timedelta(seconds=5):%Y-%m-%dT%H:%M:%SZ}")
     for pod in (runs, held, young):
         assert exiting([pod], READY, NOW) == []
+
+
+def test_one_sidecar_that_may_not_fall_back_is_enough_for_a_directory_that_is_closed() -> None:
+    for pods in ([crashing("a", socket="tbot"), crashing("b")], [crashing("b"), crashing("a", socket="tbot")]):
+        assert "socket-directory-closed" in causes(exiting(pods, READY, NOW))

@@ -135,6 +135,7 @@ def test_kubernetes_itself_is_left_out_by_name() -> None:
         make.grant(make.rule("create", "pods"), to="User eve", role="eve"),
         make.grant(make.rule("create", "pods"), to="Group kubeadm:cluster-admins", role="cluster-admin"),
         make.grant(make.rule("create", "pods"), to="Group system:kube-x", role="system:kube-x"),
+        make.grant(make.rule("create", "pods"), to="User system:masters", role="cluster-admin"),
         make.grant(make.rule("create", "pods"), to="User system:kube-x", role="another"),
     ],
 )
