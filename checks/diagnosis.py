@@ -122,18 +122,21 @@ def without_tbot(install: Install) -> list[Problem]:
 
 
 def kept_from_teleport(install: Install) -> Iterator[Problem | OpenPoint]:
-    """Pods of tbot that do not serve, and whose log says what keeps them from Teleport."""
+    """Pods of tbot that do not serve, and whose log says what keeps them from Teleport, or leaves their own token."""
     silent = [(tbot, pod) for tbot in install.tbot.all().each for pod in reaching.not_serving(tbot)]
-    for answer in at_once(lambda each: _kept_from_teleport(install, *each), silent):
-        if answer is not None:
-            yield answer
+    for answers in at_once(lambda each: _kept_from_teleport(install, *each), silent):
+        yield from answers
 
 
-def _kept_from_teleport(install: Install, of: Tbot, pod: Pod) -> Problem | OpenPoint | None:
+def _kept_from_teleport(install: Install, of: Tbot, pod: Pod) -> list[Problem | OpenPoint]:
     try:
-        return reaching.kept_away(pod, install.tbot.last_attempt(of, pod), datetime.now(UTC))
+        last = install.tbot.last_attempt(of, pod)
+        if found := reaching.kept_away(pod, last, datetime.now(UTC)):
+            return [found]
+        return [*reaching.refused_for_its_token(of, last, install.teleport.ping().cluster_name)]
     except CouldNotTell as error:  # the kubelet of one node may be silent, which must not hide what the others say
-        return OpenPoint(Problem(pod.ref, f"its log cannot be read: {error.compared}", evidence=pod.evidence), error.remedy)
+        unread = Problem(pod.ref, f"what its log says cannot be told: {error.compared}", evidence=pod.evidence)
+        return [OpenPoint(unread, error.remedy)]
 
 
 class TeleportProbes(Protocol):

@@ -194,5 +194,8 @@ def state_of(kind: Kind, faults: tuple[Fault, ...], shown_to: Mapping[Way, froze
         " + ".join(fault.name for fault in faults),
         tuple(fault.cause for fault in faults),
         STANDING.union(*(fault.further_causes for fault in faults)),
-        {way: frozenset(f.cause for f in faults if f.breaks & judged) for way, judged in shown_to.items()},
+        {
+            way: frozenset(f.cause for f in faults if f.breaks & judged and not (f.by_session and way is Way.READER))
+            for way, judged in shown_to.items()
+        },
     )

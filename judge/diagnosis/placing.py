@@ -10,13 +10,17 @@ from facts.istio.ambient import is_enrolled
 from facts.kubernetes.objects import Labelled, Node, Pod
 from facts.teleport.tbot import Tbot, Tbots
 from judge.findings import listed, problem
-from judge.install.tbot import NOT_ON_NODE
+from judge.install.tbot import NOT_ON_NODE, is_coming
+
+NOTHING_SHOWN = "no taint, node selector or waiting pod shows why"
 
 
 def without_tbot(
     tbots: Tbots, hosts: Mapping[str, Sequence[Pod]], nodes: Sequence[Node], pods: Sequence[Pod]
 ) -> list[Problem]:
     """Nodes that host injected pods and no tbot, each with what keeps tbot away, where the API server shows it.
+
+    While a controller of tbot still has pods to make, only those count that something is shown to keep away.
 
     Args:
         tbots: Every tbot that serves the mesh.
@@ -25,15 +29,18 @@ def without_tbot(
         pods: All pods, those that have ended among them.
     """
     known = {node.name: node for node in nodes}
+    lacking = [name for name in sorted(hosts) if name not in tbots.nodes and not tbots.unread]
+    why = {name: _kept_away(tbots, known.get(name), name, pods) for name in lacking}
+    is_on_its_way = any(is_coming(tbot) for tbot in tbots.each)
     return [
         Problem(
             ObjectRef("Node", name),
-            f"it hosts {len(hosts[name])} injected pods and no tbot: {_kept_away(tbots, known.get(name), name, pods)}",
+            f"it hosts {len(hosts[name])} injected pods and no tbot: {said}",
             NOT_ON_NODE,
             readings(tbots, known.get(name)),
         )
-        for name in sorted(hosts)
-        if name not in tbots.nodes and not tbots.unread
+        for name, said in why.items()
+        if not (is_on_its_way and said == NOTHING_SHOWN)
     ]
 
 
@@ -47,7 +54,7 @@ def _kept_away(tbots: Tbots, node: Node | None, name: str, pods: Sequence[Pod]) 
     reasons += [reason for tbot in tbots.each if (reason := _not_selected(tbot, node))]
     pending = [p for p in pods if not p.node and any(t.runs(p) for t in tbots.each)]
     reasons += [f"{p.ref} is Pending: {p.why_not_ready}" for p in pending]
-    return "; ".join(dict.fromkeys(reasons)) or "no taint, node selector or waiting pod shows why"
+    return "; ".join(dict.fromkeys(reasons)) or NOTHING_SHOWN
 
 
 def _not_selected(tbot: Tbot, node: Node) -> str:

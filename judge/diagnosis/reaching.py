@@ -16,6 +16,7 @@ from facts.teleport.tbot_log import LastAttempt, Obstacle
 from judge.diagnosis import clocks
 from judge.findings import listed
 from judge.install.probes import RUN_IT, on_node
+from judge.install.tbot import token_file_problems
 
 NAME, CONNECT, TLS = "name", "connect", "tls"
 """Stages at which dialling Teleport can end."""
@@ -120,3 +121,19 @@ def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | None:
         by_ours = f"{said}; by the clock of this machine, {now:%F %T} UTC, the certificate is valid"
         return Problem(ObjectRef("Node", pod.node), by_ours, clocks.NODE_CLOCK, evidence)
     return Problem(pod.ref, said, BY_OBSTACLE[last.obstacle], evidence)
+
+
+def refused_for_its_token(tbot: Tbot, last: LastAttempt, cluster_name: str) -> list[Problem]:
+    """Why Teleport refuses the token of a tbot that does not serve, and whose log names no obstacle on the way.
+
+    A join token of type ``in_cluster`` takes other tokens of the pod; with one, that tbot would have joined.
+
+    Args:
+        tbot: The tbot.
+        last: The last attempt of one of its pods that do not serve.
+        cluster_name: Teleport's cluster name.
+    """
+    if last.joined or last.obstacle is not None:
+        return []
+    found = token_file_problems(tbot, cluster_name)
+    return [replace(each, evidence=(*last.evidence, *each.evidence)) for each in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from facts.evidence import ObjectRef
@@ -15,6 +16,8 @@ from judge.findings import Claim, listed
 
 NOTICE = timedelta(days=30)
 """Time before the end of the token that tbot uses from which on the end is a problem; until then it is only noted."""
+
+UNTOLD = "it may be tbot's own: tbot is told to join by a secret, which has no name, and no token for its bot accepts one"
 
 
 def only_tbots_tokens_let_in(
@@ -35,20 +38,24 @@ def only_tbots_tokens_let_in(
     own = [found for name in dict.fromkeys(named) if (found := _used(of_bots, name)) is not None]
     others = [token for token in of_bots if not any(token is each for each in own)]
     live = [token for token in others if not _ended(token, now)]
-    problems = [
+    others_that_let_in = [
         Problem(_bot(name), said, "second-join-token", tokens.evidence)
         for (name, said), number in Counter((token.bot_name, _lets_in(token)) for token in live).items()
         for said in [f"{said} ({number} such tokens)" if number > 1 else said]
     ]
+    # A tbot that joins by a secret, which no token for its bot accepts: each of these may be the one that it names.
+    is_known = not any(MARK in name and _used(of_bots, name) is None for name in named)
+    problems = others_that_let_in if is_known else []
+    unclear = [] if is_known else [replace(each, said=f"{each.said}; {UNTOLD}", cause="") for each in others_that_let_in]
     ends = [(token, token.expires) for token in own if token.expires is not None]
-    problems += [_ends(token, when, tokens) for token, when in ends if when - now < NOTICE]
+    problems = [*problems, *(_ends(token, when, tokens) for token, when in ends if when - now < NOTICE)]
     hidden = sum(MARK in token.bot_name for token in tokens.tokens if token.bot_name not in bots)
     said = f"the bot of {hidden} tokens cannot be told: its name is also that of a token that is a secret"
     expired = Counter(token.bot_name for token in others if token not in live)
     return claim.judged(
         problems,
         f"of {len(tokens.tokens)} join tokens {len(own)} let in as {listed(bots)}, and tbot names them",
-        unclear=[claim.problem(said, evidence=tokens.evidence)] if hidden else [],
+        unclear=[*unclear, *([claim.problem(said, evidence=tokens.evidence)] if hidden else [])],
         left_out=[Remark(_bot(name), f"{number} other tokens for it have expired") for name, number in expired.items()],
         notes=[_ends(token, when, tokens) for token, when in ends if when - now >= NOTICE],
         settle=f"look through `tctl get token` for tokens with the bot_name {listed(bots)}",

@@ -59,7 +59,9 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
         there = [(tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods]
         if not there:
             said = f"it hosts {len(nodes[node])} injected pods and no tbot"
-            found.append(Problem(ObjectRef("Node", node), said, NOT_ON_NODE, tbots.evidence))
+            coming = listed((tbot.daemon_set.ref for tbot in tbots.each if is_coming(tbot)), "")
+            said += f"; {coming} has fewer pods than its controller wants" if coming else ""
+            found.append(Problem(ObjectRef("Node", node), said, "" if coming else NOT_ON_NODE, tbots.evidence))
         for tbot, pod in there:
             if not pod.ready or pod.terminating:
                 waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
@@ -81,6 +83,15 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
             old = daemon_set.desired - daemon_set.updated
             found.append(problem(daemon_set, f"{old} of {daemon_set.desired} tbot pods have an older template"))
     return found
+
+
+def is_coming(tbot: Tbot) -> bool:
+    """Tell whether the controller of a tbot still has pods to make, so that a node without one may get it by itself.
+
+    So it is between the end of a pod and the next one on its node. Where something keeps tbot off a node, such as a taint,
+    its controller wants no pod there.
+    """
+    return len(tbot.pods) < tbot.daemon_set.desired
 
 
 def _cause_of_not_ready(tbot: Tbot, pod: Pod) -> str:

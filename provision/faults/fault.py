@@ -255,6 +255,8 @@ class Fault:
             operator's tools and credentials where the fault changes them.
         standing: The recommended installation has the fault from the beginning, because the guide asks for it. `inject` then
             works the other way round: it removes the fault on entry and restores it on exit.
+        by_session: Only an admin session at Teleport shows the cause, although requirements that the fault breaks are judged
+            without one as well.
         by_doctor_alone: The cause takes several readings to tell, which the doctor puts together; no requirement names it.
         short: CI injects it, and judges all requirements of the installation and of the checklist under it.
     """
@@ -271,6 +273,7 @@ class Fault:
     denies: bool = False
     further_causes: frozenset[str] = frozenset()
     standing: bool = False
+    by_session: bool = False
     by_doctor_alone: bool = False
     short: bool = False
 

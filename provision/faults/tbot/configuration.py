@@ -129,6 +129,7 @@ FAULTS = (
         description="tbot's configuration has the join method token, and Teleport has the join token for the method"
         " kubernetes: Teleport refuses tbot at its next restart.",
         cause="token-method-wrong",
+        by_session=True,
         inject=_joins_by_name,
     ),
     _file_fault(

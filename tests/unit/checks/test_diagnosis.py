@@ -74,7 +74,8 @@ def test_one_log_that_cannot_be_read_hides_no_other() -> None:
     runs = replace(make.tbot_container(), state="running")
     tbots = make.tbots(make.tbot(*(replace(pod, spec=replace(pod.spec, containers=(runs,))) for pod in pods)))
     facet = SimpleNamespace(all=lambda: tbots, last_attempt=last_attempt)
-    found = [*diagnosis.kept_from_teleport(cast("Install", SimpleNamespace(tbot=facet)))]
+    install = SimpleNamespace(tbot=facet, teleport=SimpleNamespace(ping=make.ping))
+    found = [*diagnosis.kept_from_teleport(cast("Install", install))]
     assert [each.cause for each in found if not isinstance(each, OpenPoint)] == ["teleport-certificate-untrusted"]
     (left,) = (each for each in found if isinstance(each, OpenPoint))
     assert (left.about.subject, left.settle) == (pods[1].ref, "see why its kubelet is silent")

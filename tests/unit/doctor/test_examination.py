@@ -63,7 +63,8 @@ def test_what_needs_a_session_or_probe_pods_is_not_run_without_and_says_so() -> 
 
 
 def _no_tbot(facets: SimpleNamespace) -> None:
-    nowhere = replace(facets.tbot.all().first, pods={})
+    first = facets.tbot.all().first
+    nowhere = replace(first, pods={}, daemon_set=replace(first.daemon_set, desired=0))
     facets.tbot.all = lambda: make.tbots(nowhere)
 
 

@@ -35,6 +35,12 @@ def test_a_selector_of_tbot_leaves_the_node_out() -> None:
     assert said_of(tbot=tbot) == "DaemonSet teleport-system/tbot selects nodes with pool=mesh"
 
 
+def test_a_tbot_whose_pod_is_about_to_be_made_is_not_missing() -> None:
+    coming = replace(ELSEWHERE, daemon_set=replace(ELSEWHERE.daemon_set, desired=2))
+    assert without_tbot(make.tbots(coming), HOSTS, [NODE], []) == []
+    assert said_of(tbot=coming, node=replace(NODE, taints=("a=b:NoSchedule",))) == "the node is tainted a=b:NoSchedule"
+
+
 def test_tbot_was_evicted() -> None:
     evicted = replace(make.tbot_pod("tbot-9"), phase="Failed", message="The node was low on resource: memory.")
     assert said_of(pods=[evicted]) == "Pod teleport-system/tbot-9 there has ended (The node was low on resource: memory.)"

@@ -18,9 +18,9 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Container
 from facts.kubernetes.probes import Refused, TeleportProbe, parse_teleport_probe
 from facts.teleport.tbot_log import LastAttempt, Obstacle, Validity
-from judge.diagnosis.reaching import dialled_directly, kept_away, not_serving, unreached
+from judge.diagnosis.reaching import dialled_directly, kept_away, not_serving, refused_for_its_token, unreached
 from tests.unit.judge import builders as make
-from tests.unit.judge.certificates import NOW
+from tests.unit.judge.certificates import NOW, TRUST_DOMAIN
 from tests.unit.judge.diagnosis.told import named
 
 PROGRAM = Path(__file__).parents[4] / "manifests" / "probes" / "teleport_probe.py"
@@ -154,6 +154,16 @@ def test_tbots_own_words_name_what_keeps_it_from_teleport(obstacle: Obstacle, ca
 @pytest.mark.parametrize("joined", [True, False])
 def test_a_log_without_such_words_names_nothing(joined: bool) -> None:
     assert kept_away(make.tbot_pod(ready=False), LastAttempt(None, "", joined, ("ev-log",)), NOW) is None
+
+
+def test_a_tbot_that_is_down_for_no_obstacle_is_refused_for_its_token() -> None:
+    tbot = make.tbot(volumes=make.tbot_volumes(audience="elsewhere"))
+    down = LastAttempt(None, "", joined=False, evidence=("ev-log",))
+    found = refused_for_its_token(tbot, down, TRUST_DOMAIN)
+    assert named(found) == [("DaemonSet teleport-system/tbot", "token-audience-wrong")]
+    assert found[0].evidence[0] == "ev-log"
+    assert refused_for_its_token(tbot, replace(down, joined=True), TRUST_DOMAIN) == []
+    assert refused_for_its_token(tbot, replace(down, obstacle=Obstacle.NO_ADDRESS), TRUST_DOMAIN) == []
 
 
 def ran(*, ready: bool = False, terminating: bool = False, **state: object) -> Pod:

@@ -93,6 +93,13 @@ def test_a_secret_token_of_tbots_is_one_of_those_whose_name_is_hidden() -> None:
     violated(judged(secret, OTHER, named=(MARK,)), "INST-17", "of a cluster", causes=SECOND)
 
 
+def test_a_secret_that_no_token_accepts_leaves_it_open_which_one_is_tbots_own() -> None:
+    finding = judged(OWN, named=(MARK,))
+    unknown(finding, "INST-17", "bot/istio-tbot: another join token lets in as it", "it may be tbot's own")
+    assert finding.causes == ()
+    holds(judged(ANOTHERS, named=(MARK,)), "INST-17")
+
+
 def test_a_token_that_teleport_does_not_have_is_inst_10s() -> None:
     assert judged(ANOTHERS).seen == "of 1 join tokens 0 let in as istio-tbot, and tbot names them"
     holds(judged(), "INST-17", "ev-tokens")
