@@ -439,7 +439,7 @@ def test_a_socket_that_was_left_is_replaced_by_a_tbot_that_starts(monkeypatch: p
         assert left.endswith(f"{VARIABLES['SOCKET_DIRECTORY']}/socket")
         assert others == ["delete test-app-on-worker", "_await_exits worker"]
         node.done.clear()
-    assert node.done == ["delete tbot-on-worker", "await_rollout DaemonSet", "restart_app", "await_tbot"]
+    assert node.done == ["restart tbot", "await_rollout DaemonSet", "restart_app", "await_tbot"]
 
 
 def test_the_program_leaves_a_socket_to_which_no_process_listens(tmp_path: Path) -> None:
