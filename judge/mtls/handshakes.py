@@ -89,10 +89,12 @@ def refused_by_identity(table: Table) -> list[Row]:
 def refused_by_setting(ends: Ends, table: Table) -> list[Problem]:
     """Ways on which one side takes TLS and the other speaks or takes plain text, so that every request on them fails.
 
-    Istio's settings decide that, not an identity, so that MTL-04 only counts them.
+    Istio's settings decide that, not an identity, so that MTL-04 only counts them. A port on which a proxy takes nothing
+    tells no setting: the proxy may have no configuration yet.
     """
     refused = [row for row in table.rows if row.prediction.outcome is Outcome.REFUSED and not row.is_closed]
-    return [refusal(ends, row) for row in refused if row.prediction.refusal not in BY_IDENTITY]
+    by_setting = [row for row in refused if row.prediction.refusal not in BY_IDENTITY]
+    return [refusal(ends, row) for row in by_setting if row.server.takes is not Takes.NOTHING]
 
 
 def refusal(ends: Ends, row: Row) -> Problem:
@@ -117,7 +119,7 @@ def cause_of(ends: Ends, row: Row) -> str:
         case Refusal.PLAIN_AGAINST_TLS:
             return "client-sends-plain-text"
         case Refusal.TLS_AGAINST_PLAIN:
-            return "port-bypasses-proxy" if row.server.takes is Takes.PAST else "mutual-tls-disabled"
+            return {Takes.PAST: "port-bypasses-proxy", Takes.NOTHING: ""}.get(row.server.takes, "mutual-tls-disabled")
         case Refusal.AUTHORITY:
             return _of_source(ends, other) or _of_source(ends, refusing) or _of_time(ends, refusing, other)
         case Refusal.NAME:

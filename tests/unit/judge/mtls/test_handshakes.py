@@ -243,6 +243,13 @@ def test_a_refusal_by_policy_that_the_owner_wants_is_no_problem() -> None:
     assert set_apart(A, far, meant=Meant(closed=frozenset({("shop", "far"), ("far", "shop"), ("far", "far")}))) == []
 
 
+def test_a_proxy_without_configuration_has_no_setting_that_refuses() -> None:
+    bare = replace(B, inbound={})
+    finding = judged(A, bare)
+    assert {note.cause for note in finding.notes} <= {""}
+    assert set_apart(A, bare) == []
+
+
 def test_a_refusal_because_of_a_certificate_is_none_of_settings() -> None:
     assert set_apart(A, on_istiod()) == []
 
