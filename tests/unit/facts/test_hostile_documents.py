@@ -81,7 +81,7 @@ JSON = st.one_of(
     ).map(json.dumps),
     st.text(max_size=40),
 )
-ANYTHING = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ANYTHING = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("text", VALUES, ids=lambda text: ascii(text[:20]))

@@ -153,7 +153,7 @@ def told(prediction: Prediction) -> str:
 
 
 @given(connections)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_the_prediction_is_what_the_rules_say(of: model.Connection) -> None:
     made = ends(*workloads(of))
     (row,) = between(table_of(made), "client", "server")
@@ -163,7 +163,7 @@ def test_the_prediction_is_what_the_rules_say(of: model.Connection) -> None:
 
 
 @given(st.lists(connections, min_size=1, max_size=3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_fleet_comes_to_what_its_pairs_come_to(described: list[model.Connection]) -> None:
     """What is counted in classes is what each pair comes to alone: other proxies in the mesh change nothing."""
     fleet = []

@@ -124,7 +124,7 @@ def listed(kind: Kind, items: Sequence[dict[str, Any]]) -> tuple[Evidence, tuple
 
 
 @pytest.mark.parametrize("name", KINDS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(texts=HOSTILE_TEXTS)
 @example(texts=[MARKERS[0]])
 @example(texts=[*MARKERS])
@@ -165,7 +165,7 @@ def entry(number: int, text: str) -> str:
     return f"2026-03-01T12:00:0{number}.5Z\tinfo\tsaw {' '.join(text.split())}"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(HOSTILE_TEXTS)
 @example([MARKERS[0], MARKERS[1]])
 @example(["Bearer", "Authorization: Basic"])

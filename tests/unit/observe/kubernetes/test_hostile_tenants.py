@@ -147,7 +147,7 @@ def judged(pods: Sequence[Pod]) -> Iterator[object]:
     yield [each for each in said if each.subject.namespace != "hostile"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(HOSTILE_TEXTS, min_size=1, max_size=3))
 @example([[MARKERS[0]], [MARKERS[1]]])
 @example([[MARKERS[0]]])

@@ -49,7 +49,7 @@ def of_others(found: AuditTrail) -> list[IssuedSvid]:
     return [issued for issued in found.issued if issued.serial != HOSTILE]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(HOSTILE_TEXTS)
 @example([*MARKERS])
 @example(["0a:29", '"serial_number":"0a:29"'])

@@ -128,7 +128,7 @@ def test_json_says_the_same_and_is_printable(text: str) -> None:
     assert json.loads(written) == {text: [text]}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(ANYTHING)
 def test_no_sink_prints_any_of_them(text: str) -> None:
     hostile = with_text_of_others(text)
