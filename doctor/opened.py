@@ -34,9 +34,9 @@ READS = frozenset({"install", "mtls", "rotation"})
 PATIENCE = 5.0
 """Seconds for pods that are starting, all together. Who is on call wants to know what is so now, and can ask again."""
 
-PROBES = 40.0
-"""Seconds at most for one probe pod. It waits for a quarter of them for an identity, which a healthy tbot sends in three; a
-person waits for the answer."""
+PROBES = 1 / 3
+"""Part of the patience with pods that a probe pod of the doctor has. It waits for a quarter of that for an identity, which a
+healthy tbot sends in three seconds; a person waits for the answer."""
 
 
 TOLD = 100
@@ -180,7 +180,7 @@ def _probing(settings: Settings, cluster: Cluster, run_id: str, say: Callable[[s
     """Probe pods, removed at the end; as any run that changes something, it holds the cluster's Lease meanwhile."""
     claim = claim_of(settings, run_id, say)
     target = already_there(settings, run_id, fence(claim, say))
-    patience = min(settings.patience.pod_ready, PROBES)
+    patience = settings.patience.pod_ready * PROBES
     probes = Probes(target.objects, cluster, image=target.sources.workload_image, patience=patience)
     try:
         if claim is not None and (without := claim.take()):

@@ -214,7 +214,7 @@ class Diagnosis:
         return bool(self.classes) or any(found.harms for found in self.causes)
 
 
-BY_DESIGN = frozenset({"ambient-by-design", "refused-by-policy"})
+BY_DESIGN = frozenset({"ambient-by-design"})
 """Causes that are told so that nobody looks for another one: nothing is wrong, and nothing is to be mended."""
 
 UNKNOWN = Realms()
@@ -440,7 +440,7 @@ def _undetermined(
                 for problem in check.problems
                 if not problem.cause
                 and str(problem.subject) not in accounted
-                and not symptoms.has(check.requirement, _lies_in(problem.subject, realms))
+                and not symptoms.has(check.requirement, _lies_in(problem.subject, realms, check.requirement))
             ),
             *(problem for problem in check.unclear if str(problem.subject) not in settled),
         ]
@@ -455,9 +455,12 @@ def _undetermined(
 
 
 def _symptoms(found: Iterable[FoundCause | Ambiguous], realms: Realms) -> Accounted:
-    """What the causes that were found account for, each where it reaches; a class does as each of its members would."""
+    """What the causes that were found account for, each where it reaches; a class does as each of its members would.
+
+    With several tbots nothing tells which of them a role or a bot serves, so such a cause accounts for nothing.
+    """
     return Accounted(
-        (one.cause.id, (*realms.reached_from(subject), *_whole(subject, realms)))
+        (one.cause.id, (*realms.reached_from(subject), *(_whole(subject, realms) if realms.has_one_tbot else ())))
         for each in found
         for one in members_of(each)
         if one.harms or isinstance(each, Ambiguous)
@@ -465,6 +468,12 @@ def _symptoms(found: Iterable[FoundCause | Ambiguous], realms: Realms) -> Accoun
     )
 
 
-def _lies_in(subject: ObjectRef, realms: Realms) -> frozenset[str] | None:
-    """The realms of an object; None for what is no object of an API, such as a sum over all proxies."""
-    return realms.with_(subject) | {EVERYWHERE} if subject.kind else None
+def _lies_in(subject: ObjectRef, realms: Realms, requirement: str) -> frozenset[str] | None:
+    """The realms of an object; None for what is no object of an API, such as a sum over all proxies.
+
+    Who a proxy is follows only from a cause that names it, its node or what serves it: a wrong template that reaches
+    everywhere gives no pod the name of another one.
+    """
+    if not subject.kind:
+        return None
+    return realms.with_(subject) | (set() if requirement in IDENTITY else {EVERYWHERE})

@@ -16,9 +16,6 @@ from judge.hygiene.in_force import IDENTITY_NOT_IN_FORCE
 from judge.identity.proxies import BY_TEMPLATE, template_of
 from judge.install.teleport import TELEPORT
 
-WRONG_TEMPLATES = (*BY_TEMPLATE, "identity-template-fixed")
-"""Causes that are defects of the template itself, whether its names show them or not."""
-
 
 def misnamed(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
     """Proxies with a SPIFFE ID that is their own but for what a wrong template does to it.
@@ -36,16 +33,15 @@ def misnamed(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
 def told_by_template(problems: Iterable[Problem]) -> Iterator[Problem]:
     """Problems, with the causes of wrong names as far as the template tells them.
 
-    Where a template is wrong now, that it is not in force everywhere is no defect beside it. Where it is right and not in
-    force, it accounts for the names. Where it was not read, either may be so: such a problem comes back once for each.
+    Where a template is wrong now, it accounts for the names. Where none is wrong and one is not in force, that does. Where
+    none was read, either may be so: such a problem comes back once for each.
     """
     every = list(problems)
-    is_wrong = any(each.cause in WRONG_TEMPLATES and each.subject.kind == TELEPORT for each in every)
-    is_mended = any(each.cause == IDENTITY_NOT_IN_FORCE for each in every)  # unless it is wrong, see below
+    is_wrong = any(each.cause in BY_TEMPLATE and each.subject.kind == TELEPORT for each in every)
+    is_mended = any(each.cause == IDENTITY_NOT_IN_FORCE for each in every)
     for each in every:
         if each.cause not in BY_TEMPLATE or is_wrong:
-            if not (is_wrong and each.cause == IDENTITY_NOT_IN_FORCE):
-                yield each
+            yield each
             continue
         if not is_mended:
             yield each

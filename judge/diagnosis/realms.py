@@ -96,6 +96,11 @@ class Realms:
         """The tbots that an object serves which is none of their pods."""
         return {str(tbot.daemon_set.ref) for tbot in self._tbots() if name in _objects_of(tbot)}
 
+    @property
+    def has_one_tbot(self) -> bool:
+        """No more than one tbot serves the mesh, as far as is known."""
+        return len(self._tbots()) <= 1
+
     def _tbots(self) -> tuple[Tbot, ...]:
         return self.tbots.each if self.tbots is not None else ()
 

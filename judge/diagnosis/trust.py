@@ -44,7 +44,12 @@ def takers(proxies: Iterable[ProxyIdentity]) -> list[Problem]:
                 served.setdefault((proxy.pod.node, name), []).append(proxy)
     found = []
     for proxy in every:
-        others = [each for name in proxy.spiffe_ids for each in served.get((proxy.pod.node, name), [])]
+        others = [
+            each
+            for name in proxy.spiffe_ids
+            for each in served.get((proxy.pod.node, name), [])
+            if proxy.leaf and each.leaf and proxy.leaf.key_sha256 == each.leaf.key_sha256
+        ]
         if others and proxy.sds_mode is SdsMode.ISTIO_CA:
             said = f"its Istio agent serves the socket of its node to {listed(str(each.ref) for each in others)}"
             found.append(problem(proxy, f"{said}: they carry its SPIFFE ID {listed(proxy.spiffe_ids)}", "socket-taken-over"))

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from facts.document import Absent
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Problem, Remark
-from facts.proxies.identity import PodRef
+from facts.proxies.identity import PodRef, ProxyIdentity
+from facts.svid import workload_id
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.id_template import spiffe_id_by
 from facts.teleport.issuing import Identities
@@ -99,7 +100,7 @@ def identity_is_in_force(proxies: ObservedProxies, identities: Identities, bundl
             unclear.append(problem(proxy, f"{carries}; the suite does not know what {listed(unfollowed)} yields for it"))
         else:
             said = f"{carries}; the template now yields {listed(yields.values())}"
-            problems.append(problem(proxy, said, IDENTITY_NOT_IN_FORCE))
+            problems.append(problem(proxy, said, _cause_of(proxy, bundle.trust_domain)))
     if not certified:
         unclear.append(claim.problem("none of them holds a certificate of tbot"))
     return of_proxies(
@@ -112,6 +113,18 @@ def identity_is_in_force(proxies: ObservedProxies, identities: Identities, bundl
         settle=ASK_ALL if proxies.not_asked else "compare the template with the certificates by hand",
         left_out=[Remark(proxy.ref, NOT_BY_TEMPLATE) for proxy in proxies.fleet.proxies if proxy not in certified],
     )
+
+
+def _cause_of(proxy: ProxyIdentity, trust_domain: str) -> str:
+    """The cause of a name that the template does not yield now.
+
+    Empty where the pod has its own name as Istio demands it, since then the change that is not in force is a wrong one
+    (INST-12), and where it has the name of another workload, which no template gives.
+    """
+    pod = proxy.pod
+    has_its_own = workload_id(trust_domain, pod.namespace, pod.service_account) in proxy.spiffe_ids
+    is_about_it = any(f"/{pod.namespace}/" in name and pod.service_account in name for name in proxy.spiffe_ids)
+    return "" if has_its_own or not is_about_it else IDENTITY_NOT_IN_FORCE
 
 
 def _attributes(pod: PodRef) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from judge.findings import Claim, listed
 NOTICE = timedelta(days=30)
 """Time before the end of the token that tbot uses from which on the end is a problem; until then it is only noted."""
 
-UNTOLD = "it may be tbot's own: tbot is told to join by a secret, which has no name, and no token for its bot accepts one"
+UNTOLD = "it may be tbot's own, since tbot's configuration names its token by a secret that the suite does not compare"
 
 
 def only_tbots_tokens_let_in(
@@ -43,8 +43,9 @@ def only_tbots_tokens_let_in(
         for (name, said), number in Counter((token.bot_name, _lets_in(token)) for token in live).items()
         for said in [f"{said} ({number} such tokens)" if number > 1 else said]
     ]
-    # A tbot that joins by a secret, which no token for its bot accepts: each of these may be the one that it names.
-    is_known = not any(MARK in name and _used(of_bots, name) is None for name in named)
+    # A tbot that joins by a secret, which no token for its bot accepts: one of these may be the one that it names.
+    unmatched = sum(MARK in name and _used(of_bots, name) is None for name in dict.fromkeys(named))
+    is_known = len(live) > unmatched or not unmatched
     problems = others_that_let_in if is_known else []
     unclear = [] if is_known else [replace(each, said=f"{each.said}; {UNTOLD}", cause="") for each in others_that_let_in]
     ends = [(token, token.expires) for token in own if token.expires is not None]

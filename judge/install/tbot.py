@@ -86,12 +86,14 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
 
 
 def is_coming(tbot: Tbot) -> bool:
-    """Tell whether the controller of a tbot still has pods to make, so that a node without one may get it by itself.
+    """Tell whether the controller of a tbot is in the middle of a rollout, so that a node without a pod may soon have one.
 
     So it is between the end of a pod and the next one on its node. Where something keeps tbot off a node, such as a taint,
-    its controller wants no pod there.
+    its controller wants no pod there; where the API server refuses all of its pods, it has none.
     """
-    return len(tbot.pods) < tbot.daemon_set.desired
+    daemon_set = tbot.daemon_set
+    is_rolled_out = daemon_set.is_current and daemon_set.updated >= daemon_set.desired
+    return 0 < len(tbot.pods) < daemon_set.desired and not is_rolled_out
 
 
 def _cause_of_not_ready(tbot: Tbot, pod: Pod) -> str:

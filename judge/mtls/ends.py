@@ -145,10 +145,15 @@ class Ends:
         if past:
             return Server(PLAIN, None)
         door = self._door(pod, port, client)
-        if door is None and client == PLAIN and (pod.is_gateway or self.takes(pod, port) is Takes.ONE_SIDED):
+        if door is None and client == PLAIN and self._may_be_the_applications(pod, port):
             # What the client's proxy passes on may be the application's own TLS, for which the port is there.
             return Unpredictable.OTHER_TLS
         return Server(door, self.peer(pod))
+
+    def _may_be_the_applications(self, pod: Pod, port: int) -> bool:
+        """Whether a port is there for TLS of the applications; that of a gateway may ask for a server name."""
+        takes = self.takes(pod, port)
+        return takes is Takes.ONE_SIDED or (pod.is_gateway and takes is Takes.NOTHING)
 
     def takes(self, pod: Pod, port: int) -> Takes:
         """What a port of a pod takes, whose proxy was read."""

@@ -90,11 +90,12 @@ def refused_by_setting(ends: Ends, table: Table) -> list[Problem]:
     """Ways on which one side takes TLS and the other speaks or takes plain text, so that every request on them fails.
 
     Istio's settings decide that, not an identity, so that MTL-04 only counts them. A port on which a proxy takes nothing
-    tells no setting: the proxy may have no configuration yet.
+    tells no setting: the proxy may have no configuration yet. A port past the proxy is left to MTL-02: its callers may speak
+    for themselves, as a scraper of metrics does.
     """
     refused = [row for row in table.rows if row.prediction.outcome is Outcome.REFUSED and not row.is_closed]
     by_setting = [row for row in refused if row.prediction.refusal not in BY_IDENTITY]
-    return [refusal(ends, row) for row in by_setting if row.server.takes is not Takes.NOTHING]
+    return [refusal(ends, row) for row in by_setting if row.server.takes not in (Takes.NOTHING, Takes.PAST)]
 
 
 def refusal(ends: Ends, row: Row) -> Problem:

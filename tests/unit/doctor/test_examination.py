@@ -22,7 +22,7 @@ from tests.unit.doctor.installs import SHOP, Change, case, install
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import catalogue
-from tests.unit.judge.certificates import svid
+from tests.unit.judge.certificates import TRUST_DOMAIN, svid
 from tests.unit.judge.mtls.meshes import PERMISSIVE, Workload
 
 
@@ -63,8 +63,7 @@ def test_what_needs_a_session_or_probe_pods_is_not_run_without_and_says_so() -> 
 
 
 def _no_tbot(facets: SimpleNamespace) -> None:
-    first = facets.tbot.all().first
-    nowhere = replace(first, pods={}, daemon_set=replace(first.daemon_set, desired=0))
+    nowhere = replace(facets.tbot.all().first, pods={})
     facets.tbot.all = lambda: make.tbots(nowhere)
 
 
@@ -155,6 +154,21 @@ def test_names_of_a_template_that_is_wrong_now() -> None:
 
     made = diagnosed(case(install(change=wrong), tctl="tctl"))
     assert (named(made), made.classes, made.undetermined) == (["identity-template-trailing-slash"], (), ())
+
+
+def test_a_wrong_template_hides_no_pod_with_the_name_of_another_workload() -> None:
+    def stolen(facets: SimpleNamespace) -> None:
+        _renamed("/")(facets)
+        facets.teleport.identities = lambda: (make.identity(spiffe_id=f"{make.identity().spiffe_id}/"),)
+        first, thief = facets.proxies.fleet().proxies
+        taken = replace(thief, chain=(svid(uris=(f"spiffe://{TRUST_DOMAIN}/ns/bank/sa/admin",)),))
+        found = replace(facets.proxies.fleet(), proxies=(first, taken))
+        for name in ("fleet", "sidecar_fleet", "fleet_on_sockets"):
+            setattr(facets.proxies, name, lambda: found)
+
+    made = diagnosed(case(install(change=stolen), tctl="tctl"))
+    assert "identity-template-trailing-slash" in named(made)
+    assert any("Pod shop/b: it carries" in each.said and "/ns/bank/sa/admin" in each.said for each in made.undetermined)
 
 
 def test_what_breaks_nothing_comes_behind_what_does() -> None:

@@ -46,22 +46,23 @@ def test_without_the_template_either_may_be_so() -> None:
     assert {each.subject for each in shown} == {*PODS}
 
 
-def test_a_template_that_is_wrong_now_is_the_cause_whether_in_force_or_not() -> None:
+def test_a_template_that_is_wrong_now_is_the_cause_of_such_names() -> None:
     wrong = Problem(TEMPLATE, "its template ends with a slash", SLASH)
-    single, classes = told_apart([wrong, SHOWN, REFUSES, OF_GATEWAY])
+    single, classes = told_apart([wrong, SHOWN, REFUSES])
     assert ({*single}, classes) == ({SLASH}, {})
     assert [each.subject for each in single[SLASH]] == [TEMPLATE, *PODS]
+
+
+def test_a_wrong_template_hides_no_other_one_that_is_not_in_force() -> None:
+    wrong = Problem(TEMPLATE, "its template ends with a slash", SLASH)
+    single, classes = told_apart([wrong, SHOWN, OF_GATEWAY])
+    assert ({*single}, classes) == ({SLASH, STALE}, {})
 
 
 def test_a_template_that_is_right_now_and_not_in_force() -> None:
     single, classes = told_apart([SHOWN, REFUSES, KEEPS])
     assert ({*single}, classes) == ({STALE}, {})
     assert {each.subject for each in single[STALE]} == {*PODS}
-
-
-def test_a_template_without_variables_is_wrong_as_well() -> None:
-    fixed = Problem(TEMPLATE, "it has no variable", "identity-template-fixed")
-    assert [*told_by_template([fixed, KEEPS])] == [fixed]
 
 
 def test_other_causes_stay_as_they_are() -> None:

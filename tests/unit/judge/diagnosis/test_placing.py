@@ -36,7 +36,7 @@ def test_a_selector_of_tbot_leaves_the_node_out() -> None:
 
 
 def test_a_tbot_whose_pod_is_about_to_be_made_is_not_missing() -> None:
-    coming = replace(ELSEWHERE, daemon_set=replace(ELSEWHERE.daemon_set, desired=2))
+    coming = replace(ELSEWHERE, daemon_set=replace(ELSEWHERE.daemon_set, desired=2, updated=1))
     assert without_tbot(make.tbots(coming), HOSTS, [NODE], []) == []
     assert said_of(tbot=coming, node=replace(NODE, taints=("a=b:NoSchedule",))) == "the node is tainted a=b:NoSchedule"
 

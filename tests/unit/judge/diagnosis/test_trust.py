@@ -39,6 +39,10 @@ def test_the_pod_that_serves_the_socket_of_its_node_to_others() -> None:
 
 def test_nobody_serves_a_socket_on_another_node_or_where_nobody_carries_the_name() -> None:
     taken = make.proxy(NEW, sds_mode=SdsMode.TAKEOVER, chain=(svid("before", "test-app", issuer="istiod"),))
+    replica = make.istiod_proxy(
+        make.pod("twin", namespace="before"), chain=(svid("before", issuer="istiod", key="its own"),)
+    )
+    assert takers([replica, taken]) == []
     elsewhere = make.istiod_proxy(make.pod("first", namespace="before", node="node-far"))
     assert takers([elsewhere, taken]) == []
     assert takers([make.istiod_proxy(make.pod("first", namespace="before"))]) == []

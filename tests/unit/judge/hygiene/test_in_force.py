@@ -11,7 +11,7 @@ from facts.teleport.tbot import Tbot
 from judge.hygiene.in_force import configuration_is_in_force, identity_is_in_force
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
-from tests.unit.judge.certificates import svid
+from tests.unit.judge.certificates import TRUST_DOMAIN, svid
 
 CHANGED = "2026-03-01T10:00:00Z"
 BEFORE, SAME, AFTER = "2026-03-01T09:59:59Z", CHANGED, "2026-03-01T10:00:01Z"
@@ -67,16 +67,23 @@ def test_each_proxy_carries_what_the_template_yields() -> None:
     holds(carried(make.proxy()), "HYG-06")
 
 
-def test_a_template_that_was_changed_since() -> None:
-    finding = carried(make.proxy(), spiffe_id=FORMER)
+def test_a_template_that_was_mended_since() -> None:
+    former = make.proxy(chain=(svid(uri=f"spiffe://{TRUST_DOMAIN}/ns/test-app/test-app"),))
+    finding = carried(former)
     violated(finding, "HYG-06", "it carries spiffe://", "the template now yields spiffe://")
     assert finding.causes == ("identity-change-not-in-force",)
+
+
+def test_a_wrong_template_that_is_not_in_force_and_another_workloads_name_are_no_lack_of_a_restart() -> None:
+    violated(carried(make.proxy(), spiffe_id=FORMER), "HYG-06", "the template now yields spiffe://", causes=())
+    other = make.proxy(chain=(svid(uri=f"spiffe://{TRUST_DOMAIN}/ns/bank/sa/admin"),))
+    violated(carried(other), "HYG-06", "it carries spiffe://", causes=())
 
 
 def test_a_proxy_that_carries_it_hides_none_that_does_not() -> None:
     stale = make.proxy(make.pod("stale", service_account="other"), chain=(svid("test-app", "test-app"),))
     finding = carried(make.proxy(), stale)
-    violated(finding, "HYG-06", causes=("identity-change-not-in-force",))
+    violated(finding, "HYG-06", causes=())
     assert [each.subject.name for each in finding.problems] == ["stale"]
 
 

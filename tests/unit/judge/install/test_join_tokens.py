@@ -98,6 +98,7 @@ def test_a_secret_that_no_token_accepts_leaves_it_open_which_one_is_tbots_own() 
     unknown(finding, "INST-17", "bot/istio-tbot: another join token lets in as it", "it may be tbot's own")
     assert finding.causes == ()
     holds(judged(ANOTHERS, named=(MARK,)), "INST-17")
+    violated(judged(OWN, OTHER, named=(MARK,)), "INST-17", "(2 such tokens)", causes=SECOND)
 
 
 def test_a_token_that_teleport_does_not_have_is_inst_10s() -> None:

@@ -143,13 +143,14 @@ def test_only_a_tbot_that_runs_and_never_ended_does_not_answer(tbot: Tbot, words
 
 
 def test_a_node_whose_tbot_is_about_to_be_made_names_no_cause() -> None:
-    coming = make.tbot(desired=2)
+    coming = make.tbot(desired=2, updated=1)
     finding = ready(coming, {"node-2": [make.pod()]}, NOW, EVIDENCE)
     violated(
         finding, "INST-13", "it hosts 1 injected pods and no tbot; DaemonSet teleport-system/tbot has fewer pods", causes=()
     )
-    without = ready(make.tbot(), {"node-2": [make.pod()]}, NOW, EVIDENCE)
-    violated(without, "INST-13", "it hosts 1 injected pods and no tbot", causes=("tbot-not-on-node",))
+    for absent in (make.tbot(), replace(coming, pods={}), make.tbot(desired=2, updated=2)):
+        without = ready(absent, {"node-2": [make.pod()]}, NOW, EVIDENCE)
+        violated(without, "INST-13", "it hosts 1 injected pods and no tbot", causes=("tbot-not-on-node",))
 
 
 def test_each_node_without_tbot_is_named_and_nodes_in_the_same_state_together() -> None:
