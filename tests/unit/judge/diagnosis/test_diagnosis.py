@@ -184,6 +184,15 @@ def test_what_does_not_follow_from_a_cause_stays_open_beside_it() -> None:
     assert [each.said for each in made.undetermined] == ["Pod shop/app-0: odd"]
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_role_accounts_for_what_fails_everywhere_where_one_tbot_serves_the_mesh(number: int) -> None:
+    role = Problem(ObjectRef("Teleport", "role/istio"), "there is no such role", "role-missing")
+    dead = Problem(PODS[0], "its streams are dead")
+    pools = [make.tbot(make.tbot_pod(f"tbot-{at}", node=f"node-{at}")) for at in range(number)]
+    made = diagnosed([check(role), check(dead)], {}, realms=Realms(REALMS.pods, tbots=make.tbots(*pools)))
+    assert len(made.undetermined) == number - 1
+
+
 def test_a_risk_has_no_symptoms() -> None:
     risk = check(Problem(node("node-0"), "no tbot", NOT_ON_NODE), harms=False)
     made = diagnosed([risk, check(Problem(PODS[0], "its streams are dead"))], {}, realms=REALMS)
