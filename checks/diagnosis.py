@@ -123,7 +123,8 @@ def without_tbot(install: Install) -> list[Problem]:
 
 def kept_from_teleport(install: Install) -> Iterator[Problem | OpenPoint]:
     """Pods of tbot that do not serve, and whose log says what keeps them from Teleport, or leaves their own token."""
-    silent = [(tbot, pod) for tbot in install.tbot.all().each for pod in reaching.not_serving(tbot)]
+    now = datetime.now(UTC)
+    silent = [(tbot, pod) for tbot in install.tbot.all().each for pod in reaching.not_serving(tbot, now)]
     for answers in at_once(lambda each: _kept_from_teleport(install, *each), silent):
         yield from answers
 
@@ -133,7 +134,7 @@ def _kept_from_teleport(install: Install, of: Tbot, pod: Pod) -> list[Problem | 
         last = install.tbot.last_attempt(of, pod)
         if found := reaching.kept_away(pod, last, datetime.now(UTC)):
             return [found]
-        return [*reaching.refused_for_its_token(of, last, install.teleport.ping().cluster_name)]
+        return [*reaching.refused_for_its_token(of, pod, last, install.teleport.ping().cluster_name)]
     except CouldNotTell as error:  # the kubelet of one node may be silent, which must not hide what the others say
         unread = Problem(pod.ref, f"what its log says cannot be told: {error.compared}", evidence=pod.evidence)
         return [OpenPoint(unread, error.remedy)]
@@ -154,8 +155,7 @@ def unreached(install: Install, probes: TeleportProbes) -> list[Problem | OpenPo
         if otherwise := reaching.dialled_directly(each):
             found.append(OpenPoint(Problem(ref, otherwise, evidence=each.evidence), reaching.BLIND))
         elif nodes:
-            address = each.config.proxy_server or each.config.auth_server
-            found += reaching.unreached(probes.of_teleport(nodes, address, (ref.namespace, ref.name)), each)
+            found += reaching.unreached(probes.of_teleport(nodes, each.config.teleport, (ref.namespace, ref.name)), each)
     return found
 
 

@@ -249,6 +249,11 @@ class TbotConfig(Declared):
     ] = ()
     auth_server: Text = ""
 
+    @property
+    def teleport(self) -> str:
+        """HOST:PORT at which it looks for Teleport; empty where it names none."""
+        return self.proxy_server or self.auth_server
+
     @classmethod
     def kept_with(cls, fields: Mask) -> Mask:
         """Keys that tbot does not know stay, and those of settings that are not judged."""

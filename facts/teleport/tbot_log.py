@@ -24,6 +24,7 @@ class Obstacle(StrEnum):
     """What ended tbot's last attempt to speak with Teleport."""
 
     NO_ADDRESS = "the name of Teleport has no address"
+    NO_NAME_SERVER = "no name server tells the address of Teleport"
     NO_CONNECTION = "no connection to Teleport comes about"
     CERTIFICATE = "tbot does not accept the certificate of Teleport"
 
@@ -63,16 +64,26 @@ class LastAttempt:
 JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API endpoint")
 """A line of a tbot that has joined."""
 
-_STARTED = "Initializing tbot"
+STARTED = "Initializing tbot"
+"""Words of the line with which the log of a container begins."""
+
+_REACHED = re.compile(rf"{JOINED.pattern}|\bIssued Workload Identity|\bIssued \S{{1,20}} SVID|\bSent heartbeat")
+"""A line of a tbot that Teleport has just answered."""
 
 _VALIDITY = re.compile(r"\bcurrent time \S{1,40} is (after|before) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
 # tbot also dials its kubelet, when it attests a caller; that is not the way to Teleport.
 _OF_ATTESTATION = re.compile(r"attest|kubelet", re.IGNORECASE)
 
+_OF_JOINING = re.compile(r"\bjoin|\bbot identity", re.IGNORECASE)
+
+_URL = re.compile(r"\bhttps?://([^\s/\"'\\]{1,300})")
+_LOOKED_UP = re.compile(r"\blookup ([^\s:]{1,300})")
+
 _ERRORS: tuple[tuple[re.Pattern[str], Obstacle], ...] = (
     (re.compile(r"\bx509: .+"), Obstacle.CERTIFICATE),
-    (re.compile(r"\bdial tcp: lookup \S+.*"), Obstacle.NO_ADDRESS),
+    (re.compile(r"\bdial tcp: lookup \S{1,300}(?: on \S{1,100})? no such host"), Obstacle.NO_ADDRESS),
+    (re.compile(r"\bdial tcp: lookup \S"), Obstacle.NO_NAME_SERVER),
     (
         re.compile(
             r"\bdial tcp \S{1,300}: .{0,80}?(?:connection refused|i/o timeout|connection timed out|no route to host"
@@ -83,20 +94,54 @@ _ERRORS: tuple[tuple[re.Pattern[str], Obstacle], ...] = (
 )
 
 
-def parse_last_attempt(log: str, evidence: tuple[str, ...] = ()) -> LastAttempt:
+def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) -> LastAttempt:
     """Read what ended the last attempt of a tbot to speak with Teleport.
+
+    An error counts if it is about Teleport: tbot also speaks with the API server, with its kubelet and with other trust
+    domains. What Teleport answers after an error shows that it is over.
 
     Args:
         log: The end of its log.
+        teleport: HOST:PORT at which it looks for Teleport; empty where that is not known.
         evidence: Ids of the readings.
     """
-    last = LastAttempt(None, "", joined=False, evidence=evidence)
+    last, entry, joins, host = LastAttempt(None, "", joined=False, evidence=evidence), "", False, _host(teleport)
     for line in lines(plain(log)):
-        if _STARTED in line or JOINED.search(line):
-            last = LastAttempt(None, "", joined=_STARTED not in line, evidence=evidence)
-        elif not _OF_ATTESTATION.search(line):
-            last = _error_in(line, evidence) or last
+        if not line[:1].isspace():  # the layers of an error stand on lines of their own, each further in
+            entry = line
+        if STARTED in line or _REACHED.search(line):
+            joins = STARTED in line
+            last = LastAttempt(None, "", joined=not joins, evidence=evidence)
+        elif (error := _error_in(line, evidence)) and _is_about_teleport(line, entry, host, joins=joins):
+            last = error
     return last
+
+
+def _is_about_teleport(line: str, entry: str, host: str, *, joins: bool) -> bool:
+    """Tell whether an error is about the way to Teleport.
+
+    Args:
+        line: The line of the error.
+        entry: The first line of the entry of the log that it belongs to.
+        host: The host of Teleport.
+        joins: tbot has started and has not joined yet, so it speaks with nobody but Teleport, unless it names another.
+    """
+    both = f"{entry} {line}"
+    if _OF_ATTESTATION.search(both):
+        return False
+    if urls := _URL.findall(line) or _URL.findall(entry):
+        return host in map(_host, urls)
+    if _OF_JOINING.search(both):
+        return True
+    if names := _LOOKED_UP.findall(line):
+        return host in map(_host, names)
+    return joins or (bool(host) and re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)", both.lower()) is not None)
+
+
+def _host(address: str) -> str:
+    """The host of HOST:PORT or of a host alone, in lower case."""
+    host, _colon, port = address.rpartition(":")
+    return (host if host and port.isdigit() else address).strip("[]").rstrip(".").lower()
 
 
 def _error_in(line: str, evidence: tuple[str, ...]) -> LastAttempt | None:

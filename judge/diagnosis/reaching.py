@@ -16,7 +16,7 @@ from facts.teleport.tbot_log import LastAttempt, Obstacle
 from judge.diagnosis import clocks
 from judge.findings import listed
 from judge.install.probes import RUN_IT, on_node
-from judge.install.tbot import token_file_problems
+from judge.install.tbot import ended_of_late, token_file_problems
 
 NAME, CONNECT, TLS = "name", "connect", "tls"
 """Stages at which dialling Teleport can end."""
@@ -36,7 +36,7 @@ def dialled_directly(tbot: Tbot) -> str:
     """Why a probe would not dial Teleport as a tbot does, in words; empty where it does."""
     if leading := [name for name in LEADS_THROUGH_A_PROXY if tbot.container.variable(name)]:
         return f"its variable {leading[0]} leads it through a proxy, which a probe pod does not use"
-    address = tbot.config.proxy_server or tbot.config.auth_server
+    address = tbot.config.teleport
     if not address.rpartition(":")[2].isdigit():
         return f"the address of Teleport in its configuration has no port: {address or 'it is empty'}"
     return ""
@@ -83,26 +83,31 @@ def _unreached(probe: TeleportProbe) -> Problem | None:
 
 
 BY_OBSTACLE: Mapping[Obstacle, str] = {
+    Obstacle.NO_NAME_SERVER: "",
     Obstacle.NO_ADDRESS: "teleport-name-unknown",
     Obstacle.NO_CONNECTION: "teleport-unreachable",
     Obstacle.CERTIFICATE: "teleport-certificate-untrusted",
 }
-"""Causes by what tbot's log says."""
+"""Causes by what tbot's log says; empty where that alone names none."""
 
 
-def not_serving(tbot: Tbot) -> list[Pod]:
-    """The pods of a tbot whose log may say what keeps them from serving: they have run, and are not Ready or exited.
+def not_serving(tbot: Tbot, now: datetime) -> list[Pod]:
+    """The pods of a tbot whose log may say what keeps them from serving: they have run, and are not Ready or exited of late.
 
     Without a readiness probe, as in the guide, a tbot that cannot join is Ready from each start to its next exit.
+
+    Args:
+        tbot: The tbot.
+        now: UTC time of the judgment.
     """
-    return [pod for pod in tbot.pods.values() if not pod.terminating and _has_trouble(tbot, pod)]
+    return [pod for pod in tbot.pods.values() if not pod.terminating and _has_trouble(tbot, pod, now)]
 
 
-def _has_trouble(tbot: Tbot, pod: Pod) -> bool:
+def _has_trouble(tbot: Tbot, pod: Pod, now: datetime) -> bool:
     container = pod.spec.container(tbot.container.name)
     if container is None or not (container.restarts or container.state in ("running", "terminated")):
         return False
-    return not pod.ready or (not container.readiness_probe and bool(container.last_exit_code))
+    return not pod.ready or bool(ended_of_late(tbot, pod, now))
 
 
 def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | None:
@@ -123,17 +128,21 @@ def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | None:
     return Problem(pod.ref, said, BY_OBSTACLE[last.obstacle], evidence)
 
 
-def refused_for_its_token(tbot: Tbot, last: LastAttempt, cluster_name: str) -> list[Problem]:
-    """Why Teleport refuses the token of a tbot that does not serve, and whose log names no obstacle on the way.
+def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name: str) -> list[Problem]:
+    """Why Teleport refuses the token of a tbot that has exited and is not Ready, and whose log names no obstacle on the way.
 
-    A join token of type ``in_cluster`` takes other tokens of the pod; with one, that tbot would have joined.
+    A join token of type ``in_cluster`` takes other tokens of the pod; with one, that tbot would have joined. A tbot that has
+    never exited may still be about to join.
 
     Args:
         tbot: The tbot.
-        last: The last attempt of one of its pods that do not serve.
+        pod: One of its pods that do not serve.
+        last: The last attempt of that pod.
         cluster_name: Teleport's cluster name.
     """
-    if last.joined or last.obstacle is not None:
+    container = pod.spec.container(tbot.container.name)
+    exited = container is not None and (container.restarts > 0 or container.last_exit_code is not None)
+    if pod.ready or not exited or last.joined or last.obstacle is not None:
         return []
     found = token_file_problems(tbot, cluster_name)
     return [replace(each, evidence=(*last.evidence, *each.evidence)) for each in found]

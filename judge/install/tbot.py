@@ -71,7 +71,7 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
         problem(tbot.pods[node], f"tbot on node {node} is Ready only until its next exit: {why}")
         for node in sorted(nodes or tbots.nodes)
         for tbot in tbots.each
-        if node in tbot.pods and tbot.pods[node].ready and (why := _ended_of_late(tbot, tbot.pods[node], now))
+        if node in tbot.pods and tbot.pods[node].ready and (why := ended_of_late(tbot, tbot.pods[node], now))
     ]
     for daemon_set in (tbot.daemon_set for tbot in tbots.each):
         if not nodes and not 0 < daemon_set.desired <= daemon_set.ready:
@@ -104,7 +104,7 @@ def _cause_of_not_ready(tbot: Tbot, pod: Pod) -> str:
     return "tbot-not-answering"
 
 
-def _ended_of_late(tbot: Tbot, pod: Pod, now: datetime) -> str:
+def ended_of_late(tbot: Tbot, pod: Pod, now: datetime) -> str:
     """The recent exit of a tbot without a readiness probe, in words; empty if there was none, or none with an error."""
     container = pod.spec.container(tbot.container.name)
     if container is None or container.readiness_probe or not container.last_exit_code or not container.last_ended:

@@ -8,7 +8,7 @@ from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.objects import Pod
 from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, SocketDirectories, Tbot, Tbots
-from facts.teleport.tbot_log import LastAttempt, parse_last_attempt
+from facts.teleport.tbot_log import STARTED, LastAttempt, parse_last_attempt
 from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, of_each
 from observe.teleport.tbot import read_tbots
@@ -92,19 +92,23 @@ class TbotFacet:
     def last_attempt(self, tbot: Tbot, pod: Pod) -> LastAttempt:
         """The last attempt of a pod of tbot to speak with Teleport, by its log; of a container that starts again, by both.
 
+        The log before a restart counts only while the present one shows its start: later it is of long ago.
+
         Raises:
             CouldNotTell: There is no log, or the API server does not give it.
         """
-        container, reader = tbot.container.name, self.cluster.reader
+        container, reader, teleport = tbot.container.name, self.cluster.reader, tbot.config.teleport
 
         def read() -> LastAttempt:
             log = reader.logs(pod.namespace, pod.name, container, tail=LINES)
-            last = parse_last_attempt(str(log.document), (log.evidence,))
+            last = parse_last_attempt(str(log.document), teleport, (log.evidence,))
             there = pod.spec.container(container)
             if last.obstacle is not None or last.joined or there is None or not there.restarts:
                 return last
+            if STARTED not in str(log.document):
+                return last
             log = reader.logs(pod.namespace, pod.name, container, previous=True, tail=LINES)
-            return parse_last_attempt(str(log.document), (log.evidence, *last.evidence))
+            return parse_last_attempt(str(log.document), teleport, (log.evidence, *last.evidence))
 
         return self.cluster.once(LAST_ATTEMPT.narrowed(pod.uid), read)
 

@@ -15,6 +15,10 @@ START = "2025-10-01T10:00:00.123Z INFO [TBOT] Initializing tbot pid:1 tbot/main.
 JOINED = "2025-10-01T10:00:01.123Z INFO [TBOT:IDENT] Fetched new bot identity"
 UNKNOWN = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
 NO_WAY = "dial tcp 10.1.2.3:443: connect: connection refused"
+AT = "t.test:443"
+ISSUED = "2025-10-01T10:02:01.123Z INFO [WORKLOAD] Issued Workload Identity Credential"
+PARTNER = f'WARN Failed to refresh federated bundle error:Get "https://partner.test/bundle": {UNKNOWN}'
+API = 'WARN Put "https://10.96.0.1:443/api/v1/namespaces/a/secrets/b": dial tcp 10.96.0.1:443: i/o timeout'
 
 
 @pytest.mark.parametrize(
@@ -29,15 +33,17 @@ NO_WAY = "dial tcp 10.1.2.3:443: connect: connection refused"
             Obstacle.CERTIFICATE,
         ),
         ("dial tcp: lookup t.test on 10.96.0.10:53: no such host", Obstacle.NO_ADDRESS),
-        ("dial tcp: lookup t.test on 10.96.0.10:53: server misbehaving", Obstacle.NO_ADDRESS),
-        ("dial tcp: lookup t.test: i/o timeout", Obstacle.NO_ADDRESS),
+        ("dial tcp: lookup t.test: no such host", Obstacle.NO_ADDRESS),
+        ("dial tcp: lookup t.test on 10.96.0.10:53: server misbehaving", Obstacle.NO_NAME_SERVER),
+        ("dial tcp: lookup t.test on 10.9.0.10:53: read udp 10.1.1.1:5->10.9.0.10:53: i/o timeout", Obstacle.NO_NAME_SERVER),
+        ("dial tcp: lookup t.test: i/o timeout", Obstacle.NO_NAME_SERVER),
         (NO_WAY, Obstacle.NO_CONNECTION),
         ("dial tcp [fd00::1]:443: i/o timeout", Obstacle.NO_CONNECTION),
         ("dial tcp t.test:443: connect: no route to host", Obstacle.NO_CONNECTION),
     ],
 )
 def test_what_ends_an_attempt(said: str, obstacle: Obstacle) -> None:
-    last = parse_last_attempt(f"{START}\n\x1b[31mERROR: \x1b[0mconnecting to t.test:443\n\t{said}\n", ("ev-log",))
+    last = parse_last_attempt(f"{START}\n\x1b[31mERROR: \x1b[0mconnecting to t.test:443\n\t{said}\n", AT, ("ev-log",))
     assert (last.obstacle, last.joined, last.evidence) == (obstacle, False, ("ev-log",))
     assert last.said.startswith(("x509: ", "dial tcp"))
     assert said.endswith(last.said)
@@ -55,11 +61,22 @@ def test_what_ends_an_attempt(said: str, obstacle: Obstacle) -> None:
         (f"{JOINED}\nWARN Failed to perform Kubernetes workload attestation error:{UNKNOWN}", True),
         (f"{JOINED}\nERROR Get https://10.0.0.1:10250/pods of the kubelet: {UNKNOWN}", True),
         ("dial tcp 10.1.2.3:443: connect: permission denied", False),
+        (f"{START}\n{JOINED}\nWARN proxy t.test:443: {NO_WAY}\n{ISSUED}", True),
+        (f"WARN proxy t.test:443: {NO_WAY}\nINFO Issued X509 SVID", True),
+        (f"WARN proxy t.test:443: {NO_WAY}\nINFO [TBOT:HEAR] Sent heartbeat", True),
+        (f"{START}\n{JOINED}\n{PARTNER}", True),
+        (f"{START}\n{JOINED}\n{API}", True),
+        (f"{START}\n{API}", False),
+        (f"{START}\nERROR: joining\n\tasking {API}", False),
+        (f"{START}\n{JOINED}\nWARN trust domain t.test:{PARTNER}", True),
+        (f"{START}\n{JOINED}\nWARN {NO_WAY}", True),
+        (f"{START}\n{JOINED}\nWARN of a.t.test, t.test.a and t.testing: {NO_WAY}", True),
+        (f"{START}\ndial tcp: lookup other.test: no such host", False),
     ],
     ids=str,
 )
 def test_a_log_that_names_no_obstacle_on_the_way(log: str, joined: bool) -> None:
-    last = parse_last_attempt(log)
+    last = parse_last_attempt(log, AT)
     assert (last.obstacle, last.said, last.joined) == (None, "", joined)
 
 
@@ -73,27 +90,49 @@ def test_a_log_that_names_no_obstacle_on_the_way(log: str, joined: bool) -> None
     ],
 )
 def test_the_times_of_a_certificate_that_tbot_refuses_for_its_time(said: str, validity: Validity | None) -> None:
-    log = f"x509: certificate has expired or is not yet valid: current time 2025-10-01T10:00:00Z {said}"
-    assert parse_last_attempt(log).validity == validity
-    assert parse_last_attempt(UNKNOWN).validity is None
+    log = f"{START}\nx509: certificate has expired or is not yet valid: current time 2025-10-01T10:00:00Z {said}"
+    assert parse_last_attempt(log, AT).validity == validity
+    assert parse_last_attempt(f"{START}\n{UNKNOWN}", AT).validity is None
 
 
 def test_the_last_obstacle_counts_also_after_a_renewal_that_failed() -> None:
-    last = parse_last_attempt(f"{JOINED}\nERROR renewal: {NO_WAY}\nERROR renewal: {UNKNOWN}")
+    renewal = "ERROR Bot identity renewal failed, will retry error"
+    last = parse_last_attempt(f"{JOINED}\n{renewal}:{NO_WAY}\n{renewal}:{UNKNOWN}", AT)
     assert (last.obstacle, last.joined) == (Obstacle.CERTIFICATE, False)
 
 
+@pytest.mark.parametrize(
+    ("teleport", "error"),
+    [
+        ("t.test:443", f'WARN Get "https://T.test:443/webapi/find": {NO_WAY}'),
+        ("t.test", f'WARN Get \\"https://t.test/webapi/find\\": {NO_WAY}'),
+        ("10.1.2.3:443", f"WARN proxy reconnect failed: {NO_WAY}"),
+        ("[fd00::1]:443", "WARN dial tcp [fd00::1]:443: connect: connection refused"),
+        ("t.test:443", f"WARN of t.test.: {NO_WAY}"),
+        ("t.test:443", f"WARN of t.test\n\t{NO_WAY}"),
+        ("t.test:443", f"ERROR failed to join: dial tcp {NO_WAY}"),
+        ("", f"ERROR failed to join: dial tcp {NO_WAY}"),
+    ],
+)
+def test_an_error_after_joining_counts_where_it_names_teleport_or_joining(teleport: str, error: str) -> None:
+    last = parse_last_attempt(f"{START}\n{JOINED}\n{error}", teleport)
+    assert (last.obstacle, last.joined) == (Obstacle.NO_CONNECTION, False)
+    assert parse_last_attempt(f"{START}\n{JOINED}\nWARN of elsewhere: dial tcp 10.9.9.9:443: i/o timeout", teleport).joined
+
+
 def test_a_secret_in_tbots_words_is_not_repeated_and_words_have_an_end() -> None:
-    last = parse_last_attempt(f"x509: {'a b ' * 500} token=eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJlc2lnbmF0dXJl")
+    words = f"x509: {'a b ' * 500} token=eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJlc2lnbmF0dXJl"
+    last = parse_last_attempt(f"{START}\n{words}", AT)
+    assert last.obstacle is Obstacle.CERTIFICATE
     assert "eyJ" not in last.said
     assert len(last.said) <= 240
 
 
-@pytest.mark.parametrize("piece", ["dial tcp ", "dial tcp a: ", "x509: ", "dial tcp: lookup "])
+@pytest.mark.parametrize("piece", ["dial tcp ", "dial tcp a: ", "x509: ", "dial tcp: lookup ", "https://", "t.test"])
 def test_the_time_grows_with_the_log_and_not_with_its_square(piece: str) -> None:
     def seconds(times: int) -> float:
         begun = time.process_time()
-        parse_last_attempt(piece * times)
+        parse_last_attempt(piece * times, AT)
         return time.process_time() - begun
 
     seconds(1000)

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,19 +152,44 @@ def test_tbots_own_words_name_what_keeps_it_from_teleport(obstacle: Obstacle, ca
     assert found.evidence == ("ev-log", *pod.evidence)
 
 
+def test_a_look_up_that_no_name_server_answers_names_no_cause() -> None:
+    last = LastAttempt(Obstacle.NO_NAME_SERVER, "dial tcp: lookup t.test: i/o timeout", joined=False, evidence=("ev-log",))
+    found = kept_away(make.tbot_pod(ready=False), last, NOW)
+    assert found is not None
+    assert (found.cause, found.said.endswith(f"{last.obstacle}: {last.said}")) == ("", True)
+
+
 @pytest.mark.parametrize("joined", [True, False])
 def test_a_log_without_such_words_names_nothing(joined: bool) -> None:
     assert kept_away(make.tbot_pod(ready=False), LastAttempt(None, "", joined, ("ev-log",)), NOW) is None
 
 
 def test_a_tbot_that_is_down_for_no_obstacle_is_refused_for_its_token() -> None:
-    tbot = make.tbot(volumes=make.tbot_volumes(audience="elsewhere"))
+    tbot, pod = make.tbot(volumes=make.tbot_volumes(audience="elsewhere")), ran(state="waiting", restarts=1)
     down = LastAttempt(None, "", joined=False, evidence=("ev-log",))
-    found = refused_for_its_token(tbot, down, TRUST_DOMAIN)
+    found = refused_for_its_token(tbot, pod, down, TRUST_DOMAIN)
     assert named(found) == [("DaemonSet teleport-system/tbot", "token-audience-wrong")]
     assert found[0].evidence[0] == "ev-log"
-    assert refused_for_its_token(tbot, replace(down, joined=True), TRUST_DOMAIN) == []
-    assert refused_for_its_token(tbot, replace(down, obstacle=Obstacle.NO_ADDRESS), TRUST_DOMAIN) == []
+    assert refused_for_its_token(tbot, pod, replace(down, joined=True), TRUST_DOMAIN) == []
+    assert refused_for_its_token(tbot, pod, replace(down, obstacle=Obstacle.NO_ADDRESS), TRUST_DOMAIN) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "is_named"),
+    [
+        ({"state": "running"}, False),
+        ({"state": "running", "restarts": 1}, True),
+        ({"state": "running", "last_exit_code": 0}, True),
+        ({"state": "running", "restarts": 1, "last_exit_code": 1, "ready": True}, False),
+    ],
+)
+def test_a_tbot_that_may_be_about_to_join_is_not_refused(state: dict[str, Any], *, is_named: bool) -> None:
+    tbot = make.tbot(volumes=make.tbot_volumes(audience="elsewhere"))
+    found = refused_for_its_token(tbot, ran(**state), LastAttempt(None, "", joined=False, evidence=()), TRUST_DOMAIN)
+    assert bool(found) is is_named
+
+
+OF_LATE = "2026-03-01T11:51:00Z"
 
 
 def ran(*, ready: bool = False, terminating: bool = False, **state: object) -> Pod:
@@ -181,14 +207,16 @@ def ran(*, ready: bool = False, terminating: bool = False, **state: object) -> P
         (ran(state="waiting"), False),
         (ran(state="running", terminating=True), False),
         (ran(state="running", ready=True), False),
-        (ran(state="running", ready=True, restarts=1, last_exit_code=1), True),
-        (ran(state="running", ready=True, restarts=1, last_exit_code=1, readiness_probe=True), False),
-        (ran(state="running", ready=True, restarts=1, last_exit_code=0), False),
+        (ran(state="running", ready=True, restarts=1, last_exit_code=1, last_ended=OF_LATE), True),
+        (ran(state="running", ready=True, restarts=1, last_exit_code=1, last_ended="2026-03-01T11:49:00Z"), False),
+        (ran(state="running", ready=True, restarts=1, last_exit_code=1), False),
+        (ran(state="running", ready=True, restarts=1, last_exit_code=1, last_ended=OF_LATE, readiness_probe=True), False),
+        (ran(state="running", ready=True, restarts=1, last_exit_code=0, last_ended=OF_LATE), False),
         (replace(ran(state="running"), spec=replace(make.tbot_pod().spec, containers=())), False),
     ],
 )
 def test_the_log_of_a_tbot_that_has_run_and_does_not_serve_is_asked_for(pod: Pod, *, is_asked: bool) -> None:
-    assert [each.name for each in not_serving(make.tbot(pod))] == (["tbot-1"] if is_asked else [])
+    assert [each.name for each in not_serving(make.tbot(pod), NOW)] == (["tbot-1"] if is_asked else [])
 
 
 @pytest.mark.parametrize(

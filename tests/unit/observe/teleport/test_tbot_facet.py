@@ -117,6 +117,8 @@ UNTRUSTED = "Initializing tbot\nERROR: x509: certificate signed by unknown autho
         ("Initializing tbot", 1, [False, True], Obstacle.CERTIFICATE),
         ("Initializing tbot", 0, [False], None),
         ("Initializing tbot\nFetched new bot identity", 1, [False], None),
+        ("INFO a busy node", 1, [False], None),
+        ("Fetched new bot identity\nWARN of teleport.example.com: x509: unknown", 1, [False], Obstacle.CERTIFICATE),
     ],
 )
 def test_the_log_before_a_restart_is_read_where_the_present_one_decides_nothing(
