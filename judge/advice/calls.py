@@ -44,8 +44,8 @@ class Calls:
 
     @property
     def is_guessed(self) -> bool:
-        """Calls are assumed and no request was counted, so that there is no average: each of those ways weighs like any other."""
-        return bool(self.assumed) and not self.counted
+        """Calls are assumed and no request was counted, so that there is no average: those ways weigh the same."""
+        return bool(self.assumed) and not self.counted and bool(self.guessed or not self.ways)
 
     @property
     def counted(self) -> tuple[Talk, ...]:
