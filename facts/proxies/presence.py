@@ -121,6 +121,11 @@ def is_held_of_late(pod: Pod, at: datetime) -> bool:
     return since is not None and _is_recent(since, at, HELD_AT_MOST)
 
 
+def was_reached(container: Container) -> bool:
+    """Whether the kubelet has come to a container: the pod's volumes are mounted, and its sandbox is made."""
+    return container.state in ("running", "terminated") or container.restarts > 0 or container.reason not in _NOT_BEGUN
+
+
 def is_in_its_first_time(pod: Pod, at: datetime) -> bool:
     """Whether a proxy, up or not, has not had `STARTING` yet, so that what it lacks may still come.
 
@@ -189,7 +194,7 @@ def _holds_up(container: Container, pod: Pod) -> bool:
 
     Before the first container runs, the kubelet mounts volumes and makes the sandbox, and either may fail.
     """
-    if container.state in ("running", "terminated") or container.restarts or container.reason not in _NOT_BEGUN:
+    if was_reached(container):
         return True
     return condition_holds(pod.conditions, "PodReadyToStartContainers") or any(_is_done(c) for c in _before(pod))
 

@@ -229,7 +229,9 @@ def test_what_waiting_may_change() -> None:
     assert not is_coming_up(restarted(SECOND, at=STARTING), NOW)
 
 
-@pytest.mark.parametrize(("age", "is_late"), [(HELD_AT_MOST - SECOND, True), (HELD_AT_MOST, False), (timedelta(days=3), False)])
+@pytest.mark.parametrize(
+    ("age", "is_late"), [(HELD_AT_MOST - SECOND, True), (HELD_AT_MOST, False), (timedelta(days=3), False)]
+)
 def test_an_init_container_that_runs_for_long_is_not_waited_for(age: timedelta, is_late: bool) -> None:
     day = timedelta(days=9)
     assert is_held_of_late(pod(init(started_at=ago(age)), age=day), NOW) is is_late
