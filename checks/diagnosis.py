@@ -38,7 +38,7 @@ def held_up(install: Install) -> list[Problem]:
 
 def without_directory(install: Install) -> list[Problem]:
     """Pods of tbot that wait for the directory of their socket."""
-    return starting.without_directory(install.tbot.all(), datetime.now(UTC))
+    return starting.without_directory(install.cluster.living_pods(), install.tbot.all(), datetime.now(UTC))
 
 
 def without_istiod(install: Install) -> list[Problem]:

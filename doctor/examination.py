@@ -11,7 +11,7 @@ from doctor.check import REPORT_IT, Case, Check, Needs, Section, defect
 from facts.catalogue import Level, Requirement
 from facts.errors import ConformanceError, NotApplicable
 from facts.finding import Finding, Holds, OpenPoint, Problem, Remark, told
-from facts.proxies.presence import Stage, start_of
+from facts.proxies.presence import is_held_of_late, start_of
 from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.realms import Realms
@@ -83,10 +83,13 @@ def _proxies(install: Install) -> frozenset[str]:
 
 
 def _waiting(install: Install) -> Sequence[Remark]:
-    """Pods that an init container of the application keeps from starting, which has not ended and does not fail."""
+    """Pods that an init container of the application keeps from starting, which does not fail and may still end.
+
+    One that has run for long may hang, so that nobody knows whether its pod will ever be as it should: that stays open.
+    """
     survey = install.seen(SURVEY)
-    starts = [(each, start_of(each.now, each.at)) for each in survey.unread if each.now is not None] if survey else ()
-    return [Remark(each.pod.ref, start.said) for each, start in starts if start.stage is Stage.HELD]
+    held = (each for each in (survey.unread if survey else ()) if each.now and is_held_of_late(each.now, each.at))
+    return [Remark(each.pod.ref, start_of(each.now, each.at).said) for each in held if each.now]
 
 
 def _realms(install: Install) -> Realms:

@@ -109,12 +109,12 @@ def _worth(advice: MigrationAdvice) -> str:
 
 def _basis(calls: Calls) -> Iterator[str]:
     """What the plan takes for the calls of the mesh."""
-    if calls.is_guessed:
+    if calls.counted_for is None and calls.is_guessed:
         yield ASSUMED
     elif calls.counted_for is not None:
-        least, most = map(_time, calls.counted_for)
+        since = " to ".join(dict.fromkeys(map(_time, calls.counted_for)))
         yield (
-            f"Requests are what the callers' proxies have counted since they started, {least} to {most} ago"
+            f"Requests are what the callers' proxies have counted since they started, {since} ago"
             " (Istio's metrics; without them Envoy's counters of endpoints)."
             f" {len(calls.counted)} of {len(calls.ways)} pairs have some; {len(calls.unused)} have none, and are in no step."
         )
@@ -127,7 +127,8 @@ def _basis(calls: Calls) -> Iterator[str]:
 
 def _rate(weight: float) -> str:
     """Requests a second, or an hour where they are few."""
-    return f"{_number(weight)} requests/s" if not weight or weight >= FEW else f"{_number(weight * 3600)} requests/h"
+    number, unit = (_number(weight), "s") if not weight or weight >= FEW else (_number(weight * 3600), "h")
+    return f"{number} {'request' if number == '1' else 'requests'}/{unit}"
 
 
 def _number(value: float) -> str:

@@ -21,6 +21,9 @@ from facts.kubernetes.pod_spec import PROXY, Container
 STARTING = timedelta(seconds=60)
 """Time that a proxy has to come up, from the moment at which nothing keeps it from starting."""
 
+HELD_AT_MOST = timedelta(minutes=10)
+"""Time for which an init container of the application may run before it seems to hang: migrations take minutes, not days."""
+
 ISTIOS_OWN = ("istio-init", "istio-validation")
 """Init containers that Istio's templates add; where one of them does not end, the mesh keeps the pod from starting."""
 
@@ -104,6 +107,25 @@ def start_of(pod: Pod, at: datetime) -> Start:
     return Start(Stage.DOWN, waiting.reason)
 
 
+def is_held_of_late(pod: Pod, at: datetime) -> bool:
+    """Whether an init container of the application keeps a proxy from starting, and has had less than `HELD_AT_MOST`.
+
+    Args:
+        pod: The pod.
+        at: UTC time of the reading of the pod.
+    """
+    if start_of(pod, at).stage is not Stage.HELD:
+        return False
+    moments = [_time(text) for text in (pod.created_at, *(t for c in _before(pod) for t in (c.started_at, c.ended_at)))]
+    since = max((moment for moment in moments if moment is not None), default=None)
+    return since is not None and _is_recent(since, at, HELD_AT_MOST)
+
+
+def was_reached(container: Container) -> bool:
+    """Whether the kubelet has come to a container: the pod's volumes are mounted, and its sandbox is made."""
+    return container.state in ("running", "terminated") or container.restarts > 0 or container.reason not in _NOT_BEGUN
+
+
 def is_in_its_first_time(pod: Pod, at: datetime) -> bool:
     """Whether a proxy, up or not, has not had `STARTING` yet, so that what it lacks may still come.
 
@@ -172,7 +194,7 @@ def _holds_up(container: Container, pod: Pod) -> bool:
 
     Before the first container runs, the kubelet mounts volumes and makes the sandbox, and either may fail.
     """
-    if container.state in ("running", "terminated") or container.restarts or container.reason not in _NOT_BEGUN:
+    if was_reached(container):
         return True
     return condition_holds(pod.conditions, "PodReadyToStartContainers") or any(_is_done(c) for c in _before(pod))
 
@@ -185,9 +207,9 @@ def _could_start(pod: Pod, proxy: Container) -> datetime | None:
     return max((moment for moment in moments if moment is not None), default=None)
 
 
-def _is_recent(began: datetime, at: datetime) -> bool:
-    """Tell whether less than `STARTING` has passed. A time far in the future tells nothing: the node's clock is wrong."""
-    return -SKEW <= at - began < STARTING
+def _is_recent(began: datetime, at: datetime, within: timedelta = STARTING) -> bool:
+    """Tell whether less than `within` has passed. A time far in the future tells nothing: the node's clock is wrong."""
+    return -SKEW <= at - began < within
 
 
 def _time(text: str) -> datetime | None:

@@ -44,8 +44,8 @@ class Calls:
 
     @property
     def is_guessed(self) -> bool:
-        """No way is counted: each weighs as much as any other."""
-        return bool(self.assumed) and not any(way.is_counted for way in self.ways)
+        """Calls are assumed and no request was counted, so that there is no average: those ways weigh the same."""
+        return bool(self.assumed) and not self.counted and bool(self.guessed or not self.ways)
 
     @property
     def counted(self) -> tuple[Talk, ...]:

@@ -13,7 +13,7 @@ from facts.kubernetes.objects import Labelled, Pod, condition_holds
 from facts.kubernetes.pod_spec import ISTIOS_SOCKET, PROXY, SOCKET_FILE, SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment
 from facts.proxies.identity import ProxyIdentity
-from facts.proxies.presence import STARTING, Stage, start_of
+from facts.proxies.presence import STARTING, Stage, start_of, was_reached
 from facts.teleport.tbot import Tbot, Tbots
 from judge.findings import problem
 from judge.fleet import cause_of_no_start
@@ -83,13 +83,21 @@ def _held_up(pod: Pod, tbots: Tbots) -> Problem | None:
     return None
 
 
-def without_directory(tbots: Tbots, now: datetime) -> list[Problem]:
+def without_directory(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:
     """Pods of tbot that do not start, and that themselves require the directory of their socket to exist.
 
+    No status names the directory, and the node's network or another volume keeps a pod from its start in the same way. So
+    the directory has to be what it waits for: nothing on the node waits without requiring a directory, and a pod of the mesh
+    waits for the same one, or tbot requires no other.
+
     Args:
+        pods: Pods of the install.
         tbots: Every tbot that serves the mesh.
         now: UTC time of the list of pods.
     """
+    waiting = [pod for pod in pods if pod.node and not _has_begun(pod) and _had_its_time(pod, now)]
+    failing = {pod.node for pod in waiting if not _required(pod)}
+    missed = {(pod.node, path) for pod in waiting if pod.is_injected for path in _required(pod)}
     return [
         problem(
             pod,
@@ -100,13 +108,18 @@ def without_directory(tbots: Tbots, now: datetime) -> list[Problem]:
         for tbot in tbots.each
         for pod in tbot.pods.values()
         if (path := _required_directory(tbot, pod)) and not _has_begun(pod) and _had_its_time(pod, now)
+        if pod.node not in failing and ((pod.node, path) in missed or len(_required(pod)) == 1)
     ]
 
 
 def _required_directory(tbot: Tbot, pod: Pod) -> str:
     """Directory of a tbot's socket that its pod requires to exist; empty where its volume makes it."""
-    required = (v.path.rstrip("/") for v in pod.spec.volumes if v.source == "hostPath" and v.type == "Directory")
-    return next((path for path in required if path in tbot.directories_of_mesh), "")
+    return next((path for path in _required(pod) if path in tbot.directories_of_mesh), "")
+
+
+def _required(pod: Pod) -> tuple[str, ...]:
+    """Directories of the node that a pod requires to exist."""
+    return tuple(v.path.rstrip("/") for v in pod.spec.volumes if v.source == "hostPath" and v.type == "Directory")
 
 
 def _had_its_time(pod: Pod, now: datetime) -> bool:
@@ -114,10 +127,11 @@ def _had_its_time(pod: Pod, now: datetime) -> bool:
 
 
 def _has_begun(pod: Pod) -> bool:
-    """Return whether the kubelet has mounted a pod's volumes; before Kubernetes 1.29 only a container's start shows it."""
-    return condition_holds(pod.conditions, BEGUN) or any(
-        c.restarts or c.state in ("running", "terminated") for c in pod.containers
-    )
+    """Return whether the kubelet has mounted a pod's volumes; before Kubernetes 1.29 only its containers show it.
+
+    It mounts them before it pulls an image or makes a container, so that a reason of either shows it as well.
+    """
+    return condition_holds(pod.conditions, BEGUN) or any(map(was_reached, pod.containers))
 
 
 def _has_ready_tbot(tbots: Tbots, node: str) -> bool:

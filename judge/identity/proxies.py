@@ -120,7 +120,8 @@ def template_of(names: Sequence[str], pod: PodRef) -> str:
         return ""
     if f"{own}/" in names:
         return WITH_SLASH
-    return WITHOUT_SA if any(f"/ns/{pod.namespace}/{pod.service_account}" in name for name in names) else ""
+    # As a whole: another name may go on after the account, as /ns/shop/s does in /ns/shop/sa/other.
+    return WITHOUT_SA if any(name.endswith(f"/ns/{pod.namespace}/{pod.service_account}") for name in names) else ""
 
 
 def issuer_problems(proxy: ProxyIdentity, bundle: TrustBundle) -> list[Problem]:

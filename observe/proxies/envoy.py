@@ -245,15 +245,16 @@ def pushes_of(connection: ProxyConnection, _pod: Pod) -> Pushes | None:
 def requests_of(connection: ProxyConnection, _pod: Pod) -> SentRequests:
     """The requests that one proxy has sent, by Istio's metrics; by Envoy's own counters of endpoints where these name none.
 
-    The metrics may be off, or without the labels that are read. The answer about endpoints is long: a proxy with more
-    clusters than are asked for at once is not asked for it.
+    The metrics may be off, or without the labels that are read. The answer about endpoints is long: a proxy that counts by
+    the metrics and has sent nothing is not asked for it, nor is one with more clusters than are asked for at once.
 
     Raises:
         CouldNotTell: It cannot be read.
     """
     reading = connection.admin(requests.REQUESTS)[requests.REQUESTS]
     sent = parse_requests(reading.document, reading.read_at, (reading.evidence,))
-    if any(called.workload or called.service for called in sent.sent):
+    is_idle = sent.is_counting and not sent.sent
+    if is_idle or any(called.workload or called.service for called in sent.sent):
         return sent
     clusters = connection.admin(questions.COUNT)[questions.COUNT]
     if questions.parse_count(clusters.document) > questions.SLICE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -273,7 +274,7 @@ def test_requests_that_were_counted_decide_the_order_and_are_said(asking: Asking
     assert "\n1. restart shop/c: heals shop/a → shop/c; then 0.02 requests/s fail\n" in said
     assert "\n2. restart shop/b: heals shop/a → shop/b; then 0 requests/s fail\n" in said
     assert "\nNo other order loses fewer requests: about 0.02 for each second between two restarts.\n" in said
-    assert "since they started, 10 min to 10 min ago (Istio's metrics; without them Envoy's counters of endpoints)" in said
+    assert "since they started, 10 min ago (Istio's metrics; without them Envoy's counters of endpoints)" in said
     assert "2 of 6 pairs have some; 4 have none, and are in no step." in said
     assert "are assumed" not in said
     assert "No reading tells who calls whom" not in said
@@ -292,6 +293,29 @@ def test_calls_that_are_assumed_beside_others_are_said_with_the_reason(asking: A
     assert "    ✕ shop/b → shop/a\n" in said
     assert "No reading tells who calls whom" in said
     assert "? calls of shop/a, shop/b, shop/c are assumed, each pair as much as any other: the counts of their" in said
+
+
+def test_proxies_that_started_at_different_times_are_told_with_both(asking: Asking) -> None:
+    of = (SHOP[0], Workload("b", identity=lambda pod: make.istiod_proxy(pod, uptime=7200)))
+    _code, said = asking("--migration", of=of, change=sending(a=make.sent({"shop/b": 1}), b=make.sent()))
+    assert "since they started, 10 min to 2 h ago (" in said
+
+
+def test_where_no_request_was_counted_no_rate_is_made_up(asking: Asking) -> None:
+    _code, said = asking("--migration", of=MOVING, change=sending(a=make.sent(), b=make.sent()))
+    assert "request/s" not in said
+    assert "requests/s" not in said
+    assert "0 of 6 pairs have some; 4 have none, and are in no step." in said
+    assert "? calls of shop/c are assumed, each pair as much as any other: the counts of their proxies could not" in said
+    assert "No reading tells who calls whom" not in said
+
+
+@pytest.mark.parametrize(("number", "words"), [(3600, "1 request/s"), (7200, "2 requests/s"), (1, "1 request/h")])
+def test_one_request_is_told_in_the_singular(asking: Asking, number: int, words: str) -> None:
+    an_hour_old = replace(SHOP[0], identity=lambda pod: make.proxy(pod, uptime=3600))
+    change = sending(a=make.sent({"shop/b": number}), b=make.sent(), c=make.sent())
+    _code, said = asking("--migration", of=(an_hour_old, *MOVING[1:]), change=change)
+    assert f"shop/a → shop/b: {words}\n" in said
 
 
 def test_the_document_says_what_was_counted_and_what_is_assumed(asking: Asking) -> None:
@@ -319,7 +343,7 @@ def test_the_time_that_was_counted_over_is_in_the_largest_unit(asking: Asking, s
 
     of = (SHOP[0], Workload("b", identity=running))
     _code, said = asking("--migration", of=of, change=sending(b=make.sent({"shop/a": 1})))
-    assert f"since they started, {words if seconds >= 1 else '5 s'} to " in said
+    assert f"since they started, {words if seconds >= 1 else '5 s'} ago " in said
 
 
 @pytest.mark.parametrize("option", ["--rotation", "--migration"])

@@ -267,8 +267,12 @@ def test_no_rule_about_every_proxy_holds_while_one_could_not_be_read() -> None:
 
 @pytest.mark.parametrize(
     ("init", "exit_code"),
-    [({"state": "running"}, 0), ({"state": "waiting", "reason": "CrashLoopBackOff", "restarts": 4}, 6)],
-    ids=["it waits", "it fails"],
+    [
+        ({"state": "running", "started_at": "2026-03-01T11:59:00Z"}, 0),
+        ({"state": "running", "started_at": "2026-02-26T12:00:00Z"}, 6),
+        ({"state": "waiting", "reason": "CrashLoopBackOff", "restarts": 4}, 6),
+    ],
+    ids=["it waits", "it hangs", "it fails"],
 )
 def test_a_pod_that_waits_for_its_own_init_container_leaves_nothing_open(init: dict[str, Any], exit_code: int) -> None:
     def held_up(facets: SimpleNamespace) -> None:

@@ -13,10 +13,12 @@ from facts.document import SKEW, Absent
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Container
 from facts.proxies.presence import (
+    HELD_AT_MOST,
     STARTING,
     Stage,
     initialized,
     is_coming_up,
+    is_held_of_late,
     is_in_its_first_time,
     restarted_while_starting,
     start_of,
@@ -225,3 +227,17 @@ def test_what_waiting_may_change() -> None:
     assert not is_coming_up(replace(unplaced, spec=replace(unplaced.spec, node="")), NOW)
     assert is_coming_up(restarted(SECOND, at=timedelta(seconds=30)), NOW)
     assert not is_coming_up(restarted(SECOND, at=STARTING), NOW)
+
+
+@pytest.mark.parametrize(
+    ("age", "is_late"), [(HELD_AT_MOST - SECOND, True), (HELD_AT_MOST, False), (timedelta(days=3), False)]
+)
+def test_an_init_container_that_runs_for_long_is_not_waited_for(age: timedelta, is_late: bool) -> None:
+    day = timedelta(days=9)
+    assert is_held_of_late(pod(init(started_at=ago(age)), age=day), NOW) is is_late
+    behind = (ended("istio-init", age=age), init(state="waiting", reason="PodInitializing"))
+    assert is_held_of_late(pod(*behind, age=day), NOW) is is_late
+    assert is_held_of_late(pod(init(started_at=""), age=age), NOW) is is_late
+    assert not is_held_of_late(pod(init(started_at="yesterday"), created_at=""), NOW)
+    assert not is_held_of_late(pod(init(started_at=ago(age), restarts=1), age=age), NOW)
+    assert not is_held_of_late(pod(ended(age=age), age=age), NOW)

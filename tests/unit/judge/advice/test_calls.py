@@ -126,8 +126,15 @@ def test_where_none_counts_every_way_weighs_as_much_as_any_other() -> None:
     assert {*weights(found).values()} == {1}
     assert (found.counted_for, {*found.assumed.values()}, len(found.guessed)) == (None, {UNREAD}, 6)
     assert found.is_guessed
-    assert not calls(*TWO, a=IDLE).is_guessed
     assert not calls().is_guessed
+
+
+def test_where_no_request_was_counted_there_is_no_average_for_a_workload_that_does_not_count() -> None:
+    found = calls(*TWO, a=IDLE)
+    assert weights(found) == {"a → b": 0, "b → a": 1}
+    assert found.is_guessed
+    assert not calls(*TWO, a=make.sent({"shop/b": 1})).is_guessed
+    assert not calls(*TWO, a=IDLE, b=IDLE).is_guessed
 
 
 def test_pods_that_do_not_count_are_nowhere() -> None:

@@ -48,7 +48,8 @@ def test_the_plan_rests_on_what_proxies_have_counted() -> None:
     ]
     assert plan.cost == pytest.approx(0.01)
     assert not plan.is_guessed
-    some = moving(mesh, make.bundle(), make.istiod(), {"uid-b": make.sent()})
+    assert moving(mesh, make.bundle(), make.istiod(), {"uid-b": make.sent()}).plan.is_guessed
+    some = moving(mesh, make.bundle(), make.istiod(), {"uid-b": make.sent({"shop/a": 6})})
     assert (some.plan.is_guessed, {*some.calls.assumed}) == (False, {"shop/a", "shop/c"})
 
 

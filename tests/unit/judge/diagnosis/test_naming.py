@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from facts.evidence import ObjectRef
 from facts.finding import Problem
 from judge.diagnosis.diagnosis import told_apart
@@ -36,6 +38,19 @@ def test_a_name_that_a_wrong_template_makes() -> None:
         ]
     )
     assert named(found) == [("Pod test-app/slash", SLASH), ("Pod test-app/without", WITHOUT_SA)]
+
+
+def test_a_name_that_only_begins_as_a_wrong_template_makes_it_is_not_of_that_template() -> None:
+    """The account ``s`` is no part of the ``sa`` in the name of another, and ``test-app`` none of ``test-app-2``."""
+
+    def of(account: str, path: str) -> list[tuple[str, str]]:
+        pod = make.pod("app")
+        named_so = replace(pod, spec=replace(pod.spec, service_account=account))
+        chain = (svid(uris=(f"spiffe://{TRUST_DOMAIN}/ns/test-app/{path}",)),)
+        return named(misnamed([make.proxy(named_so, chain=chain)]))
+
+    assert of("s", "sa/other") == of("test-app", "test-app-2") == []
+    assert of("s", "s") == [("Pod test-app/app", WITHOUT_SA)]
 
 
 def test_without_the_template_either_may_be_so() -> None:

@@ -207,7 +207,7 @@ def tbot_that_waits(*conditions: Condition, kind: str = "Directory", path: str =
 
 def test_a_tbot_that_waits_for_a_directory_that_it_does_not_make() -> None:
     tbots = make.tbots(make.tbot(tbot_that_waits(NOT_BEGUN), volumes=volumes("Directory")))
-    found = without_directory(tbots, NOW)
+    found = without_directory([waiting(NOT_BEGUN)], tbots, NOW)
     assert named(found) == [("Pod teleport-system/tbot-1", "socket-directory-not-recreated")]
     assert "of type Directory, requires /run/spire/sockets to exist on node node-1" in found[0].said
     assert named(held_up([waiting(NOT_BEGUN)], tbots, NOW)) == [("Pod test-app/app", "socket-directory-absent")]
@@ -225,7 +225,45 @@ def test_a_tbot_that_waits_for_a_directory_that_it_does_not_make() -> None:
     ],
 )
 def test_a_tbot_that_the_directory_does_not_hold_up(pod: Pod) -> None:
-    assert without_directory(make.tbots(make.tbot(pod, volumes=volumes("Directory"))), NOW) == []
+    assert without_directory([], make.tbots(make.tbot(pod, volumes=volumes("Directory"))), NOW) == []
+
+
+def of_tbot(*pods: Pod, others: Sequence[Pod] = ()) -> list[tuple[str, str]]:
+    return named(without_directory([*pods, *others], make.tbots(make.tbot(*pods, volumes=volumes("Directory"))), NOW))
+
+
+NOT_MADE = ("Pod teleport-system/tbot-1", "socket-directory-not-recreated")
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"])
+def test_a_tbot_whose_container_cannot_be_made_has_its_volumes(reason: str) -> None:
+    """Before Kubernetes 1.29 no condition says so."""
+    pod = tbot_that_waits()
+    failing = replace(pod, spec=replace(pod.spec, containers=(replace(pod.containers[0], reason=reason),)))
+    assert (of_tbot(pod), of_tbot(failing)) == ([NOT_MADE], [])
+
+
+def test_a_node_on_which_another_pod_does_not_start_either_lacks_more_than_the_directory() -> None:
+    """Its network, for one."""
+    tbot, elsewhere = tbot_that_waits(NOT_BEGUN), waiting(NOT_BEGUN, socket=None)
+    assert of_tbot(tbot, others=[waiting(NOT_BEGUN, socket=None)]) == []
+    assert of_tbot(tbot, others=[waiting(NOT_BEGUN), waiting(NOT_BEGUN, socket=None)]) == []
+    elsewhere = replace(elsewhere, spec=replace(elsewhere.spec, node="node-2"))
+    begun, young = (
+        waiting(BEGUN, socket=None),
+        replace(waiting(NOT_BEGUN, socket=None), created_at=f"{NOW:%Y-%m-%dT%H:%M:%SZ}"),
+    )
+    assert of_tbot(tbot, others=[elsewhere, begun, young]) == [NOT_MADE]
+
+
+def test_a_tbot_that_requires_two_directories_may_wait_for_the_other_one() -> None:
+    pod = tbot_that_waits(NOT_BEGUN)
+    other = Volume("else", "hostPath", path="/var/lib/else", type="Directory")
+    both = replace(pod, spec=replace(pod.spec, volumes=(*pod.spec.volumes, other)))
+    assert of_tbot(both) == []
+    assert of_tbot(both, others=[waiting(NOT_BEGUN)]) == [NOT_MADE]
+    at_else = waiting(NOT_BEGUN, socket=replace(make.NODES_SOCKET, path="/var/lib/else"))
+    assert of_tbot(both, others=[at_else]) == []
 
 
 def test_a_refused_deployment_that_its_control_plane_does_not_inject_is_no_business_of_the_mesh() -> None:

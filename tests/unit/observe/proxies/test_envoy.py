@@ -89,10 +89,8 @@ def test_where_a_port_forward_is_refused_pilot_agent_asks(
 
 
 METRICS = 'istio_requests_total{reporter="source",destination_workload="b",destination_workload_namespace="shop"} 5\n'
-SERVED = (
-    'istio_build{component="proxy"} 1\n'
-    'istio_requests_total{reporter="destination",source_workload="web",source_workload_namespace="shop"} 5\n'
-)
+IDLE = 'istio_build{component="proxy"} 1\n'
+SERVED = f'{IDLE}istio_requests_total{{reporter="destination",source_workload="web",source_workload_namespace="shop"}} 5\n'
 WITHOUT_LABELS = 'istio_requests_total{reporter="source",response_code="200"} 5\n'
 CLUSTERS = {
     "cluster_statuses": [
@@ -113,7 +111,9 @@ CLUSTERS = {
     [
         (METRICS, questions.SLICE, {Called("shop/b"): 5}, 1),
         ("", questions.SLICE, {Called(address="10.0.0.2"): 7}, 3),
-        (SERVED, questions.SLICE, {Called(address="10.0.0.2"): 7}, 3),
+        (SERVED, questions.SLICE, {}, 1),
+        (SERVED + WITHOUT_LABELS, questions.SLICE, {Called(address="10.0.0.2"): 7}, 3),
+        (IDLE, questions.SLICE, {}, 1),
         (WITHOUT_LABELS, questions.SLICE, {Called(address="10.0.0.2"): 7}, 3),
         (WITHOUT_LABELS, questions.SLICE + 1, {Called(): 5}, 2),
         ("", questions.SLICE + 1, None, 2),
