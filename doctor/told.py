@@ -51,7 +51,7 @@ def lines_of(diagnosis: Diagnosis, story: Story | None = None) -> Iterator[str]:
     if story is not None:
         yield from ("", f"{story.pod}: who issued its certificate", *_story(story))
     if diagnosis.waiting:
-        yield from ("", "Not looked into: these wait for their own init containers", *_waiting(diagnosis.waiting))
+        yield from ("", "Not examined: pods that still wait for their own init containers", *_waiting(diagnosis.waiting))
     if diagnosis.undetermined:
         yield from ("", "What could not be determined", *_unknown(diagnosis.undetermined))
     if diagnosis.roots:

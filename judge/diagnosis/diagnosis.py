@@ -170,7 +170,8 @@ class Diagnosis:
         effects: The causes that some of them explain, with the objects for which they do. Of one cause, some objects may be
             an effect, and the others a cause that nothing explains.
         undetermined: What is wrong without a known cause, and what could not be read.
-        waiting: Pods that an init container of their own keeps from starting: nothing is wrong with them, or known of them.
+        waiting: Pods that an init container of their own has kept from starting for some minutes at most. Their proxies
+            could not be read, and nothing shows that anything is wrong.
         proxies: Names of all pods with a proxy, as problems name them.
         authority: Whose authority the certificates were held against, and who vouches for it.
         requests: Number of requests that were made, by kind.
@@ -424,8 +425,8 @@ def _undetermined(
     """Problems and open points that no cause accounts for, the same words of several subjects once.
 
     What a check says of an object of which it names a cause as well is a symptom: the line of the check says it. So is what
-    fails, by the table of symptoms, because of a cause that reaches the object. What could
-    not be read of an object that has a cause, or waits, leaves nothing open.
+    fails, by the table of symptoms, because of a cause that reaches the object. What could not be read of an object that has
+    a cause, or waits, leaves nothing open.
     """
     ill = {str(subject) for each in found for one in members_of(each) if one.harms for subject in one.subjects}
     symptoms = _symptoms(found, realms)

@@ -112,7 +112,7 @@ def test_a_risk_does_not_hide_what_was_not_determined() -> None:
 def test_a_pod_that_waits_is_named_and_not_blamed() -> None:
     made = diagnosed([], {}, waiting=[Remark(PODS[0], "its init container migrate keeps istio-proxy from starting")])
     waits = "Pod shop/app-0: its init container migrate keeps istio-proxy from starting"
-    assert f"Not looked into: these wait for their own init containers\n? {waits}\n" in said(made)
+    assert f"Not examined: pods that still wait for their own init containers\n? {waits}\n" in said(made)
     assert said(made).endswith("✓ nothing found · exit 0")
     assert plain(made)["waiting"][0]["subject"] == {"kind": "Pod", "namespace": "shop", "name": "app-0"}
 
