@@ -15,6 +15,7 @@ import yaml
 from facts.errors import ProvisioningFailed
 from facts.recorder import KeptInMemory
 from facts.teleport.tbot import Tbot
+from facts.teleport.tbot_config import LIFETIMES
 from observe.kubernetes.cluster import Cluster
 from observe.wait import Pace
 from provision.disruption.supply import await_supply, supplied, tbot_must_be_ready
@@ -170,8 +171,20 @@ def with_lifetimes(document: Mapping[str, Any], lifetimes: Lifetimes) -> dict[st
     return {**document, "services": services}
 
 
+def with_inherited_lifetimes(document: Mapping[str, Any], lifetimes: Lifetimes) -> dict[str, Any]:
+    """Return tbot's decoded configuration with lifetimes at its top, which the services that supply workloads inherit.
+
+    tbot starts with some settings there, and warns, with which it refuses a service that has them as its own.
+    """
+    services = [
+        {key: value for key, value in s.items() if key not in LIFETIMES} if s.get("type") == API else s
+        for s in document["services"]
+    ]
+    return {**document, **_fields(lifetimes), "services": services}
+
+
 def _lifetimes_of(service: Mapping[str, Any]) -> Lifetimes:
-    return Lifetimes(*(int(str(service[key]).removesuffix("s")) for key in ("credential_ttl", "renewal_interval")))
+    return Lifetimes(*(int(str(service[key]).removesuffix("s")) for key in LIFETIMES))
 
 
 def _fields(lifetimes: Lifetimes) -> dict[str, str]:

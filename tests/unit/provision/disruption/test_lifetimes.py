@@ -11,7 +11,7 @@ import yaml
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.teleport.tbot_config import parse_tbot_config
 from observe.wait import Pace
-from provision.disruption.lifetimes import Lifetimes, ShortLived, shortened
+from provision.disruption.lifetimes import Lifetimes, ShortLived, shortened, with_inherited_lifetimes
 from provision.pods.clients_and_servers import SECOND_SOCKET
 from provision.render import MANIFESTS
 from provision.runs.fields import restored
@@ -36,6 +36,16 @@ def test_the_socket_gets_short_lifetimes_and_a_second_one_longer_ones() -> None:
     assert second.selector_name == first.selector_name
     assert second.kubernetes == first.kubernetes
     assert (after.token, after.proxy_server, after.unknown_keys) == (before.token, before.proxy_server, ())
+
+
+def test_services_inherit_the_lifetimes_at_the_top_of_the_file() -> None:
+    own = shortened(TEXT, SHORT, LONGER)
+
+    inherited = parse_tbot_config(yaml.safe_dump(with_inherited_lifetimes(yaml.safe_load(own), Lifetimes(3600, 7200))))
+
+    assert [(s.credential_ttl, s.renewal_interval) for s in inherited.services] == [(3600, 7200)] * 2
+    assert [s.own_lifetimes for s in inherited.services] == [()] * 2
+    assert len(inherited.own_lifetimes) == 2
 
 
 class Cluster:
