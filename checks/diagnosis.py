@@ -14,6 +14,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
 from facts.teleport.tbot import Tbot
 from judge.diagnosis import clocks, naming, placing, reaching, starting, supply, trust, undecided
+from judge.diagnosis.realms import EVERYWHERE, Realms
 from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
 from judge.identity.sweep import is_ambients
 from observe.install import Install
@@ -181,11 +182,12 @@ def _of_tbot_and_its_bot(install: Install) -> Iterator[Finding]:
 
 def proxies_that_wait(install: Install) -> list[Problem]:
     """Nodes on which connected proxies get no certificate, where no judgment about tbot or its bot says why."""
-    if undecided.is_decided(_of_tbot_and_its_bot(install)):
-        return []
+    realms = Realms(tbots=install.tbot.all())
+    decided = undecided.decided(_of_tbot_and_its_bot(install), realms)
     fleet = install.proxies.fleet()  # before the pods, as above
     pods = {pod.uid: pod for pod in install.proxies.pods()}
-    return undecided.waiting(fleet.proxies, pods, install.tbot.all())
+    found = undecided.waiting(fleet.proxies, pods, install.tbot.all())
+    return [each for each in found if decided.isdisjoint((*realms.with_(each.subject), EVERYWHERE))]
 
 
 def in_ambient_mode(install: Install) -> list[Problem]:

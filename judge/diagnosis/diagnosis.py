@@ -11,15 +11,12 @@ from facts.finding import Problem, Remark
 from judge.causes import CAUSES, Cause, LooksLike
 from judge.diagnosis.naming import told_by_template
 from judge.diagnosis.order import About, explained
-from judge.diagnosis.realms import Realms
+from judge.diagnosis.realms import EVERYWHERE, Realms
 from judge.diagnosis.symptoms import Accounted
 
 DECISIVE = 3
 """Readings that a cause rests on, at most; the first of each problem's own decides it."""
 
-
-EVERYWHERE = ""
-"""The realm of what is about the install as a whole."""
 
 READ_ON = "look at the object that the line names, and run again"
 """The next step where nothing says what would settle a question."""
@@ -323,8 +320,8 @@ Classes = dict[tuple[str, ...], tuple[Problem, ...]]
 def told_apart(problems: Iterable[Problem], realms: Realms = UNKNOWN) -> tuple[Single, Classes]:
     """Problems by cause; those that say the same of one subject with several causes are one class.
 
-    The class is settled where another problem names one of these causes alone, about an object that reaches the subject or
-    about the whole install: a role without rights leaves every pod without a certificate.
+    The class is settled where another problem names one of these causes alone, about an object whose extent has the
+    subject: a role without rights leaves every pod without a certificate.
     """
     said: dict[tuple[str, str], dict[str, Problem]] = {}
     for problem in told_by_template(problems):
@@ -336,7 +333,7 @@ def told_apart(problems: Iterable[Problem], realms: Realms = UNKNOWN) -> tuple[S
         if len(by) == 1
         for cause, problem in by.items()
         if CAUSES[cause].versions is None  # a release that has a defect may show it or not
-        for realm in (*realms.reached_from(problem.subject), *_whole(problem.subject, realms))
+        for realm in realms.extent_of(problem.subject)
     }
     single: dict[str, list[Problem]] = {}
     classes: dict[tuple[str, ...], list[Problem]] = {}
@@ -348,10 +345,6 @@ def told_apart(problems: Iterable[Problem], realms: Realms = UNKNOWN) -> tuple[S
         elif not any((realm, cause) in alone for cause in by for realm in lies_in):
             classes.setdefault(tuple(sorted(by)), []).extend(by.values())
     return {c: tuple(shown) for c, shown in single.items()}, {ids: tuple(shown) for ids, shown in classes.items()}
-
-
-def _whole(subject: ObjectRef, realms: Realms) -> tuple[str, ...]:
-    return (EVERYWHERE,) if realms.is_of_install(subject) else ()
 
 
 def subjects_of(problems: Iterable[Problem]) -> tuple[ObjectRef, ...]:
@@ -456,12 +449,9 @@ def _undetermined(
 
 
 def _symptoms(found: Iterable[FoundCause | Ambiguous], realms: Realms) -> Accounted:
-    """What the causes that were found account for, each where it reaches; a class does as each of its members would.
-
-    With several tbots nothing tells which of them a role or a bot serves, so such a cause accounts for nothing.
-    """
+    """What the causes that were found account for, each where it reaches; a class does as each of its members would."""
     return Accounted(
-        (one.cause.id, (*realms.reached_from(subject), *(_whole(subject, realms) if realms.has_one_tbot else ())))
+        (one.cause.id, realms.extent_of(subject))
         for each in found
         for one in members_of(each)
         if one.harms or isinstance(each, Ambiguous)

@@ -14,9 +14,13 @@ from facts.istio.control_planes import ControlPlanes
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Labelled, Pod
 from facts.teleport.tbot import Tbot, Tbots
+from judge.install.teleport import TELEPORT
 
 OF_PODS = ("Deployment", "DaemonSet", "StatefulSet")
 """Kinds whose pods the control plane of their namespace injects."""
+
+EVERYWHERE = ""
+"""The realm of what is about the install as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,15 @@ class Realms:
             its_own = (plane.config_map, *(deployment.ref for deployment in plane.istiod))
             own |= {plane.title} if name in map(str, its_own) else set()
         return frozenset(own)
+
+    def extent_of(self, subject: ObjectRef) -> frozenset[str]:
+        """The realms of `reached_from`, and everything where the object is one of the whole install.
+
+        Where several tbots join or issue by different names, nothing tells which of them a role or a bot of Teleport serves:
+        such an object reaches nothing else then.
+        """
+        whole = self.is_of_install(subject) and (self.has_one_bot or subject.kind != TELEPORT)
+        return self.reached_from(subject) | ({EVERYWHERE} if whole else set())
 
     def is_of_install(self, subject: ObjectRef) -> bool:
         """Tell whether an object lies in no namespace of workloads and on no node, as far as is known.
@@ -97,9 +110,9 @@ class Realms:
         return {str(tbot.daemon_set.ref) for tbot in self._tbots() if name in _objects_of(tbot)}
 
     @property
-    def has_one_tbot(self) -> bool:
-        """No more than one tbot serves the mesh, as far as is known."""
-        return len(self._tbots()) <= 1
+    def has_one_bot(self) -> bool:
+        """Every tbot joins by one token and asks for the same identities, so what Teleport has for one it has for all."""
+        return len({_asks_by(tbot) for tbot in self._tbots()}) <= 1
 
     def _tbots(self) -> tuple[Tbot, ...]:
         return self.tbots.each if self.tbots is not None else ()
@@ -112,6 +125,12 @@ def _objects_of(tbot: Tbot) -> frozenset[str]:
     token = ObjectRef("Teleport", f"token/{tbot.config.token}")
     account = ObjectRef("ServiceAccount", tbot.service_account.partition(":")[2], namespace)
     return frozenset(map(str, (tbot.daemon_set.ref, config_map, token, account)))
+
+
+def _asks_by(tbot: Tbot) -> tuple[str, frozenset[tuple[str, str]]]:
+    """The names by which a tbot joins and issues."""
+    selectors = frozenset((each.selector_name, str(each.selector_labels)) for each in tbot.config.services)
+    return tbot.config.token, selectors
 
 
 def _on(tbot: Tbot, node: str) -> str:

@@ -17,6 +17,7 @@ from facts.proxies.identity import ProxyIdentity
 from facts.proxies.presence import Stage, start_of
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.tbot import Tbots
+from judge.diagnosis.realms import Realms
 from judge.fleet import cause_of_no_start
 
 NAMED = 3
@@ -97,9 +98,10 @@ def waiting(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod], tbots: Tb
     return found
 
 
-def is_decided(findings: Iterable[Finding]) -> bool:
-    """Return whether a judgment names a cause for which no proxy gets a certificate."""
-    return any(cause in SUFFICIENT for finding in findings for cause in finding.causes)
+def decided(findings: Iterable[Finding], realms: Realms) -> frozenset[str]:
+    """The realms in which no proxy gets a certificate for a cause that a judgment names."""
+    named = (problem for finding in findings for problem in finding.problems if problem.cause in SUFFICIENT)
+    return frozenset(realm for problem in named for realm in realms.extent_of(problem.subject))
 
 
 def _each(node: str, said: str, causes: Iterable[str], evidence: tuple[str, ...]) -> list[Problem]:

@@ -185,12 +185,14 @@ def test_what_does_not_follow_from_a_cause_stays_open_beside_it() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_role_accounts_for_what_fails_everywhere_where_one_tbot_serves_the_mesh(number: int) -> None:
+def test_a_role_accounts_for_what_fails_everywhere_where_all_tbots_join_by_one_token(number: int) -> None:
     role = Problem(ObjectRef("Teleport", "role/istio"), "there is no such role", "role-missing")
     dead = Problem(PODS[0], "its streams are dead")
     pools = [make.tbot(make.tbot_pod(f"tbot-{at}", node=f"node-{at}")) for at in range(number)]
-    made = diagnosed([check(role), check(dead)], {}, realms=Realms(REALMS.pods, tbots=make.tbots(*pools)))
-    assert len(made.undetermined) == number - 1
+    unlike = [replace(each, config=replace(each.config, token=f"token-{at}")) for at, each in enumerate(pools)]
+    for tbots, left_open in ((pools, 0), (unlike, number - 1)):
+        made = diagnosed([check(role), check(dead)], {}, realms=Realms(REALMS.pods, tbots=make.tbots(*tbots)))
+        assert len(made.undetermined) == left_open
 
 
 def test_a_risk_has_no_symptoms() -> None:

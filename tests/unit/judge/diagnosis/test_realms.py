@@ -137,13 +137,31 @@ def test_the_token_of_a_tbot_and_its_configuration_are_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("subject", "settles"),
-    [(LEFT.daemon_set.ref, True), (RIGHT.daemon_set.ref, False), (ObjectRef("Teleport", "role/istio"), True)],
+    [(LEFT.daemon_set.ref, True), (RIGHT.daemon_set.ref, False), (ObjectRef("", "Istio in istio-system"), True)],
     ids=str,
 )
 def test_a_class_is_settled_by_what_reaches_its_object_or_is_about_the_install(subject: ObjectRef, settles: bool) -> None:
     either = [Problem(NODE, "nobody answers", cause) for cause in ("tbot-not-answering", "bot-without-role")]
     single, classes = told_apart([*either, Problem(subject, "it lacks the role", "bot-without-role")], REALMS)
     assert (bool(classes), [*single]) == (not settles, ["bot-without-role"])
+
+
+@pytest.mark.parametrize(("token", "settles"), [("left-token", True), ("another-token", False)])
+def test_a_role_settles_a_class_of_every_tbot_that_joins_by_the_same_token(token: str, settles: bool) -> None:
+    joining = replace(RIGHT, config=replace(LEFT.config, token=token))
+    realms = replace(REALMS, tbots=make.tbots(LEFT, joining))
+    either = [Problem(NODE, "nobody answers", cause) for cause in ("tbot-not-answering", "bot-without-role")]
+    role = Problem(ObjectRef("Teleport", "role/istio"), "it lacks the role", "bot-without-role")
+    _single, classes = told_apart([*either, role], realms)
+    assert bool(classes) is not settles
+
+
+def test_a_tbot_that_asks_for_other_identities_has_a_bot_of_its_own() -> None:
+    (service,) = LEFT.config.services
+    others = replace(service, selector_name="others")
+    alike, other = (replace(RIGHT, config=replace(LEFT.config, services=(each,))) for each in (service, others))
+    assert Realms(tbots=make.tbots(LEFT, alike)).has_one_bot
+    assert not Realms(tbots=make.tbots(LEFT, other)).has_one_bot
 
 
 def test_the_time_grows_with_the_install_and_not_with_its_square() -> None:

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from facts.evidence import ObjectRef
+from facts.finding import Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.sds_mode import SdsMode, SecretState
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Outcome, diagnosed
-from judge.diagnosis.undecided import NO_ANSWER, SOCKET_USELESS, SUFFICIENT, exiting, is_decided, waiting
+from judge.diagnosis.realms import EVERYWHERE, Realms
+from judge.diagnosis.undecided import NO_ANSWER, SOCKET_USELESS, SUFFICIENT, decided, exiting, waiting
 from judge.findings import Claim
 from judge.install.tbot import configuration_is_sound
 from tests.unit.judge import builders as make
@@ -89,9 +92,10 @@ def test_what_a_judgment_of_tbot_names_leaves_nothing_to_decide() -> None:
     without_host_pid = make.joining(make.tbot(host_pid=False))
     named = configuration_is_sound(without_host_pid, make.ping().cluster_name, [make.pod()], ("ev-pods",))
     assert named.causes == ("tbot-host-pid-missing",)
-    assert is_decided([named])
+    realms = Realms(tbots=READY)
+    assert not decided([named], realms).isdisjoint(realms.with_(ObjectRef("Node", make.NODE)))
     fine = configuration_is_sound(make.joining(), make.ping().cluster_name, [make.pod()], ("ev-pods",))
-    assert not is_decided([fine])
+    assert not decided([fine], realms)
 
 
 def test_every_cause_is_known_and_each_member_of_a_class_says_what_would_settle_it() -> None:
@@ -134,8 +138,24 @@ def test_each_cause_that_may_be_the_one_is_a_member_of_the_class() -> None:
 )
 def test_a_cause_that_leaves_every_proxy_without_a_certificate_decides(cause: str) -> None:
     claim = Claim("INST-09", "a sound install", "tbot", ("ev-tbot",))
-    assert is_decided([claim.judged(), claim.judged([claim.problem("it is not", cause)])])
-    assert not is_decided([claim.judged([claim.problem("it is not", "join-token-expires")])])
+    bot = ObjectRef("Teleport", "bot/tbot")
+    one = Realms(tbots=READY)
+    assert EVERYWHERE in decided([claim.judged(), claim.judged([Problem(bot, "it is not", cause)])], one)
+    assert not decided([claim.judged([Problem(bot, "it is not", "join-token-expires")])], one)
+
+
+def test_what_is_wrong_with_the_bot_of_one_tbot_decides_nothing_of_what_another_serves() -> None:
+    left, right = make.pool("left", "/run/left", "left-node"), make.pool("right", "/run/right", "right-node")
+    other = replace(right, config=replace(right.config, token="another-token"))
+    claim = Claim("INST-10", "a sound install", "tbot", ("ev-tbot",))
+    bot, token = ObjectRef("Teleport", "bot/left"), ObjectRef("Teleport", "token/another-token")
+    unlike = Realms(tbots=make.tbots(left, other))
+    assert decided([claim.judged([Problem(bot, "it has no role", "bot-without-role")])], unlike) == {str(bot)}
+    of_token = decided([claim.judged([Problem(token, "its bot is not there", "bot-missing")])], unlike)
+    assert not of_token.isdisjoint(unlike.with_(ObjectRef("Node", "right-node")))
+    assert of_token.isdisjoint(unlike.with_(ObjectRef("Node", "left-node")))
+    alike = Realms(tbots=make.tbots(left, right))
+    assert EVERYWHERE in decided([claim.judged([Problem(bot, "it has no role", "bot-without-role")])], alike)
 
 
 def test_a_pod_without_a_proxy_that_does_not_start_is_no_business_of_the_mesh() -> None:
