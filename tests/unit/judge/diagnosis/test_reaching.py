@@ -178,6 +178,7 @@ def test_a_tbot_that_is_down_for_no_obstacle_is_refused_for_its_token() -> None:
     ("state", "is_named"),
     [
         ({"state": "running"}, False),
+        ({"state": "terminated"}, True),
         ({"state": "running", "restarts": 1}, True),
         ({"state": "running", "last_exit_code": 0}, True),
         ({"state": "running", "restarts": 1, "last_exit_code": 1, "ready": True}, False),
