@@ -12,7 +12,7 @@ from facts.errors import ConformanceError, CouldNotTell, NotApplicable
 from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import Tbot, Tbots
 from judge.diagnosis import clocks, naming, placing, reaching, starting, supply, trust, undecided
 from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
 from judge.identity.sweep import is_ambients
@@ -38,7 +38,16 @@ def held_up(install: Install) -> list[Problem]:
 
 def without_directory(install: Install) -> list[Problem]:
     """Pods of tbot that wait for the directory of their socket."""
-    return starting.without_directory(install.cluster.living_pods(), install.tbot.all(), datetime.now(UTC))
+    return starting.without_directory(install.cluster.living_pods(), _answering(install), datetime.now(UTC))
+
+
+def _answering(install: Install) -> Tbots:
+    """Every tbot that serves the mesh, without its pods on nodes that are not Ready.
+
+    No log of such a pod can be read and no probe pod starts beside it, and its own status may be old. What keeps it from
+    serving is the node.
+    """
+    return install.tbot.all().without_pods_on(install.cluster.silent_nodes())
 
 
 def without_istiod(install: Install) -> list[Problem]:
@@ -124,7 +133,7 @@ def without_tbot(install: Install) -> list[Problem]:
 def kept_from_teleport(install: Install) -> Iterator[Problem | OpenPoint]:
     """Pods of tbot that do not serve, and whose log says what keeps them from Teleport, or leaves their own token."""
     now = datetime.now(UTC)
-    silent = [(tbot, pod) for tbot in install.tbot.all().each for pod in reaching.not_serving(tbot, now)]
+    silent = [(tbot, pod) for tbot in _answering(install).each for pod in reaching.not_serving(tbot, now)]
     for answers in at_once(lambda each: _kept_from_teleport(install, *each), silent):
         yield from answers
 
@@ -150,7 +159,7 @@ class TeleportProbes(Protocol):
 def unreached(install: Install, probes: TeleportProbes) -> list[Problem | OpenPoint]:
     """Nodes of tbot from which Teleport cannot be reached, at the address in tbot's configuration."""
     found: list[Problem | OpenPoint] = []
-    for each in install.tbot.all().each:
+    for each in _answering(install).each:
         nodes, ref = sorted(each.pods), each.daemon_set.ref
         if otherwise := reaching.dialled_directly(each):
             found.append(OpenPoint(Problem(ref, otherwise, evidence=each.evidence), reaching.BLIND))

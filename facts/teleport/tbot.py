@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from facts.document import when
 from facts.errors import CouldNotTell
@@ -66,7 +66,7 @@ class Tbot:
 
     Attributes:
         daemon_set: Its DaemonSet.
-        pods: Its pods by node; a pod that is not scheduled is in no node and is not here.
+        pods: Its living pods by node; a pod that is not scheduled is in no node and is not here.
         container: The container of the template that runs tbot.
         config: Its configuration file.
         config_map: Name of the ConfigMap that the file comes from.
@@ -334,6 +334,11 @@ class Tbots:
     def unread(self) -> tuple[OtherTbot, ...]:
         """Those that may serve the mesh as well: the suite could not read their configuration."""
         return tuple(other for other in self.left_out if other.unread)
+
+    def without_pods_on(self, nodes: Collection[str]) -> Tbots:
+        """The same tbots, without their pods on some nodes."""
+        each = (replace(tbot, pods={n: pod for n, pod in tbot.pods.items() if n not in nodes}) for tbot in self.each)
+        return replace(self, each=tuple(each))
 
     def on(self, node: str) -> tuple[Tbot, ...]:
         """Those with a pod on a node; the only one where there is no other, wherever its pods are."""

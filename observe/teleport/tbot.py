@@ -110,7 +110,7 @@ def _read(cluster: Cluster, daemon_set: DaemonSet, looked_for: Iterable[str]) ->
     pods = [
         pod
         for pod in cluster.pods(daemon_set.namespace, daemon_set.label_selector)
-        if pod.owner == f"DaemonSet/{daemon_set.name}" and not pod.terminating
+        if pod.owner == f"DaemonSet/{daemon_set.name}" and not (pod.terminating or pod.has_ended)
     ]
     return Tbot(
         daemon_set=daemon_set,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -12,8 +13,9 @@ import pytest
 
 from checks import diagnosis, identity
 from facts.errors import CouldNotTell
-from facts.finding import OpenPoint
+from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Condition
+from facts.kubernetes.pod_spec import Volume
 from facts.teleport.tbot import Tbot
 from facts.teleport.tbot_log import LastAttempt, Obstacle
 from observe.install import Install
@@ -33,6 +35,12 @@ def test_refused_pods_are_looked_for_where_they_are_injected() -> None:
     )
     install = cast("Install", SimpleNamespace(cluster=cluster, istio=SimpleNamespace(planes=make.planes)))
     assert [each.subject.namespace for each in diagnosis.refused_pods(install)] == ["to-be"]
+
+
+def reporting(tbot: SimpleNamespace, *, silent: Sequence[str] = ()) -> Install:
+    """An install with that tbot, on nodes that report but for some."""
+    cluster = SimpleNamespace(silent_nodes=lambda: frozenset(silent), living_pods=tuple)
+    return cast("Install", SimpleNamespace(tbot=tbot, cluster=cluster, teleport=SimpleNamespace(ping=make.ping)))
 
 
 class Dialling:
@@ -57,7 +65,7 @@ class Dialling:
 )
 def test_each_tbot_is_dialled_for_at_its_own_address(config: dict[str, str], address: str) -> None:
     tbot, probes = make.tbot(config=make.tbot_config(**config)), Dialling()
-    install = cast("Install", SimpleNamespace(tbot=SimpleNamespace(all=lambda: make.tbots(tbot))))
+    install = reporting(SimpleNamespace(all=lambda: make.tbots(tbot)))
     left = diagnosis.unreached(install, cast("Any", probes))
     assert [isinstance(each, OpenPoint) for each in left] == ([] if address else [True])
     assert probes.asked == ([(["node-1"], address, ("teleport-system", "tbot"))] if address else [])
@@ -74,11 +82,28 @@ def test_one_log_that_cannot_be_read_hides_no_other() -> None:
     runs = replace(make.tbot_container(), state="running")
     tbots = make.tbots(make.tbot(*(replace(pod, spec=replace(pod.spec, containers=(runs,))) for pod in pods)))
     facet = SimpleNamespace(all=lambda: tbots, last_attempt=last_attempt)
-    install = SimpleNamespace(tbot=facet, teleport=SimpleNamespace(ping=make.ping))
-    found = [*diagnosis.kept_from_teleport(cast("Install", install))]
+    found = [*diagnosis.kept_from_teleport(reporting(facet))]
     assert [each.cause for each in found if not isinstance(each, OpenPoint)] == ["teleport-certificate-untrusted"]
     (left,) = (each for each in found if isinstance(each, OpenPoint))
     assert (left.about.subject, left.settle) == (pods[1].ref, "see why its kubelet is silent")
+    of_node_2 = reporting(facet, silent=["node-2"])
+    assert [each.cause for each in diagnosis.kept_from_teleport(of_node_2) if isinstance(each, Problem)] == [
+        "teleport-certificate-untrusted"
+    ]
+    assert not any(isinstance(each, OpenPoint) for each in diagnosis.kept_from_teleport(of_node_2))
+
+
+def test_no_question_is_asked_of_a_tbot_on_a_node_that_is_not_ready() -> None:
+    probes, pods = Dialling(), [make.tbot_pod(f"tbot-{at}", node=f"node-{at}") for at in (1, 2)]
+    facet = SimpleNamespace(all=lambda: make.tbots(make.tbot(*pods)))
+    assert diagnosis.unreached(reporting(facet, silent=["node-2"]), cast("Any", probes)) == []
+    assert [nodes for nodes, *_ in probes.asked] == [["node-1"]]
+    volume = Volume("sockets", "hostPath", path=make.SOCKETS, type="Directory")
+    runs = replace(make.tbot_container(), state="waiting", reason="ContainerCreating")
+    waits = replace(pods[0], ready=False, spec=replace(pods[0].spec, containers=(runs,), volumes=(volume,)))
+    facet = SimpleNamespace(all=lambda: make.tbots(make.tbot(waits, volumes=(make.tbot_volumes()[0], volume))))
+    assert len(diagnosis.without_directory(reporting(facet))) == 1
+    assert diagnosis.without_directory(reporting(facet, silent=["node-1"])) == []
 
 
 def installed(tbot: Tbot, **teleport: Any) -> Install:
