@@ -139,6 +139,24 @@ def is_in_its_first_time(pod: Pod, at: datetime) -> bool:
     return could_start is not None and _is_recent(could_start, at)
 
 
+def is_in_its_first_start(pod: Pod, container: Container, at: datetime) -> bool:
+    """Whether a container has not had `STARTING` yet, and its pod has not been Ready since it started.
+
+    A condition keeps the time of its last change: a pod that was Ready lost that after the start, one that still waits to
+    be Ready has not changed since.
+
+    Args:
+        pod: The pod, which is not Ready.
+        container: One of its containers.
+        at: UTC time of the reading of the pod.
+    """
+    began = _time(container.started_at)
+    if began is None or not _is_recent(began, at):
+        return False
+    lost = [_time(c.since) for c in pod.conditions if c.type == "Ready" and c.since]
+    return not any(moment is not None and moment > began for moment in lost)
+
+
 def restarted_while_starting(pod: Pod) -> bool:
     """Whether every restart of a pod's proxy belongs to the start of the pod.
 

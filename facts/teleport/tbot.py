@@ -77,6 +77,7 @@ class Tbot:
             mark in its place.
         looked_for: Paths on the node of the sockets that the proxies of the mesh look for. They tell the service that the
             mesh uses from others.
+        leaving: Names of the nodes on which a pod of it is terminating, and no other one runs.
     """
 
     daemon_set: DaemonSet
@@ -89,6 +90,7 @@ class Tbot:
     config_certainly_changed_at: str = ""
     join_secret: str = field(default="", repr=False)
     looked_for: frozenset[str] = frozenset()
+    leaving: frozenset[str] = frozenset()
 
     def runs_older_config(self, node: str) -> bool:
         """Tell whether the tbot on a node may have started before a change of its file, which it reads at its start."""

@@ -10,7 +10,7 @@ from facts.istio.ambient import is_enrolled
 from facts.kubernetes.objects import Labelled, Node, Pod
 from facts.teleport.tbot import Tbot, Tbots
 from judge.findings import listed, problem
-from judge.install.tbot import NOT_ON_NODE, is_coming
+from judge.install.tbot import NOT_ON_NODE, is_coming, is_replacing
 
 NOTHING_SHOWN = "no taint, node selector or waiting pod shows why"
 
@@ -20,7 +20,8 @@ def without_tbot(
 ) -> list[Problem]:
     """Nodes that host injected pods and no tbot, each with what keeps tbot away, where the API server shows it.
 
-    While a controller of tbot still has pods to make, only those count that something is shown to keep away.
+    While a controller of tbot still has pods to make, only those count that something is shown to keep away. A node on
+    which it replaces a pod at this moment does not count.
 
     Args:
         tbots: Every tbot that serves the mesh.
@@ -31,7 +32,6 @@ def without_tbot(
     known = {node.name: node for node in nodes}
     lacking = [name for name in sorted(hosts) if name not in tbots.nodes and not tbots.unread]
     why = {name: _kept_away(tbots, known.get(name), name, pods) for name in lacking}
-    is_on_its_way = any(is_coming(tbot) for tbot in tbots.each)
     return [
         Problem(
             ObjectRef("Node", name),
@@ -40,7 +40,7 @@ def without_tbot(
             readings(tbots, known.get(name)),
         )
         for name, said in why.items()
-        if not (is_on_its_way and said == NOTHING_SHOWN)
+        if not any(is_replacing(tbot, name) or (is_coming(tbot, name) and said == NOTHING_SHOWN) for tbot in tbots.each)
     ]
 
 

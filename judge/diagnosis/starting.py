@@ -19,6 +19,7 @@ from judge.findings import problem
 from judge.fleet import cause_of_no_start
 from judge.identity.proxies import cause_of_no_configuration
 from judge.install.admission import refused_pods
+from judge.install.tbot import is_replacing, is_starting
 
 BEGUN = "PodReadyToStartContainers"
 """Condition of a pod whose volumes are mounted and whose sandbox has its network."""
@@ -62,13 +63,13 @@ def held_up(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:
         now: UTC time of the list of pods.
     """
     down = [pod for pod in pods if pod.is_injected and start_of(pod, now).stage is Stage.DOWN]
-    return [found for pod in down if (found := _held_up(pod, tbots)) is not None]
+    return [found for pod in down if (found := _held_up(pod, tbots, now)) is not None]
 
 
-def _held_up(pod: Pod, tbots: Tbots) -> Problem | None:
+def _held_up(pod: Pod, tbots: Tbots, now: datetime) -> Problem | None:
     if cause := cause_of_no_start(pod):
         return problem(pod, f"its istio-proxy does not start: {pod.why_not_ready}", cause)
-    if not pod.node or _has_ready_tbot(tbots, pod.node):
+    if not pod.node or _has_tbot(tbots, pod.node, now):
         return None
     volume, evidence = pod.spec.volume(SOCKET_VOLUME), readings(pod, tbots)
     without = f"node {pod.node} has no Ready tbot"
@@ -134,8 +135,12 @@ def _has_begun(pod: Pod) -> bool:
     return condition_holds(pod.conditions, BEGUN) or any(map(was_reached, pod.containers))
 
 
-def _has_ready_tbot(tbots: Tbots, node: str) -> bool:
-    return any(each.pods[node].ready for each in tbots.each if node in each.pods)
+def _has_tbot(tbots: Tbots, node: str, now: datetime) -> bool:
+    """Return whether a node has a Ready tbot, or will have one in a moment: it is starting, or its pod is being replaced."""
+    there = [(each, each.pods[node]) for each in tbots.each if node in each.pods]
+    if any(pod.ready or is_starting(each, pod, now) for each, pod in there):
+        return True
+    return any(is_replacing(each, node) for each in tbots.each)
 
 
 def without_istiod(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod]) -> list[Problem]:

@@ -11,6 +11,7 @@ from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
+from facts.proxies.presence import STARTING, is_in_its_first_start
 from facts.teleport.joining import Joining
 from facts.teleport.resources import Bot, BotInstance, JoinToken
 from facts.teleport.tbot import NodeSocket, OtherTbot, Tbot, Tbots
@@ -59,14 +60,15 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
         there = [(tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods]
         if not there:
             said = f"it hosts {len(nodes[node])} injected pods and no tbot"
-            coming = listed((tbot.daemon_set.ref for tbot in tbots.each if is_coming(tbot)), "")
+            coming = listed((tbot.daemon_set.ref for tbot in tbots.each if is_coming(tbot, node)), "")
             said += f"; {coming} has fewer pods than its controller wants" if coming else ""
             found.append(Problem(ObjectRef("Node", node), said, "" if coming else NOT_ON_NODE, tbots.evidence))
         for tbot, pod in there:
             if not pod.ready or pod.terminating:
                 waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
                 said = f"tbot on node {node} is not Ready: {waiting}"
-                found.append(problem(pod, said, _cause_of_not_ready(tbot, pod)))
+                said += f", for less than {STARTING.total_seconds():.0f} s" if is_starting(tbot, pod, now) else ""
+                found.append(problem(pod, said, _cause_of_not_ready(tbot, pod, now)))
     found += [
         problem(tbot.pods[node], f"tbot on node {node} is Ready only until its next exit: {why}")
         for node in sorted(nodes or tbots.nodes)
@@ -85,23 +87,39 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
     return found
 
 
-def is_coming(tbot: Tbot) -> bool:
-    """Tell whether the controller of a tbot is in the middle of a rollout, so that a node without a pod may soon have one.
+def is_coming(tbot: Tbot, node: str) -> bool:
+    """Tell whether a node without a pod of a tbot may soon have one: its controller replaces it, or has pods to make.
 
-    So it is between the end of a pod and the next one on its node. Where something keeps tbot off a node, such as a taint,
-    its controller wants no pod there; where the API server refuses all of its pods, it has none.
+    Where something keeps tbot off a node, such as a taint, its controller wants no pod there; where the API server refuses
+    all of its pods, it has none.
     """
     daemon_set = tbot.daemon_set
     is_rolled_out = daemon_set.is_current and daemon_set.updated >= daemon_set.desired
-    return 0 < len(tbot.pods) < daemon_set.desired and not is_rolled_out
+    return is_replacing(tbot, node) or (0 < len(tbot.pods) < daemon_set.desired and not is_rolled_out)
 
 
-def _cause_of_not_ready(tbot: Tbot, pod: Pod) -> str:
-    """Cause of a tbot pod that is not Ready: empty unless it runs, has never exited, and does not answer its probe."""
+def is_replacing(tbot: Tbot, node: str) -> bool:
+    """Tell whether a controller is about to replace a pod that is terminating: it wants more pods than there are."""
+    return node in tbot.leaving and len(tbot.pods) < tbot.daemon_set.desired
+
+
+def is_starting(tbot: Tbot, pod: Pod, now: datetime) -> bool:
+    """Tell whether a pod of tbot that is not Ready has just started for the first time, and may still become Ready."""
+    container = pod.spec.container(tbot.container.name)
+    if pod.ready or container is None or container.state != "running" or container.last_exit_code is not None:
+        return False
+    return is_in_its_first_start(pod, container, now)
+
+
+def _cause_of_not_ready(tbot: Tbot, pod: Pod, now: datetime) -> str:
+    """Cause of a tbot pod that is not Ready: empty unless it runs, has had its time and has never exited.
+
+    Then it does not answer its probe.
+    """
     container = pod.spec.container(tbot.container.name)
     if pod.terminating or container is None or container.state != "running" or container.last_exit_code is not None:
         return ""
-    return "tbot-not-answering"
+    return "" if is_starting(tbot, pod, now) else "tbot-not-answering"
 
 
 def ended_of_late(tbot: Tbot, pod: Pod, now: datetime) -> str:

@@ -19,6 +19,7 @@ from facts.proxies.presence import (
     initialized,
     is_coming_up,
     is_held_of_late,
+    is_in_its_first_start,
     is_in_its_first_time,
     restarted_while_starting,
     start_of,
@@ -175,6 +176,24 @@ def test_a_start_in_the_future_excuses_nothing() -> None:
 @pytest.mark.parametrize("stage", Stage)
 def test_only_what_starts_or_waits_may_pass_by_itself(stage: Stage) -> None:
     assert stage.may_pass is (stage in {Stage.STARTING, Stage.HELD})
+
+
+def test_a_container_starts_for_the_first_time_until_it_has_had_its_time_or_its_pod_was_ready() -> None:
+    def first(age: timedelta, *lost: Condition, started: str = "") -> bool:
+        container = make.container("tbot", started_at=started or ago(age))
+        return is_in_its_first_start(replace(make.pod(ready=False), conditions=lost), container, NOW)
+
+    never, before = Condition("Ready", "False", since=ago(3 * SECOND)), Condition("Ready", "False", since="")
+    assert first(SECOND)
+    assert first(SECOND, never)
+    assert first(3 * SECOND, never)
+    assert first(SECOND, before)
+    assert first(5 * SECOND, replace(never, type="ContainersReady"))
+    assert not first(5 * SECOND, never)
+    assert first(STARTING - SECOND)
+    assert not first(STARTING)
+    assert not first(SECOND, started="yesterday")
+    assert not first(-HOUR)
 
 
 # Restarts.

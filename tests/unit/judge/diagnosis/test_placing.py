@@ -41,6 +41,15 @@ def test_a_tbot_whose_pod_is_about_to_be_made_is_not_missing() -> None:
     assert said_of(tbot=coming, node=replace(NODE, taints=("a=b:NoSchedule",))) == "the node is tainted a=b:NoSchedule"
 
 
+def test_a_tbot_whose_pod_is_terminating_is_missing_only_where_its_controller_wants_no_other() -> None:
+    tainted = replace(NODE, taints=("control-plane=:NoSchedule",))
+    gone = replace(ELSEWHERE, leaving=frozenset({"node-1"}))
+    assert said_of(tbot=gone, node=tainted) == "the node is tainted control-plane=:NoSchedule"
+    replaced = replace(gone, daemon_set=replace(gone.daemon_set, desired=2, updated=2))
+    for node in (NODE, tainted):
+        assert without_tbot(make.tbots(replaced), HOSTS, [node], []) == []
+
+
 def test_tbot_was_evicted() -> None:
     evicted = replace(make.tbot_pod("tbot-9"), phase="Failed", message="The node was low on resource: memory.")
     assert said_of(pods=[evicted]) == "Pod teleport-system/tbot-9 there has ended (The node was low on resource: memory.)"

@@ -101,6 +101,18 @@ def test_a_sidecar_that_may_not_fall_back_waits_for_tbot() -> None:
     assert named(held_up([before_that_condition], NONE_THERE, NOW)) == [("Pod test-app/app", "fail-closed-without-tbot")]
 
 
+def test_nothing_is_held_up_for_good_by_a_tbot_that_is_about_to_come() -> None:
+    crashing = waiting(BEGUN, name="agent.sock", reason="CrashLoopBackOff", restarts=4)
+    runs = make.tbot_container(ready=False, state="running", started_at=f"{NOW - timedelta(seconds=3):%Y-%m-%dT%H:%M:%SZ}")
+    unready = make.tbot_pod(ready=False)
+    starting = make.tbot(replace(unready, spec=replace(unready.spec, containers=(runs,))))
+    replaced = replace(make.tbot(), pods={}, leaving=frozenset({make.NODE}))
+    for tbot in (starting, replaced):
+        assert held_up([crashing, waiting(NOT_BEGUN)], make.tbots(tbot), NOW) == []
+    elsewhere = make.tbots(replace(replaced, leaving=frozenset({"node-9"})))
+    assert len(held_up([crashing, waiting(NOT_BEGUN)], elsewhere, NOW)) == 2
+
+
 def test_a_sidecar_that_crashes_beside_a_ready_tbot_or_may_fall_back_has_another_reason() -> None:
     assert held_up([waiting(BEGUN, name="agent.sock", restarts=4)], make.tbots(), NOW) == []
     assert held_up([waiting(BEGUN, name="socket", restarts=4)], NONE_THERE, NOW) == []

@@ -10,7 +10,7 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Finding
-from facts.kubernetes.objects import Pod
+from facts.kubernetes.objects import Condition, Pod
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
 from facts.teleport.resources import BotInstance
@@ -151,6 +151,52 @@ def test_a_node_whose_tbot_is_about_to_be_made_names_no_cause() -> None:
     for absent in (make.tbot(), replace(coming, pods={}), make.tbot(desired=2, updated=2)):
         without = ready(absent, {"node-2": [make.pod()]}, NOW, EVIDENCE)
         violated(without, "INST-13", "it hosts 1 injected pods and no tbot", causes=("tbot-not-on-node",))
+
+
+def at(seconds: float) -> str:
+    """The time so many seconds before that of the judgment."""
+    return f"{NOW - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize(
+    ("started", "lost", "causes"),
+    [
+        (3, None, ()),
+        (59, 60, ()),
+        (60, None, ("tbot-not-answering",)),
+        (7200, None, ("tbot-not-answering",)),
+        (40, 5, ("tbot-not-answering",)),
+        (-3600, None, ("tbot-not-answering",)),
+    ],
+    ids=["new", "never Ready", "had its time", "old", "was Ready and is frozen", "wrong clock"],
+)
+def test_a_tbot_that_has_just_started_may_still_become_ready(
+    started: float, lost: float | None, causes: tuple[str, ...]
+) -> None:
+    tbot = running(started_at=at(started))
+    conditions = () if lost is None else (Condition("Ready", "False", since=at(lost)),)
+    pods = {node: replace(pod, conditions=conditions) for node, pod in tbot.pods.items()}
+    finding = ready(replace(tbot, pods=pods), HOSTS, NOW, EVIDENCE)
+    violated(finding, "INST-13", causes=causes)
+    assert finding.seen.endswith("running" if causes else "running, for less than 60 s")
+
+
+def test_a_tbot_that_ended_before_buys_no_time_by_its_next_start() -> None:
+    finding = ready(running(started_at=at(3), last_exit_code=1), HOSTS, NOW, EVIDENCE)
+    assert finding.seen.endswith("is not Ready: running")
+
+
+def test_a_node_whose_tbot_pod_is_being_replaced_names_no_cause() -> None:
+    elsewhere = make.tbot(make.tbot_pod(node="node-9"), desired=2, updated=2)
+    violated(ready(elsewhere, HOSTS, NOW, EVIDENCE), "INST-13", causes=("tbot-not-on-node",))
+    replaced = replace(elsewhere, leaving=frozenset({"node-1"}))
+    violated(ready(replaced, HOSTS, NOW, EVIDENCE), "INST-13", "DaemonSet teleport-system/tbot has fewer pods", causes=())
+    alone = replace(make.tbot(), pods={}, leaving=frozenset({"node-1"}))
+    violated(ready(alone, HOSTS, NOW, EVIDENCE), "INST-13", causes=())
+    # Its controller wants none there any more.
+    for_good = replace(replaced, daemon_set=replace(replaced.daemon_set, desired=1, updated=1))
+    violated(ready(for_good, HOSTS, NOW, EVIDENCE), "INST-13", causes=("tbot-not-on-node",))
+    violated(ready(replaced, {"node-3": [make.pod()]}, NOW, EVIDENCE), "INST-13", causes=("tbot-not-on-node",))
 
 
 def test_each_node_without_tbot_is_named_and_nodes_in_the_same_state_together() -> None:
