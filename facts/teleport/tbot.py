@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from facts.document import when
 from facts.errors import CouldNotTell
@@ -247,10 +248,12 @@ class SocketDirectories:
     Attributes:
         everywhere: All of them.
         by_node: Those of each node on which a tbot listens in one; pools of nodes may have directories of their own.
+        unread: Those in which a tbot seems to listen that the suite could not read, on whichever nodes.
     """
 
     everywhere: frozenset[str]
     by_node: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return " or ".join(sorted(self.everywhere))
@@ -352,28 +355,38 @@ class Tbots:
         """The directories in which they listen for the mesh, and in which one that is unread seems to."""
         by_node = {node: self.directories_on(node) for node in self.nodes}
         everywhere = frozenset(path for tbot in self.each for path in tbot.directories_of_mesh)
-        everywhere |= frozenset(path for other in self.unread for path in other.directories)
-        return SocketDirectories(everywhere, {node: there for node, there in by_node.items() if there})
+        unread = frozenset(path for other in self.unread for path in other.directories)
+        return SocketDirectories(everywhere | unread, {node: there for node, there in by_node.items() if there}, unread)
 
     def directories_on(self, node: str) -> frozenset[str]:
         """The directories of a node in which those of `on` listen for the mesh."""
         return frozenset(path for tbot in self.on(node) for path in tbot.directories_of_mesh)
 
     def serving(self, node: str, path: str) -> tuple[Tbot, ...]:
-        """Those of a node that listen on a socket there, by its path; all of that node where none says so."""
-        there = self.on(node)
-        return tuple(t for t in there if any(socket.path == path for socket in t.sockets)) or there
+        """Those that must supply the pods of a node that look for a socket there, by its path.
+
+        They listen on it; or, where none does, in its directory. Where no tbot of the node does so, and one of other nodes
+        does, it is that one, which the node lacks. Where none is known to listen there: all of the node.
+        """
+        there, directory = self.on(node), path.rpartition("/")[0]
+        everywhere = self.each if there else ()
+        on_it = (tuple(t for t in among if any(s.path == path for s in t.sockets)) for among in (there, everywhere))
+        beside = (
+            tuple(t for t in among if any(s.directory == directory for s in t.sockets)) for among in (there, everywhere)
+        )
+        return next(filter(None, chain(on_it, beside)), there)
 
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
-        """The pods that one of them must supply: those on its nodes whose socket no other tbot there has.
+        """The pods that one of them must supply, see `serving`."""
+        return tuple(p for p in pods if any(each is tbot for each in self.serving(p.node, p.socket_on_node)))
 
-        The path of a pod's socket tells whose it is; where no tbot of the node listens there, its directory.
-        """
-        return tuple(pod for pod in pods if self._must_supply(tbot, pod))
-
-    def _must_supply(self, tbot: Tbot, pod: Pod) -> bool:
-        there, path = self.on(pod.node), pod.socket_on_node
+    def may_be_unread(self, node: str, path: str) -> bool:
+        """Tell whether the tbot that must supply such pods may be one that the suite could not read."""
         directory = path.rpartition("/")[0]
-        listening = [each for each in there if any(socket.path == path for socket in each.sockets)]
-        beside = [each for each in there if any(socket.directory == directory for socket in each.sockets)]
-        return any(each is tbot for each in listening or beside or there)
+        there = {socket.directory for tbot in self.each if node in tbot.pods for socket in tbot.sockets}
+        return bool(self.unread) and directory not in there
+
+    def is_ready_for(self, pod: Pod) -> bool:
+        """Tell whether a tbot that must supply a pod has a Ready pod on its node."""
+        serving = self.serving(pod.node, pod.socket_on_node)
+        return any(tbot.pods[pod.node].ready for tbot in serving if pod.node in tbot.pods)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from facts.evidence import ObjectRef, readings
+from facts.evidence import readings
 from facts.finding import Problem
 from facts.istio.ambient import is_enrolled
 from facts.kubernetes.objects import Labelled, Node, Pod
 from facts.teleport.tbot import Tbot, Tbots
 from judge.findings import listed, problem
-from judge.install.tbot import NOT_ON_NODE, is_coming, is_replacing
+from judge.install.tbot import NOT_ON_NODE, Lacking, is_coming, is_replacing, lacking_on
 
 NOTHING_SHOWN = "no taint, node selector or waiting pod shows why"
 
@@ -30,30 +30,25 @@ def without_tbot(
         pods: All pods, those that have ended among them.
     """
     known = {node.name: node for node in nodes}
-    lacking = [name for name in sorted(hosts) if name not in tbots.nodes and not tbots.unread]
-    why = {name: _kept_away(tbots, known.get(name), name, pods) for name in lacking}
-    return [
-        Problem(
-            ObjectRef("Node", name),
-            f"it hosts {len(hosts[name])} injected pods and no tbot: {said}",
-            NOT_ON_NODE,
-            readings(tbots, known.get(name)),
-        )
-        for name, said in why.items()
-        if not any(is_replacing(tbot, name) or (is_coming(tbot, name) and said == NOTHING_SHOWN) for tbot in tbots.each)
-    ]
+    found = []
+    for lacking in (each for name in sorted(hosts) if not tbots.unread for each in lacking_on(tbots, name, hosts[name])):
+        said = _kept_away(lacking, known.get(lacking.node), pods)
+        is_shown, node = said != NOTHING_SHOWN, lacking.node
+        if not any(is_replacing(tbot, node) or (is_coming(tbot, node) and not is_shown) for tbot in lacking.tbots):
+            found += lacking.problems(f": {said}", NOT_ON_NODE, readings(tbots, known.get(node)))
+    return found
 
 
-def _kept_away(tbots: Tbots, node: Node | None, name: str, pods: Sequence[Pod]) -> str:
-    evicted = [p for p in pods if p.has_ended and p.node == name and any(t.runs(p) for t in tbots.each)]
+def _kept_away(lacking: Lacking, node: Node | None, pods: Sequence[Pod]) -> str:
+    own = [pod for pod in pods if any(tbot.runs(pod) for tbot in lacking.tbots)]
+    evicted = [pod for pod in own if pod.has_ended and pod.node == lacking.node]
     if evicted:
         return f"{evicted[0].ref} there has ended ({evicted[0].message or evicted[0].phase})"
     if node is None:
         return "the API server does not list the node"
     reasons = [f"the node is tainted {taint}" for taint in node.taints if not taint.endswith(":PreferNoSchedule")]
-    reasons += [reason for tbot in tbots.each if (reason := _not_selected(tbot, node))]
-    pending = [p for p in pods if not p.node and any(t.runs(p) for t in tbots.each)]
-    reasons += [f"{p.ref} is Pending: {p.why_not_ready}" for p in pending]
+    reasons += [reason for tbot in lacking.tbots if (reason := _not_selected(tbot, node))]
+    reasons += [f"{pod.ref} is Pending: {pod.why_not_ready}" for pod in own if not pod.node]
     return "; ".join(dict.fromkeys(reasons)) or NOTHING_SHOWN
 
 

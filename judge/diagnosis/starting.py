@@ -69,10 +69,10 @@ def held_up(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:
 def _held_up(pod: Pod, tbots: Tbots, now: datetime) -> Problem | None:
     if cause := cause_of_no_start(pod):
         return problem(pod, f"its istio-proxy does not start: {pod.why_not_ready}", cause)
-    if not pod.node or _has_tbot(tbots, pod.node, now):
+    if not pod.node or _has_tbot(tbots, pod, now):
         return None
     volume, evidence = pod.spec.volume(SOCKET_VOLUME), readings(pod, tbots)
-    without = f"node {pod.node} has no Ready tbot"
+    without = f"node {pod.node} has no Ready tbot for it"
     must_exist = volume is not None and volume.source == "hostPath" and volume.type == "Directory"
     if must_exist and volume is not None and not _has_begun(pod):
         said = f"none of its containers has started: it requires the directory {volume.path}, and {without}"
@@ -135,12 +135,13 @@ def _has_begun(pod: Pod) -> bool:
     return condition_holds(pod.conditions, BEGUN) or any(map(was_reached, pod.containers))
 
 
-def _has_tbot(tbots: Tbots, node: str, now: datetime) -> bool:
-    """Return whether a node has a Ready tbot, or will have one in a moment: it is starting, or its pod is being replaced."""
-    there = [(each, each.pods[node]) for each in tbots.each if node in each.pods]
-    if any(pod.ready or is_starting(each, pod, now) for each, pod in there):
+def _has_tbot(tbots: Tbots, pod: Pod, now: datetime) -> bool:
+    """Return whether the tbot of a pod is Ready on its node, or may be in a moment: it is starting or being replaced."""
+    serving, node = tbots.serving(pod.node, pod.socket_on_node) or tbots.each, pod.node
+    there = [(each, each.pods[node]) for each in serving if node in each.pods]
+    if any(own.ready or is_starting(each, own, now) for each, own in there):
         return True
-    return any(is_replacing(each, node) for each in tbots.each)
+    return any(is_replacing(each, node) for each in serving)
 
 
 def without_istiod(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod]) -> list[Problem]:

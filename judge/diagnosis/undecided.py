@@ -67,7 +67,7 @@ def exiting(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:
     """
     by_node: dict[str, list[Pod]] = {}
     for pod in pods:
-        if _exits(pod, now) and _is_ready_on(tbots, pod.node):
+        if _exits(pod, now) and _is_served(pod, tbots):
             by_node.setdefault(pod.node, []).append(pod)
     found = []
     for node, there in by_node.items():
@@ -88,7 +88,7 @@ def waiting(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod], tbots: Tb
     by_node: dict[str, list[ProxyIdentity]] = {}
     for proxy in proxies:
         waits = proxy.sds_mode is SdsMode.SILENT and proxy.has_files_cluster and proxy.streams.cx_active
-        if waits and proxy.pod.uid in pods and _is_ready_on(tbots, proxy.pod.node):
+        if waits and proxy.pod.uid in pods and _is_served(pods[proxy.pod.uid], tbots):
             by_node.setdefault(proxy.pod.node, []).append(proxy)
     found = []
     for node, there in by_node.items():
@@ -119,8 +119,9 @@ def _fails_closed(pod: Pod) -> bool:
     return name not in ("", ISTIOS_SOCKET)
 
 
-def _is_ready_on(tbots: Tbots, node: str) -> bool:
-    return any(tbot.pods[node].ready for tbot in tbots.each if node in tbot.pods)
+def _is_served(pod: Pod, tbots: Tbots) -> bool:
+    """Return whether a Ready tbot of the node must supply a pod; another one there says nothing about its socket."""
+    return tbots.is_ready_for(pod) and not tbots.may_be_unread(pod.node, pod.socket_on_node)
 
 
 def _some(refs: Iterable[ObjectRef]) -> str:

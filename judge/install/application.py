@@ -45,6 +45,8 @@ def socket_volume_problems(pod: Pod, directories: SocketDirectories) -> list[Pro
         return [problem(pod, f"it has no volume {SOCKET_VOLUME}", cause_of_no_socket(pod))]
     if volume.source == "hostPath" and volume.path.rstrip("/") not in there:
         said = f"it mounts {volume.path} of the node, and tbot's socket is in {listed(there)}"
+        if beside := _elsewhere(volume.path.rstrip("/"), directories):
+            return [problem(pod, f"{said}; {beside}")]
         return [problem(pod, said, "socket-path-differs")]
     if volume.source not in ("hostPath", "csi"):
         said = f"it has an {volume.source} as {SOCKET_VOLUME}: Istio silently falls back to its own CA"
@@ -54,6 +56,13 @@ def socket_volume_problems(pod: Pod, directories: SocketDirectories) -> list[Pro
         instead = listed((f"{m.name}{f', sub-path {m.sub_path}' if m.sub_path else ''}" for m in mounts), "nothing")
         return [problem(pod, f"its istio-proxy mounts {instead} at {SOCKET_MOUNT}, not the whole of {SOCKET_VOLUME}")]
     return []
+
+
+def _elsewhere(directory: str, directories: SocketDirectories) -> str:
+    """Which other tbot a directory belongs to, in words; empty where it is no tbot's, so that the paths have to agree."""
+    if directory in directories.unread:
+        return "perhaps a tbot that the suite could not read listens there"
+    return "the tbot that listens there has no pod on the node" if directory in directories.everywhere else ""
 
 
 def cause_of_no_socket(pod: Pod) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from facts.document import Absent, when
@@ -45,7 +45,7 @@ NOT_ON_NODE = "tbot-not-on-node"
 
 
 def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[Problem]:
-    """Problems unless a Ready tbot pod of the current template runs on each node with injected pods.
+    """Problems unless a Ready tbot pod of the current template runs on each node with injected pods, of each pod's own tbot.
 
     Where no node hosts an injected pod, tbot must be Ready wherever its DaemonSets want it. Without a readiness probe, as in
     the guide, a tbot that cannot join is Ready as well, from each start to its next exit.
@@ -57,13 +57,11 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
     """
     found = []
     for node in sorted(nodes):
-        there = [(tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods]
-        if not there:
-            said = f"it hosts {len(nodes[node])} injected pods and no tbot"
-            coming = listed((tbot.daemon_set.ref for tbot in tbots.each if is_coming(tbot, node)), "")
-            said += f"; {coming} has fewer pods than its controller wants" if coming else ""
-            found.append(Problem(ObjectRef("Node", node), said, "" if coming else NOT_ON_NODE, tbots.evidence))
-        for tbot, pod in there:
+        for lacking in lacking_on(tbots, node, nodes[node]):
+            coming = listed((tbot.daemon_set.ref for tbot in lacking.tbots if is_coming(tbot, node)), "")
+            words = f"; {coming} has fewer pods than its controller wants" if coming else ""
+            found += lacking.problems(words, "" if coming else NOT_ON_NODE, tbots.evidence)
+        for tbot, pod in ((tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods):
             if not pod.ready or pod.terminating:
                 waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
                 said = f"tbot on node {node} is not Ready: {waiting}"
@@ -85,6 +83,66 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
             old = daemon_set.desired - daemon_set.updated
             found.append(problem(daemon_set, f"{old} of {daemon_set.desired} tbot pods have an older template"))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Injected pods of a node that lack the tbot that must supply them.
+
+    Attributes:
+        node: Name of the node.
+        pods: They.
+        tbots: The tbots of which one would do; they have no pod on the node.
+        beside: The node has a pod of another tbot, which serves other pods.
+    """
+
+    node: str
+    pods: tuple[Pod, ...]
+    tbots: tuple[Tbot, ...]
+    beside: bool
+
+    def problems(self, words: str, cause: str, evidence: tuple[str, ...]) -> list[Problem]:
+        """What is wrong: one problem of the node; beside another tbot one of each pod, since other pods there lack nothing.
+
+        Args:
+            words: End of the statement.
+            cause: The cause; empty for none.
+            evidence: Ids of the readings.
+        """
+        if not self.beside:
+            said = f"it hosts {len(self.pods)} injected pods and no tbot{words}"
+            return [Problem(ObjectRef("Node", self.node), said, cause, evidence)]
+        of_them = listed(tbot.daemon_set.ref for tbot in self.tbots)
+        return [
+            Problem(
+                pod.ref,
+                f"it looks for {pod.socket_on_node}: {of_them} listens in that directory, and node {self.node} has no pod of"
+                f" it{words}",
+                cause,
+                (*evidence, *readings(pod)),
+            )
+            for pod in self.pods
+        ]
+
+
+def lacking_on(tbots: Tbots, node: str, pods: Sequence[Pod]) -> list[Lacking]:
+    """The pods of a node whose tbot has no pod there, by that tbot: all of them on a node without any tbot.
+
+    Args:
+        tbots: Every tbot that serves the mesh.
+        node: Name of the node.
+        pods: Its injected pods.
+    """
+    if node not in tbots.nodes:
+        return [Lacking(node, tuple(pods), tbots.each, beside=False)]
+    by_tbots: dict[tuple[str, ...], Lacking] = {}
+    for pod in pods:
+        serving = tbots.serving(node, pod.socket_on_node)
+        if not any(node in tbot.pods for tbot in serving):
+            key = tuple(str(tbot.daemon_set.ref) for tbot in serving)
+            former = by_tbots[key].pods if key in by_tbots else ()
+            by_tbots[key] = Lacking(node, (*former, pod), serving, beside=True)
+    return list(by_tbots.values())
 
 
 def is_coming(tbot: Tbot, node: str) -> bool:

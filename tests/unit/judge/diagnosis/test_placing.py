@@ -104,6 +104,18 @@ def test_of_several_tbots_each_ones_pods_count() -> None:
         assert found.said == f"it hosts 1 injected pods and no tbot: {words}"
 
 
+def test_a_pod_whose_tbot_is_missing_beside_another_tbot_of_its_node() -> None:
+    left, right = make.pool("left", make.SOCKETS, "node-1", "node-2"), make.pool("right", make.OTHER_SOCKETS, "node-2")
+    pods = [make.pod("of-left"), make.pod("of-right", socket=make.OTHER_NODES_SOCKET)]
+    # Only what keeps its own tbot away counts.
+    of_left = replace(make.tbot_pod("left-9"), owner="DaemonSet/left", phase="Failed")
+    tainted = replace(NODE, taints=("gpu=true:NoSchedule",))
+    found = without_tbot(make.tbots(left, right), {"node-1": pods}, [tainted], [of_left])
+    assert named(found) == [("Pod test-app/of-right", "tbot-not-on-node")]
+    assert found[0].said.endswith("and node node-1 has no pod of it: the node is tainted gpu=true:NoSchedule")
+    assert without_tbot(make.tbots(left, right), {"node-1": pods[:1]}, [tainted], [of_left]) == []
+
+
 def test_a_tbot_that_has_ended_on_another_node_says_nothing_about_this_one() -> None:
     evicted = replace(make.tbot_pod("tbot-9", node="node-2"), phase="Failed", message="low on memory")
     assert said_of(pods=[evicted]) == "no taint, node selector or waiting pod shows why"

@@ -113,6 +113,17 @@ def test_nothing_is_held_up_for_good_by_a_tbot_that_is_about_to_come() -> None:
     assert len(held_up([crashing, waiting(NOT_BEGUN)], elsewhere, NOW)) == 2
 
 
+def test_a_ready_tbot_that_serves_other_pods_of_the_node_is_none_for_a_pod() -> None:
+    tbots = make.tbots(make.pool("a", make.SOCKETS, "node-1", "node-2"), make.pool("b", make.OTHER_SOCKETS, "node-2"))
+    crashing = waiting(BEGUN, name="agent.sock", socket=make.OTHER_NODES_SOCKET, reason="CrashLoopBackOff", restarts=4)
+    found = held_up([crashing], tbots, NOW)
+    assert named(found) == [("Pod test-app/app", "fail-closed-without-tbot")]
+    assert found[0].said.endswith("and node node-1 has no Ready tbot for it")
+    of_a = waiting(BEGUN, name="agent.sock", reason="CrashLoopBackOff", restarts=4)
+    on_node_2 = replace(crashing, spec=replace(crashing.spec, node="node-2"))
+    assert held_up([of_a, on_node_2], tbots, NOW) == []
+
+
 def test_a_sidecar_that_crashes_beside_a_ready_tbot_or_may_fall_back_has_another_reason() -> None:
     assert held_up([waiting(BEGUN, name="agent.sock", restarts=4)], make.tbots(), NOW) == []
     assert held_up([waiting(BEGUN, name="socket", restarts=4)], NONE_THERE, NOW) == []

@@ -85,6 +85,12 @@ def test_another_tbot_of_the_node_that_is_not_ready_is_no_matter() -> None:
     assert (line.said, line.wanted) == (f"Pod teleport-system/own-{make.NODE} is Ready", "")
 
 
+def test_a_pod_whose_tbot_is_missing_on_its_node_is_told_so_beside_another_one() -> None:
+    other, own = make.pool("other", make.SOCKETS, make.NODE, "node-2"), make.pool("own", make.OTHER_SOCKETS, "node-2")
+    line = story.tbot_of(make.pod(socket=make.OTHER_NODES_SOCKET), make.tbots(other, own))
+    assert line.said == f"no tbot pod runs on {make.NODE}"
+
+
 def test_a_certificate_of_istiod_and_one_of_nobody() -> None:
     line = story.issuer(make.istiod_proxy(), make.bundle(), make.istiod())
     assert line.said.startswith("istiod issued its certificate")

@@ -11,6 +11,7 @@ import pytest
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.sds_mode import SdsMode, SecretState
+from facts.teleport.tbot import OtherTbot
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Outcome, diagnosed
 from judge.diagnosis.undecided import NO_ANSWER, SOCKET_USELESS, SUFFICIENT, exiting, is_decided, waiting
@@ -61,6 +62,21 @@ def test_what_else_explains_that_an_agent_exits_is_left_to_others() -> None:
     assert exiting([crashing()], unready, NOW) == []
     assert exiting([crashing()], make.tbots(replace(make.tbot(), pods={})), NOW) == []
     assert exiting([no_socket, no_image, make.pod("plain", injected=False)], READY, NOW) == []
+
+
+def test_a_ready_tbot_that_serves_other_pods_of_the_node_decides_nothing() -> None:
+    a, b = make.pool("a", make.SOCKETS, "node-1", "node-2"), make.pool("b", make.OTHER_SOCKETS, "node-2")
+    there, elsewhere = (crashing(f"on-{node}", node=node, socket="tbot") for node in ("node-1", "node-2"))
+    of_b = [replace(p, spec=replace(p.spec, volumes=(make.OTHER_NODES_SOCKET,))) for p in (there, elsewhere)]
+    assert {str(each.subject) for each in exiting([*of_b], make.tbots(a, b), NOW)} == {"Node node-2"}
+    assert {str(each.subject) for each in exiting([there], make.tbots(a, b), NOW)} == {"Node node-1"}
+    known = {pod.uid: pod for pod in of_b}
+    found = waiting([make.proxy(pod, **SILENT) for pod in of_b], known, make.tbots(a, b))
+    assert {str(each.subject) for each in found} == {"Node node-2"}
+    unread = OtherTbot(b.daemon_set.ref, "it is in a Secret", unread=True)
+    with_unread = make.tbots(a, left_out=[unread])
+    assert exiting(of_b, with_unread, NOW) == waiting([make.proxy(pod, **SILENT) for pod in of_b], known, with_unread) == []
+    assert {str(each.subject) for each in exiting([there], with_unread, NOW)} == {"Node node-1"}
 
 
 def test_connected_proxies_without_a_certificate_beside_a_ready_tbot() -> None:

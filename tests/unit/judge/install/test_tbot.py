@@ -60,6 +60,34 @@ def test_each_of_several_daemon_sets_must_be_complete() -> None:
     assert none.seen == "Ready on all 2 nodes; none of them hosts an injected pod"
 
 
+BESIDE = make.pool("tbot-a", make.SOCKETS, "node-1", "node-2"), make.pool("tbot-b", make.OTHER_SOCKETS, "node-1")
+OF_B = make.pod("b2", node="node-2", socket=make.OTHER_NODES_SOCKET)
+
+
+def test_a_pod_whose_tbot_is_missing_is_named_beside_another_tbot_of_its_node() -> None:
+    hosts = {"node-1": [make.pod("b1", socket=make.OTHER_NODES_SOCKET)], "node-2": [make.pod("a2", node="node-2"), OF_B]}
+    finding = ready_on_every_node(make.tbots(*BESIDE), hosts, NOW, EVIDENCE)
+    violated(finding, "INST-13", causes=("tbot-not-on-node",))
+    assert finding.seen == (
+        f"Pod test-app/b2: it looks for {OF_B.socket_on_node}: DaemonSet teleport-system/tbot-b listens in that directory,"
+        " and node node-2 has no pod of it"
+    )
+    holds(ready_on_every_node(make.tbots(*BESIDE), {"node-2": hosts["node-2"][:1]}, NOW, EVIDENCE), "INST-13")
+    coming = replace(BESIDE[1], daemon_set=replace(BESIDE[1].daemon_set, desired=2), leaving=frozenset({"node-2"}))
+    finding = ready_on_every_node(make.tbots(BESIDE[0], coming), hosts, NOW, EVIDENCE)
+    violated(finding, "INST-13", "DaemonSet teleport-system/tbot-b has fewer pods than its controller wants", causes=())
+    other = OtherTbot(ObjectRef("DaemonSet", "tbot-c", "teleport-system"), "it is in a Secret", unread=True)
+    unknown(ready_on_every_node(make.tbots(*BESIDE, left_out=[other]), hosts, NOW, EVIDENCE), "INST-13", "Pod test-app/b2")
+
+
+def test_the_directory_of_a_tbot_need_not_be_that_of_a_pod_whose_own_tbot_is_missing() -> None:
+    tbots = make.tbots(*BESIDE)
+    for tbot in tbots.each:
+        pods = tbots.supplied_by(tbot, [make.pod("a2", node="node-2"), OF_B])
+        finding = configuration_is_sound(make.joining(tbot, make.token()), make.ping().cluster_name, pods, EVIDENCE)
+        holds(finding, "INST-13")
+
+
 def test_a_tbot_that_does_not_serve_the_mesh_is_named() -> None:
     other = OtherTbot(ObjectRef("DaemonSet", "tbot", "batch"), "no proxy looks for its socket")
     finding = ready_on_every_node(make.tbots(left_out=[other]), HOSTS, NOW, EVIDENCE)
