@@ -14,8 +14,9 @@ from observe.install import Install
 
 def is_ready_on_every_node(install: Install) -> Finding:
     """INST-13, first part."""
-    tbots, hosts = install.tbot.all(), install.proxies.pods_by_node()
-    return judge.ready_on_every_node(tbots, hosts, datetime.now(UTC), install.cluster.pods_evidence())
+    tbots, hosts, cluster = install.tbot.all(), install.proxies.pods_by_node(), install.cluster
+    seen, unlisted = cluster.pods_evidence(), cluster.unlisted(hosts)
+    return judge.ready_on_every_node(tbots, hosts, datetime.now(UTC), seen, unlisted=unlisted)
 
 
 def configurations_are_sound(install: Install) -> tuple[Finding, ...]:

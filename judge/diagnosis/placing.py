@@ -21,7 +21,8 @@ def without_tbot(
     """Nodes that host injected pods and no tbot, each with what keeps tbot away, where the API server shows it.
 
     While a controller of tbot still has pods to make, only those count that something is shown to keep away. A node on
-    which it replaces a pod at this moment does not count.
+    which it replaces a pod at this moment does not count, nor one that the API server does not list, which INST-13 leaves
+    open.
 
     Args:
         tbots: Every tbot that serves the mesh.
@@ -31,21 +32,20 @@ def without_tbot(
     """
     known = {node.name: node for node in nodes}
     found = []
-    for lacking in (each for name in sorted(hosts) if not tbots.unread for each in lacking_on(tbots, name, hosts[name])):
-        said = _kept_away(lacking, known.get(lacking.node), pods)
-        is_shown, node = said != NOTHING_SHOWN, lacking.node
-        if not any(is_replacing(tbot, node) or (is_coming(tbot, node) and not is_shown) for tbot in lacking.tbots):
-            found += lacking.problems(f": {said}", NOT_ON_NODE, readings(tbots, known.get(node)))
+    for name in sorted(known.keys() & hosts.keys() if not tbots.unread else ()):
+        for lacking in lacking_on(tbots, name, hosts[name]):
+            said = _kept_away(lacking, known[name], pods)
+            is_shown = said != NOTHING_SHOWN
+            if not any(is_replacing(tbot, name) or (is_coming(tbot, name) and not is_shown) for tbot in lacking.tbots):
+                found += lacking.problems(f": {said}", NOT_ON_NODE, readings(tbots, known[name]))
     return found
 
 
-def _kept_away(lacking: Lacking, node: Node | None, pods: Sequence[Pod]) -> str:
+def _kept_away(lacking: Lacking, node: Node, pods: Sequence[Pod]) -> str:
     own = [pod for pod in pods if any(tbot.runs(pod) for tbot in lacking.tbots)]
     evicted = [pod for pod in own if pod.has_ended and pod.node == lacking.node]
     if evicted:
         return f"{evicted[0].ref} there has ended ({evicted[0].message or evicted[0].phase})"
-    if node is None:
-        return "the API server does not list the node"
     reasons = [f"the node is tainted {taint}" for taint in node.taints if not taint.endswith(":PreferNoSchedule")]
     reasons += [reason for tbot in lacking.tbots if (reason := _not_selected(tbot, node))]
     reasons += [f"{pod.ref} is Pending: {pod.why_not_ready}" for pod in own if not pod.node]

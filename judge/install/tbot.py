@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -195,27 +195,56 @@ def where_ready(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]]) -> str:
     return f"Ready on {listed(nodes, f'all {desired} nodes; none of them hosts an injected pod')}"
 
 
-def ready_on_every_node(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]) -> Finding:
-    """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `node_problems`."""
+def ready_on_every_node(
+    tbots: Tbots,
+    nodes: Mapping[str, Sequence[Pod]],
+    now: datetime,
+    evidence: Sequence[str],
+    *,
+    unlisted: Collection[str] = (),
+) -> Finding:
+    """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `judged_on_nodes`."""
     expected = "every node that hosts injected pods to run a Ready tbot pod"
-    return judged_on_nodes(Claim("INST-13", expected, tbots.where, (*tbots.evidence, *evidence)), tbots, nodes, now)
+    claim = Claim("INST-13", expected, tbots.where, (*tbots.evidence, *evidence))
+    return judged_on_nodes(claim, tbots, nodes, now, unlisted=unlisted)
 
 
-def judged_on_nodes(claim: Claim, tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> Finding:
+def judged_on_nodes(
+    claim: Claim, tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime, *, unlisted: Collection[str] = ()
+) -> Finding:
     """A claim about where tbot runs, judged by `node_problems`.
 
-    A node without tbot is an open point where the suite could not read a further tbot, which may be the one of that node.
+    A node without tbot is an open point where the suite could not read a further tbot, which may be the one of that node. So
+    is a node that the API server does not list: its pods go with it, or no tbot has had the time to come.
+
+    Args:
+        claim: The claim.
+        tbots: Every tbot that serves the mesh.
+        nodes: Injected pods by node.
+        now: UTC time of the judgment.
+        unlisted: Names of the nodes among them that the API server does not list.
     """
-    problems = node_problems(tbots, nodes, now)
+    known = {node: pods for node, pods in nodes.items() if node not in unlisted}
+    problems = node_problems(tbots, known, now)
     open_ones = [each for each in problems if tbots.unread and each.cause == NOT_ON_NODE]
     unread = listed(other.ref for other in tbots.unread)
+    unclear = [replace(each, said=f"{each.said} but perhaps {unread}", cause="") for each in open_ones]
+    gone = [(ObjectRef("Node", node), pods) for node, pods in sorted(nodes.items()) if node in unlisted]
+    said = "the API server does not list it, and has {} injected pods that are bound to it"
     return claim.judged(
         [each for each in problems if each not in open_ones],
-        where_ready(tbots, nodes),
-        unclear=[replace(each, said=f"{each.said} but perhaps {unread}", cause="") for each in open_ones],
+        where_ready(tbots, known),
+        unclear=[*unclear, *(Problem(node, said.format(len(pods)), evidence=readings(*pods)) for node, pods in gone)],
         left_out=[Remark(other.ref, other.why) for other in tbots.left_out],
-        settle="keep the configuration of that tbot in a ConfigMap, as the guide does (step 7)",
+        settle="; ".join(filter(None, (READ_IT if unclear else "", ASK_AGAIN if gone else ""))),
     )
+
+
+READ_IT = "keep the configuration of that tbot in a ConfigMap, as the guide does (step 7)"
+"""The next step where a tbot could not be read."""
+
+ASK_AGAIN = "run again in a minute: the pods of a node that was removed go with it, and a new node is listed then"
+"""The next step where pods are on a node that is not listed."""
 
 
 def configuration_problems(

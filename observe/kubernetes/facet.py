@@ -84,6 +84,16 @@ class ClusterFacet:
         except NotGiven:
             return frozenset()
 
+    def unlisted(self, nodes: Iterable[str]) -> frozenset[str]:
+        """Those of some nodes that the API server does not list: they were just removed, or have come since it was asked.
+
+        None where the identity in use may not list nodes.
+        """
+        try:
+            return frozenset(nodes) - {node.name for node in self.nodes()}
+        except NotGiven:
+            return frozenset()
+
     def jwks(self) -> Jwks:
         """The keys that the cluster publishes now."""
         return self.once(JWKS, self.reader.jwks)

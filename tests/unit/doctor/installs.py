@@ -125,6 +125,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
             evidence=lambda _pods: ("ev-pods",),
         ),
     )
+    facets.cluster.unlisted = lambda nodes: frozenset(nodes) - {node.name for node in facets.cluster.nodes()}
     change(facets)
     facets.seen = lambda key: _seen(facets, key)
     facets.asked = lambda _key: True

@@ -26,9 +26,9 @@ HOSTS = {"node-1": [make.pod()]}
 EVIDENCE = ("ev-pods",)
 
 
-def ready(tbot: Tbot, *judged_by: Any) -> Finding:
+def ready(tbot: Tbot, *judged_by: Any, **beside: Any) -> Finding:
     """The judgment on a single DaemonSet."""
-    return ready_on_every_node(make.tbots(tbot), *judged_by)
+    return ready_on_every_node(make.tbots(tbot), *judged_by, **beside)
 
 
 # INST-13, where it runs
@@ -103,6 +103,7 @@ def test_a_node_may_have_the_tbot_that_could_not_be_read() -> None:
     finding = ready_on_every_node(tbots, hosts, NOW, EVIDENCE)
     said = "Node node-2: it hosts 1 injected pods and no tbot but perhaps DaemonSet teleport-system/tbot-b"
     unknown(finding, "INST-13", said)
+    assert finding.settle == "keep the configuration of that tbot in a ConfigMap, as the guide does (step 7)"
     silent = make.tbots(make.tbot(make.tbot_pod(ready=False)), left_out=[other])
     violated(ready_on_every_node(silent, hosts, NOW, EVIDENCE), "INST-13", "tbot on node node-1 is not Ready")
     assert (tbots.on("node-2"), make.tbots().on("node-2")) == ((), make.tbots().each)
@@ -225,6 +226,19 @@ def test_a_node_whose_tbot_pod_is_being_replaced_names_no_cause() -> None:
     for_good = replace(replaced, daemon_set=replace(replaced.daemon_set, desired=1, updated=1))
     violated(ready(for_good, HOSTS, NOW, EVIDENCE), "INST-13", causes=("tbot-not-on-node",))
     violated(ready(replaced, {"node-3": [make.pod()]}, NOW, EVIDENCE), "INST-13", causes=("tbot-not-on-node",))
+
+
+def test_a_node_that_is_not_listed_is_an_open_point() -> None:
+    gone = make.tbot(make.tbot_pod("gone", node="node-3", ready=False), desired=2)
+    hosts = {"node-2": [make.pod("b", node="node-2")], "node-3": [make.pod("c", node="node-3")]}
+    finding = ready(make.tbot(), {**HOSTS, **hosts}, NOW, EVIDENCE, unlisted={"node-2", "node-3"})
+    said = "the API server does not list it, and has 1 injected pods that are bound to it"
+    unknown(finding, "INST-13", f"Node node-2, Node node-3: {said}")
+    assert finding.settle.startswith("run again in a minute")
+    violated(ready(gone, hosts, NOW, EVIDENCE, unlisted={"node-3"}), "INST-13", "Node node-2: it hosts 1 injected pods")
+    held = ready(make.tbot(), HOSTS, NOW, EVIDENCE, unlisted={"node-9"})
+    holds(held, "INST-13")
+    assert held.seen == "Ready on node-1"
 
 
 def test_each_node_without_tbot_is_named_and_nodes_in_the_same_state_together() -> None:
