@@ -382,9 +382,10 @@ class Tbots:
 
     def may_be_unread(self, node: str, path: str) -> bool:
         """Tell whether the tbot that must supply such pods may be one that the suite could not read."""
-        directory = path.rpartition("/")[0]
-        there = {socket.directory for tbot in self.each if node in tbot.pods for socket in tbot.sockets}
-        return bool(self.unread) and directory not in there
+        if not self.unread:
+            return False
+        known = {socket.directory for tbot in self.each if node in tbot.pods for socket in tbot.sockets}
+        return path.rpartition("/")[0] not in known
 
     def is_ready_for(self, pod: Pod) -> bool:
         """Tell whether a tbot that must supply a pod has a Ready pod on its node."""

@@ -84,7 +84,8 @@ class Realms:
     def _of_pod(self, pod: Pod) -> set[str]:
         own = {str(ObjectRef("Node", pod.node))} if pod.node else set()
         if pod.is_injected and self.tbots is not None and pod.node:
-            for tbot in self.tbots.serving(pod.node, pod.socket_on_node):
+            is_known = not self.tbots.may_be_unread(pod.node, pod.socket_on_node)
+            for tbot in self.tbots.serving(pod.node, pod.socket_on_node) if is_known else ():
                 own |= _realms_of(tbot, pod.node)
         if pod.is_injected and self.planes is not None:
             own |= _title(self.planes.of(pod, self.namespaces.get(pod.namespace)))
@@ -98,8 +99,8 @@ class Realms:
 
     @property
     def has_one_tbot(self) -> bool:
-        """No more than one tbot serves the mesh, as far as is known."""
-        return len(self._tbots()) <= 1
+        """No more than one tbot serves the mesh: none that could not be read may do so as well."""
+        return self.tbots is None or (len(self.tbots.each) <= 1 and not self.tbots.unread)
 
     def _tbots(self) -> tuple[Tbot, ...]:
         return self.tbots.each if self.tbots is not None else ()

@@ -69,7 +69,7 @@ def held_up(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:
 def _held_up(pod: Pod, tbots: Tbots, now: datetime) -> Problem | None:
     if cause := cause_of_no_start(pod):
         return problem(pod, f"its istio-proxy does not start: {pod.why_not_ready}", cause)
-    if not pod.node or _has_tbot(tbots, pod, now):
+    if not pod.node or tbots.may_be_unread(pod.node, pod.socket_on_node) or _has_tbot(tbots, pod, now):
         return None
     volume, evidence = pod.spec.volume(SOCKET_VOLUME), readings(pod, tbots)
     without = f"node {pod.node} has no Ready tbot for it"

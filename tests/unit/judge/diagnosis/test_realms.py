@@ -9,6 +9,7 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem
+from facts.teleport.tbot import OtherTbot
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed, told_apart
 from judge.diagnosis.realms import Realms
@@ -127,6 +128,27 @@ def test_of_a_node_with_two_tbots_none_is_meant() -> None:
     both = replace(REALMS, tbots=make.tbots(LEFT, replace(RIGHT, pods=LEFT.pods)))
     assert both.with_(NODE) == {str(NODE)}
     assert str(LEFT.daemon_set.ref) in REALMS.with_(NODE)
+
+
+def test_a_tbot_that_could_not_be_read_is_another_one() -> None:
+    """Nothing tells whom its bot's role or its own defects reach, and no other tbot explains what its pods lack."""
+    other = OtherTbot(RIGHT.daemon_set.ref, "it is in a Secret", unread=True, directories=frozenset({"/run/right"}))
+    assert not REALMS.has_one_tbot
+    for left_out, is_one in (((), True), ((replace(other, unread=False),), True), ((other,), False)):
+        realms = replace(REALMS, tbots=make.tbots(LEFT, left_out=left_out))
+        assert realms.has_one_tbot is is_one
+        role = Problem(ObjectRef("Teleport", "bot/left-bot"), "it lacks the role", "bot-without-role")
+        checks = [
+            Checked("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (role,)),
+            Checked("proxies", "t", "ID-01", Outcome.PROBLEM, "s", (Problem(B, "no SDS server supplies it"),)),
+        ]
+        made = diagnosed(checks, {}, realms=realms)
+        assert [each.subjects for each in made.undetermined] == ([] if is_one else [(B,)])
+    assert Realms().has_one_tbot
+    beside = replace(PODS[1], spec=replace(PODS[1].spec, node="left-node"))
+    realms = Realms({str(B): beside, str(A): PODS[0]}, make.tbots(LEFT, left_out=[other]))
+    assert str(LEFT.daemon_set.ref) not in realms.with_(B)
+    assert str(LEFT.daemon_set.ref) in realms.with_(A)
 
 
 def test_the_token_of_a_tbot_and_its_configuration_are_its_own() -> None:

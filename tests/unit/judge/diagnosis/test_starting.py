@@ -14,6 +14,7 @@ from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Container, Volume
 from facts.kubernetes.workloads import Deployment, PodTemplate
 from facts.proxies.sds_mode import SdsMode
+from facts.teleport.tbot import OtherTbot
 from judge.diagnosis.starting import held_up, refused, without_directory, without_istiod
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
@@ -122,6 +123,18 @@ def test_a_ready_tbot_that_serves_other_pods_of_the_node_is_none_for_a_pod() -> 
     of_a = waiting(BEGUN, name="agent.sock", reason="CrashLoopBackOff", restarts=4)
     on_node_2 = replace(crashing, spec=replace(crashing.spec, node="node-2"))
     assert held_up([of_a, on_node_2], tbots, NOW) == []
+
+
+def test_a_tbot_that_could_not_be_read_may_be_the_one_that_a_pod_waits_for() -> None:
+    other = OtherTbot(make.tbot().daemon_set.ref, "it is in a Secret", unread=True, directories=frozenset({make.SOCKETS}))
+    crashing = waiting(BEGUN, name="agent.sock", reason="CrashLoopBackOff", restarts=4)
+    for left_out, names in (([], 2), ([replace(other, unread=False)], 2), ([other], 0)):
+        tbots = make.tbots(make.tbot(make.tbot_pod(node="node-2")), left_out=left_out)
+        assert len(held_up([crashing, waiting(NOT_BEGUN)], tbots, NOW)) == names
+    # It is not, where one that was read has the directory on the node.
+    unready = make.tbots(make.tbot(make.tbot_pod(ready=False)), left_out=[other])
+    assert len(held_up([crashing], unready, NOW)) == 1
+    assert len(held_up([waiting(BEGUN, reason="ErrImagePull")], make.tbots(left_out=[other]), NOW)) == 1
 
 
 def test_a_sidecar_that_crashes_beside_a_ready_tbot_or_may_fall_back_has_another_reason() -> None:
