@@ -157,6 +157,18 @@ def is_in_its_first_start(pod: Pod, container: Container, at: datetime) -> bool:
     return not any(moment is not None and moment > began for moment in lost)
 
 
+def last_end(container: Container) -> datetime | None:
+    """UTC time at which a container ended the last time; None where it never did, or no time is known."""
+    ends = (_time(container.last_ended), _time(container.ended_at))
+    return max((moment for moment in ends if moment is not None), default=None)
+
+
+def ready_since(pod: Pod, container: Container) -> datetime | None:
+    """UTC time since when a Ready pod is Ready with the present run of one of its containers; None where none is known."""
+    since = [_time(c.since) for c in pod.conditions if c.type == "Ready"]
+    return max((moment for moment in (*since, _time(container.started_at)) if moment is not None), default=None)
+
+
 def restarted_while_starting(pod: Pod) -> bool:
     """Whether every restart of a pod's proxy belongs to the start of the pod.
 

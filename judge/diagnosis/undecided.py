@@ -14,7 +14,7 @@ from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import ISTIOS_SOCKET, SOCKET_FILE
 from facts.proxies.identity import ProxyIdentity
-from facts.proxies.presence import Stage, start_of
+from facts.proxies.presence import Stage, last_end, ready_since, start_of
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.tbot import Tbots
 from judge.fleet import cause_of_no_start
@@ -58,7 +58,7 @@ SUFFICIENT = frozenset(
 
 
 def exiting(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:
-    """Nodes with a Ready tbot on which Istio's agents exit again and again at their start.
+    """Nodes with a Ready tbot on which Istio's agents exit again and again at their start, the last time since it is Ready.
 
     Args:
         pods: Injected pods.
@@ -67,7 +67,7 @@ def exiting(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:
     """
     by_node: dict[str, list[Pod]] = {}
     for pod in pods:
-        if _exits(pod, now) and _is_served(pod, tbots):
+        if _exits(pod, now) and _is_served(pod, tbots) and not _has_yet_to_try(pod, tbots):
             by_node.setdefault(pod.node, []).append(pod)
     found = []
     for node, there in by_node.items():
@@ -112,6 +112,21 @@ def _exits(pod: Pod, now: datetime) -> bool:
     if proxy is None or not pod.node or not pod.socket_on_node or cause_of_no_start(pod):
         return False
     return start_of(pod, now).stage is Stage.DOWN and bool(proxy.last_exit_code) and proxy.state != "running"
+
+
+def _has_yet_to_try(pod: Pod, tbots: Tbots) -> bool:
+    """Return whether the agent of a pod ended the last time before its tbot became Ready, when the socket was missing.
+
+    The kubelet starts it again after up to five minutes. A time that is missing excuses nothing.
+    """
+    ended = last_end(pod.proxy) if pod.proxy is not None else None
+    ready = [
+        ready_since(own, container)
+        for tbot in tbots.serving(pod.node, pod.socket_on_node)
+        if (own := tbot.pods.get(pod.node)) is not None and own.ready
+        if (container := own.spec.container(tbot.container.name)) is not None
+    ]
+    return ended is not None and bool(ready) and all(since is not None and ended < since for since in ready)
 
 
 def _fails_closed(pod: Pod) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from facts.kubernetes.objects import Pod
+from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.teleport.tbot import OtherTbot
@@ -77,6 +77,36 @@ def test_a_ready_tbot_that_serves_other_pods_of_the_node_decides_nothing() -> No
     with_unread = make.tbots(a, left_out=[unread])
     assert exiting(of_b, with_unread, NOW) == waiting([make.proxy(pod, **SILENT) for pod in of_b], known, with_unread) == []
     assert {str(each.subject) for each in exiting([there], with_unread, NOW)} == {"Node node-1"}
+
+
+@pytest.mark.parametrize(
+    ("ended", "started", "ready", "tried"),
+    [
+        (300, 20, 10, False),
+        (15, 20, 10, False),
+        (5, 20, 10, True),
+        (10, 20, 10, True),
+        (300, 7200, 10, False),
+        (300, 7200, 7190, True),
+        (300, 20, None, False),
+        (300, None, 10, False),
+        (300, None, None, True),
+        (None, 20, 10, True),
+    ],
+)
+def test_an_agent_that_has_not_tried_since_its_tbot_became_ready_shows_nothing(
+    ended: int | None, started: int | None, ready: int | None, tried: bool
+) -> None:
+    def at(seconds: int | None) -> str:
+        return "" if seconds is None else f"{NOW - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+    pod, own = crashing(), make.tbot_pod(conditions=(Condition("Ready", "True", since=at(ready)),))
+    own = replace(own, spec=replace(own.spec, containers=(make.tbot_container(started_at=at(started)),)))
+    ways: list[dict[str, Any]] = [{"last_ended": at(ended)}, {"state": "terminated", "ended_at": at(ended)}]
+    for ends in ways:
+        proxy, *others = pod.spec.containers
+        exits = replace(pod, spec=replace(pod.spec, containers=(replace(proxy, **ends), *others)))
+        assert bool(exiting([exits], make.tbots(make.tbot(own)), NOW)) is tried
 
 
 def test_connected_proxies_without_a_certificate_beside_a_ready_tbot() -> None:
