@@ -133,7 +133,7 @@ def lacking_on(tbots: Tbots, node: str, pods: Sequence[Pod]) -> list[Lacking]:
         node: Name of the node.
         pods: Its injected pods.
     """
-    if node not in tbots.nodes:
+    if not any(node in tbot.pods for tbot in tbots.each):
         return [Lacking(node, tuple(pods), tbots.each, beside=False)]
     by_tbots: dict[tuple[str, ...], Lacking] = {}
     for pod in pods:
