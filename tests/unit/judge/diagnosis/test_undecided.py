@@ -79,6 +79,9 @@ def test_a_ready_tbot_that_serves_other_pods_of_the_node_decides_nothing() -> No
     assert {str(each.subject) for each in exiting([there], with_unread, NOW)} == {"Node node-1"}
 
 
+GAVE_UP: dict[str, Any] = {"reason": "Error", "exit_code": 255}
+
+
 @pytest.mark.parametrize(
     ("ended", "started", "ready", "tried"),
     [
@@ -102,7 +105,7 @@ def test_an_agent_that_has_not_tried_since_its_tbot_became_ready_shows_nothing(
 
     pod, own = crashing(), make.tbot_pod(conditions=(Condition("Ready", "True", since=at(ready)),))
     own = replace(own, spec=replace(own.spec, containers=(make.tbot_container(started_at=at(started)),)))
-    ways: list[dict[str, Any]] = [{"last_ended": at(ended)}, {"state": "terminated", "ended_at": at(ended)}]
+    ways: list[dict[str, Any]] = [{"last_ended": at(ended)}, {"state": "terminated", "ended_at": at(ended), **GAVE_UP}]
     for ends in ways:
         proxy, *others = pod.spec.containers
         exits = replace(pod, spec=replace(pod.spec, containers=(replace(proxy, **ends), *others)))
