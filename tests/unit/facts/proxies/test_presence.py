@@ -21,6 +21,8 @@ from facts.proxies.presence import (
     is_held_of_late,
     is_in_its_first_start,
     is_in_its_first_time,
+    last_end,
+    ready_since,
     restarted_while_starting,
     start_of,
     why_gone,
@@ -194,6 +196,28 @@ def test_a_container_starts_for_the_first_time_until_it_has_had_its_time_or_its_
     assert not first(STARTING)
     assert not first(SECOND, started="yesterday")
     assert not first(-HOUR)
+
+
+def test_the_last_end_of_a_container_is_that_of_its_present_state_or_the_one_before() -> None:
+    minute, now = ago(timedelta(minutes=1)), ago(SECOND)
+    for text in ("", "yesterday"):
+        assert last_end(make.container("a", last_ended=text)) is None
+        assert last_end(make.container("a", last_ended=now, ended_at=text)) == NOW - SECOND
+    assert last_end(make.container("a", last_ended=minute, ended_at=now)) == NOW - SECOND
+    assert last_end(make.container("a", ended_at=minute)) == NOW - timedelta(minutes=1)
+
+
+def test_a_pod_is_ready_since_its_condition_says_so_and_not_before_its_container_started() -> None:
+    def since(ready: str, started: str, kind: str = "Ready") -> Any:
+        pod = replace(make.pod(), conditions=(Condition(kind, "True", since=ready),))
+        return ready_since(pod, make.container("tbot", started_at=started))
+
+    assert since(ago(SECOND), ago(HOUR)) == NOW - SECOND
+    assert since(ago(HOUR), ago(SECOND)) == NOW - SECOND
+    assert since(ago(SECOND), ago(HOUR), "PodScheduled") == NOW - HOUR
+    assert since("", ago(HOUR)) == since("yesterday", ago(HOUR)) == NOW - HOUR
+    assert since(ago(HOUR), "") == NOW - HOUR
+    assert since("", "") is None
 
 
 # Restarts.
