@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -56,7 +57,7 @@ class DirectoryProbes(Protocol):
         """Report what a workload on each node can do to a directory there."""
 
 
-def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Problem]:
+def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Problem | OpenPoint]:
     """Proxies that cannot connect to the socket of a tbot that started after them.
 
     Args:
@@ -65,17 +66,17 @@ def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Pro
     """
     fleet = install.proxies.fleet()  # before the pods, as above
     pods, tbots = install.proxies.pods(), install.tbot.all()
-    found = supply.cut_off(fleet.proxies, pods, tbots)
-    open_ones = {str(each.subject) for each in found if each.cause in supply.CLOSED}
-    sockets = {(pod.socket_on_node.rpartition("/")[0], pod.node) for pod in pods if str(pod.ref) in open_ones}
-    if probes is None or not sockets:
-        return found
-    looked = [
-        probe
-        for directory in sorted({directory for directory, _ in sockets})
-        for probe in probes.of_socket_directories(sorted(node for each, node in sockets if each == directory), directory)
-    ]
-    return supply.cut_off(fleet.proxies, pods, tbots, looked)
+    dead = supply.undecided(fleet.proxies, pods, tbots)
+    clues = supply.Clues(tbot.last_attempts(install, ((each.tbot, each.supplier) for each in dead)))
+    if probes is not None and dead:
+        sockets = {(each.pod.socket_on_node.rpartition("/")[0], each.pod.node) for each in dead}
+        looked = [
+            probe
+            for directory in sorted({directory for directory, _ in sockets})
+            for probe in probes.of_socket_directories(sorted(node for each, node in sockets if each == directory), directory)
+        ]
+        clues = replace(clues, looked=tuple(looked))
+    return supply.cut_off(fleet.proxies, pods, tbots, clues)
 
 
 def refused_by_rules(install: Install) -> list[Problem]:
@@ -127,6 +128,24 @@ def kept_from_teleport(install: Install) -> Iterator[Problem | OpenPoint]:
     silent = [(tbot, pod) for tbot in install.tbot.all().each for pod in reaching.not_serving(tbot, now)]
     for answers in at_once(lambda each: _kept_from_teleport(install, *each), silent):
         yield from answers
+    known = {pod.uid for _tbot, pod in silent}
+    with suppress(ConformanceError):  # the lines about proxies say that they cannot be read
+        yield from _unjoined(install, {p.uid: (t, p) for t, p in _awaited(install) if p.uid not in known})
+
+
+def _awaited(install: Install) -> list[tuple[Tbot, Pod]]:
+    """The pods of tbot that are Ready, and to whose sockets proxies or Istio's agents cannot connect."""
+    fleet = install.proxies.fleet()  # before the pods, as above
+    pods, tbots = install.proxies.pods(), install.tbot.all()
+    dead = supply.undecided(fleet.proxies, pods, tbots)
+    return [*((each.tbot, each.supplier) for each in dead), *undecided.beside_exits(pods, tbots, datetime.now(UTC))]
+
+
+def _unjoined(install: Install, pods: Mapping[str, tuple[Tbot, Pod]]) -> Iterator[Problem]:
+    """Ready pods of tbot whose log shows that they have not joined, with the obstacle that it names."""
+    for uid, last in tbot.last_attempts(install, pods.values()).items():
+        if last.opened is False and (found := reaching.kept_away(pods[uid][1], last, datetime.now(UTC))):
+            yield found
 
 
 def _kept_from_teleport(install: Install, of: Tbot, pod: Pod) -> list[Problem | OpenPoint]:
@@ -166,9 +185,11 @@ def unread(install: Install) -> list[OpenPoint]:
     return [OpenPoint(each, how_to_read(left, ASK_ALL)) for each in not_read(left)]
 
 
-def agents_that_exit(install: Install) -> list[Problem]:
+def agents_that_exit(install: Install) -> list[Problem | OpenPoint]:
     """Nodes on which Istio's agents exit at their start, beside a Ready tbot."""
-    return undecided.exiting(install.proxies.pods(), install.tbot.all(), datetime.now(UTC))
+    pods, tbots, now = install.proxies.pods(), install.tbot.all(), datetime.now(UTC)
+    attempts = tbot.last_attempts(install, undecided.beside_exits(pods, tbots, now))
+    return undecided.exiting(pods, tbots, now, attempts)
 
 
 def _of_tbot_and_its_bot(install: Install) -> Iterator[Finding]:

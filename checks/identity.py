@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from checks.tbot import last_attempts
 from facts.document import Absent
 from facts.errors import ConformanceError
 from facts.finding import Finding
@@ -15,6 +16,7 @@ from facts.teleport.tbot import Tbots
 from judge.identity import fallback, socket, sweep
 from judge.identity import proxies as judge
 from judge.identity.proxies import Lifetime, ObservedProxies
+from judge.identity.streams import dead_stream
 from judge.identity.sweep import Expectation, Outside
 from judge.install import attested
 from judge.install.attested import Beside
@@ -55,8 +57,19 @@ def outside_of_teleport(install: Install) -> Outside:
 
 def secrets_come_from_the_socket(install: Install) -> Finding:
     """ID-01."""
-    observed = sidecars(install)
-    return judge.secrets_come_from_the_socket(observed, tbots_if_known(install))
+    return supply_of(install, sidecars(install))
+
+
+def supply_of(install: Install, observed: ObservedProxies) -> Finding:
+    """ID-01, for sidecars that were read: a tbot beside dead streams is asked for its log, which shows whether it joined."""
+    tbots = tbots_if_known(install)
+    if tbots is None:
+        return judge.secrets_come_from_the_socket(observed)
+    pods = observed.by_uid
+    dead = [each for proxy in observed.fleet.proxies if (each := dead_stream(proxy, pods, tbots)) is not None]
+    attempts = last_attempts(install, ((each.tbot, each.supplier) for each in dead))
+    joined = {uid for uid, last in attempts.items() if last.opened}
+    return judge.secrets_come_from_the_socket(observed, tbots, joined)
 
 
 def install_fails_closed(install: Install) -> Finding:

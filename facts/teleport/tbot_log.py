@@ -7,7 +7,7 @@ Teleport writes around them differs.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -52,6 +52,8 @@ class LastAttempt:
         joined: It reached Teleport, which let it in.
         evidence: Ids of the readings.
         validity: Of a certificate that tbot does not accept for its time; None otherwise.
+        opened: Its container has joined since it started, whatever came later, so that its sockets are open; None where the
+            log shows neither its start nor an answer of Teleport.
     """
 
     obstacle: Obstacle | None
@@ -59,6 +61,7 @@ class LastAttempt:
     joined: bool
     evidence: tuple[str, ...]
     validity: Validity | None = None
+    opened: bool | None = None
 
 
 JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API endpoint")
@@ -105,16 +108,17 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
         teleport: HOST:PORT at which it looks for Teleport; empty where that is not known.
         evidence: Ids of the readings.
     """
-    last, entry, joins, host = LastAttempt(None, "", joined=False, evidence=evidence), "", False, _host(teleport)
+    last, entry, host = LastAttempt(None, "", joined=False, evidence=evidence), "", _host(teleport)
+    opened: bool | None = None
     for line in lines(plain(log)):
         if not line[:1].isspace():  # the layers of an error stand on lines of their own, each further in
             entry = line
         if STARTED in line or _REACHED.search(line):
-            joins = STARTED in line
-            last = LastAttempt(None, "", joined=not joins, evidence=evidence)
-        elif (error := _error_in(line, evidence)) and _is_about_teleport(line, entry, host, joins=joins):
+            opened = STARTED not in line
+            last = LastAttempt(None, "", joined=opened, evidence=evidence)
+        elif (error := _error_in(line, evidence)) and _is_about_teleport(line, entry, host, joins=opened is False):
             last = error
-    return last
+    return replace(last, opened=opened)
 
 
 def _is_about_teleport(line: str, entry: str, host: str, *, joins: bool) -> bool:

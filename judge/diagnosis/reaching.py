@@ -128,6 +128,40 @@ def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | None:
     return Problem(pod.ref, said, BY_OBSTACLE[last.obstacle], evidence)
 
 
+READ_ITS_LOG = (
+    "read its log: `kubectl -n NAMESPACE logs POD`; a tbot opens its socket once it has joined, and without a readiness"
+    " probe it is Ready before that"
+)
+"""The next step where a Ready tbot need not have opened its socket."""
+
+
+def unjoined(last: LastAttempt | None) -> str:
+    """Why it is not shown that a tbot has joined since its start, so that its sockets are open; empty where it is.
+
+    Args:
+        last: Its last attempt; None where its log was not read.
+    """
+    if last is None:
+        return "its log was not read"
+    words = f" ({last.said})" if last.said else ""
+    if last.opened is None:
+        return f"the end of its log shows neither its start nor an answer of Teleport{words}"
+    return "" if last.opened else f"its log shows no join since its start{words}"
+
+
+def unopened(pod: Pod, socket: str, why: str, evidence: Iterable[str]) -> OpenPoint:
+    """A Ready tbot that need not have opened its socket.
+
+    Args:
+        pod: Its pod.
+        socket: Path of the socket on the node.
+        why: What shows that it need not.
+        evidence: Ids of the readings that show it.
+    """
+    said = f"it is Ready, and need not have opened its socket {socket}: {why}"
+    return OpenPoint(Problem(pod.ref, said, evidence=(*evidence, *readings(pod))), READ_ITS_LOG)
+
+
 def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name: str) -> list[Problem]:
     """Why Teleport refuses the token of a tbot that has exited and is not Ready, and whose log names no obstacle on the way.
 

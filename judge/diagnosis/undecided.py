@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from facts.evidence import ObjectRef, readings
-from facts.finding import Finding, Problem
+from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import ISTIOS_SOCKET, SOCKET_FILE
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.presence import Stage, start_of
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.tbot import Tbots
+from facts.teleport.tbot import Tbot, Tbots
+from facts.teleport.tbot_log import LastAttempt
+from judge.diagnosis import reaching
 from judge.fleet import cause_of_no_start
 
 NAMED = 3
@@ -57,24 +59,52 @@ SUFFICIENT = frozenset(
 """Causes for which no proxy of the mesh gets a certificate. Where a judgment names one, nothing is left to decide."""
 
 
-def exiting(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:
+def beside_exits(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[tuple[Tbot, Pod]]:
+    """The Ready tbots, each with its pod, beside which Istio's agents exit again and again; arguments as for `exiting`."""
+    return [each for pod in _exiting(pods, tbots, now) for each in _ready_beside(tbots, pod)]
+
+
+def exiting(
+    pods: Iterable[Pod],
+    tbots: Tbots,
+    now: datetime,
+    attempts: Mapping[str, LastAttempt],
+) -> list[Problem | OpenPoint]:
     """Nodes with a Ready tbot on which Istio's agents exit again and again at their start.
+
+    A tbot that need not have opened its socket is an open point: an agent that may not fall back exits where there is none.
 
     Args:
         pods: Injected pods.
         tbots: Every tbot that serves the mesh.
         now: UTC time of the list of pods.
+        attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
     """
     by_node: dict[str, list[Pod]] = {}
-    for pod in pods:
-        if _exits(pod, now) and _is_ready_on(tbots, pod.node):
+    found: list[Problem | OpenPoint] = []
+    for pod in _exiting(pods, tbots, now):
+        beside = [(of_tbot, reaching.unjoined(attempts.get(of_tbot.uid))) for _tbot, of_tbot in _ready_beside(tbots, pod)]
+        if all(why for _pod, why in beside):
+            found += [
+                reaching.unopened(
+                    of_tbot,
+                    pod.socket_on_node,
+                    f"Istio's agents there exit at their start, and {why}",
+                    readings(attempts.get(of_tbot.uid)),
+                )
+                for of_tbot, why in beside
+            ]
+        else:
             by_node.setdefault(pod.node, []).append(pod)
-    found = []
     for node, there in by_node.items():
         said = f"Istio's agents exit at their start although a tbot there is Ready: {_some(pod.ref for pod in there)}"
         causes = (*SOCKET_USELESS, *([SOCKET_UNSEEN] if any(_fails_closed(pod) for pod in there) else []))
         found += _each(node, said, causes, readings(*there, tbots))
-    return found
+    return list(dict.fromkeys(found))
+
+
+def _exiting(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Pod]:
+    return [pod for pod in pods if _exits(pod, now) and _ready_beside(tbots, pod)]
 
 
 def waiting(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod], tbots: Tbots) -> list[Problem]:
@@ -121,6 +151,12 @@ def _fails_closed(pod: Pod) -> bool:
 
 def _is_ready_on(tbots: Tbots, node: str) -> bool:
     return any(tbot.pods[node].ready for tbot in tbots.each if node in tbot.pods)
+
+
+def _ready_beside(tbots: Tbots, pod: Pod) -> list[tuple[Tbot, Pod]]:
+    """The Ready tbots of a pod's node that may serve its socket, each with its pod there."""
+    serving = tbots.serving(pod.node, pod.socket_on_node)
+    return [(tbot, tbot.pods[pod.node]) for tbot in serving if pod.node in tbot.pods and tbot.pods[pod.node].ready]
 
 
 def _some(refs: Iterable[ObjectRef]) -> str:

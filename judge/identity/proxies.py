@@ -6,7 +6,7 @@ sweep over the whole mesh (`judge.identity.sweep`) use as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -364,12 +364,15 @@ class ObservedProxies:
         )
 
 
-def secrets_come_from_the_socket(sidecars: ObservedProxies, tbots: Tbots | None = None) -> Finding:
+def secrets_come_from_the_socket(
+    sidecars: ObservedProxies, tbots: Tbots | None = None, joined: Collection[str] = ()
+) -> Finding:
     """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod.
 
     Args:
         sidecars: The sidecars.
         tbots: Every tbot that serves the mesh, which may tell why a stream is dead.
+        joined: Uids of the pods of tbot that have joined since their start.
     """
     proxies, pods = sidecars.fleet.proxies, sidecars.by_uid
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
@@ -384,7 +387,7 @@ def secrets_come_from_the_socket(sidecars: ObservedProxies, tbots: Tbots | None 
         if cause := cause_of_no_configuration(proxy, pods.get(proxy.pod.uid)):
             fails = f"its Istio agent failed {proxy.istiod_failures} times to connect to istiod"
             found = [replace(each, said=f"{each.said}; {fails}", cause=cause) for each in found]
-        lost = lost_directory(proxy, pods, tbots) if tbots is not None else None
+        lost = lost_directory(proxy, pods, tbots, joined) if tbots is not None else None
         return found if lost is None else [*found, lost]
 
     return _judged(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
@@ -108,7 +108,8 @@ class TbotFacet:
             if STARTED not in str(log.document):
                 return last
             log = reader.logs(pod.namespace, pod.name, container, previous=True, tail=LINES)
-            return parse_last_attempt(str(log.document), teleport, (log.evidence, *last.evidence))
+            before = parse_last_attempt(str(log.document), teleport, (log.evidence, *last.evidence))
+            return replace(before, opened=last.opened)
 
         return self.cluster.once(LAST_ATTEMPT.narrowed(pod.uid), read)
 

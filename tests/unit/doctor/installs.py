@@ -97,6 +97,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
         tbot=SimpleNamespace(
             all=lambda: tbots,
             socket_directories=lambda: make.DIRECTORIES,
+            last_attempt=lambda _tbot, _pod: make.last_attempt(),
             kubelet_rights=lambda _tbot: (
                 make.right("get", "nodes/pods"),
                 make.right("get", "nodes/proxy", allowed=False),

@@ -137,3 +137,23 @@ def test_the_time_grows_with_the_log_and_not_with_its_square(piece: str) -> None
 
     seconds(1000)
     assert min(seconds(40_000) for _ in range(3)) < 3 * min(seconds(20_000) for _ in range(3)) + 0.05
+
+
+@pytest.mark.parametrize(
+    ("log", "opened"),
+    [
+        ("", None),
+        ("INFO a busy node", None),
+        (f"WARN proxy t.test:443: {NO_WAY}", None),
+        (START, False),
+        (f"{START}\nERROR failed to join: {NO_WAY}", False),
+        (f"{START}\n{JOINED}", True),
+        (f"{START}\n{JOINED}\nERROR Bot identity renewal failed, will retry error:{NO_WAY}", True),
+        (f"WARN proxy t.test:443: {NO_WAY}\n{ISSUED}", True),
+        (f"{START}\n{JOINED}\n{START}", False),
+        (REAL.read_text(encoding="utf-8"), True),
+    ],
+    ids=str,
+)
+def test_a_tbot_has_opened_its_sockets_once_it_has_joined_whatever_came_later(log: str, opened: bool | None) -> None:
+    assert parse_last_attempt(log, AT).opened is opened

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.sds_mode import SdsMode, SecretState
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Outcome, diagnosed
-from judge.diagnosis.undecided import NO_ANSWER, SOCKET_USELESS, SUFFICIENT, exiting, is_decided, waiting
+from judge.diagnosis.undecided import NO_ANSWER, SOCKET_USELESS, SUFFICIENT, beside_exits, exiting, is_decided, waiting
 from judge.findings import Claim
 from judge.install.tbot import configuration_is_sound
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 
 READY = make.tbots()
+OF_TBOT = make.tbot_pod().uid
+JOINED = {OF_TBOT: make.last_attempt()}
 SILENT: dict[str, Any] = {"sds_mode": SdsMode.SILENT, "secret_state": SecretState.WARMING, "chain": ()}
 
 
@@ -33,12 +37,16 @@ def crashing(name: str = "app", *, socket: str = "", **changes: Any) -> Pod:
     return replace(made, created_at=f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")
 
 
-def causes(found: list[Any]) -> list[str]:
-    return [each.cause for each in found]
+def causes(found: Sequence[Problem | OpenPoint]) -> list[str]:
+    return [each.cause for each in problems(found)]
+
+
+def problems(found: Sequence[Problem | OpenPoint]) -> list[Problem]:
+    return [each for each in found if isinstance(each, Problem)]
 
 
 def test_agents_that_exit_beside_a_ready_tbot_are_one_problem_of_the_node_for_each_cause_that_may_be_so() -> None:
-    found = exiting([crashing("a"), crashing("b"), make.pod("fine")], READY, NOW)
+    found = problems(exiting([crashing("a"), crashing("b"), make.pod("fine")], READY, NOW, JOINED))
     assert causes(found) == [*SOCKET_USELESS]
     assert {str(each.subject) for each in found} == {"Node node-1"}
     assert {each.said for each in found} == {
@@ -46,8 +54,22 @@ def test_agents_that_exit_beside_a_ready_tbot_are_one_problem_of_the_node_for_ea
     }
 
 
+@pytest.mark.parametrize(
+    "attempts",
+    [{}, *({OF_TBOT: make.last_attempt(joined=False, opened=opened)} for opened in (False, None))],
+    ids=["unread", "not joined", "unknown"],
+)
+def test_agents_that_exit_beside_a_tbot_that_need_not_have_opened_its_socket_have_no_cause(attempts: Any) -> None:
+    found = exiting([crashing("a", socket="tbot"), crashing("b", socket="tbot")], READY, NOW, attempts)
+    (left,) = found
+    assert isinstance(left, OpenPoint)
+    assert (str(left.about.subject), left.about.cause) == ("Pod teleport-system/tbot-1", "")
+    assert "Istio's agents there exit at their start" in left.about.said
+    assert [(tbot, pod.uid) for tbot, pod in beside_exits([crashing()], READY, NOW)] == [(READY.first, OF_TBOT)]
+
+
 def test_where_a_sidecar_may_not_fall_back_the_directory_may_be_closed_as_well() -> None:
-    found = exiting([crashing("a", socket="tbot")], READY, NOW)
+    found = exiting([crashing("a", socket="tbot")], READY, NOW, JOINED)
     assert causes(found) == [*SOCKET_USELESS, "socket-directory-closed"]
 
 
@@ -58,9 +80,9 @@ def test_what_else_explains_that_an_agent_exits_is_left_to_others() -> None:
     no_image = crashing()
     image = replace(no_image.spec.containers[0], reason="ImagePullBackOff")
     no_image = replace(no_image, spec=replace(no_image.spec, containers=(image, *no_image.spec.containers[1:])))
-    assert exiting([crashing()], unready, NOW) == []
-    assert exiting([crashing()], make.tbots(replace(make.tbot(), pods={})), NOW) == []
-    assert exiting([no_socket, no_image, make.pod("plain", injected=False)], READY, NOW) == []
+    assert exiting([crashing()], unready, NOW, JOINED) == []
+    assert exiting([crashing()], make.tbots(replace(make.tbot(), pods={})), NOW, JOINED) == []
+    assert exiting([no_socket, no_image, make.pod("plain", injected=False)], READY, NOW, JOINED) == []
 
 
 def test_connected_proxies_without_a_certificate_beside_a_ready_tbot() -> None:
@@ -101,7 +123,7 @@ def test_every_cause_is_known_and_each_member_of_a_class_says_what_would_settle_
 
 
 def test_the_class_is_one_entry_of_the_diagnosis_which_a_probe_pod_settles() -> None:
-    found = exiting([crashing("a")], READY, NOW)
+    found = problems(exiting([crashing("a")], READY, NOW, JOINED))
     check = Checked("sockets", "t", "", Outcome.PROBLEM, "s", tuple(found))
     (made,) = diagnosed([check], {}).classes
     assert set(made.ids) == {*SOCKET_USELESS}
@@ -112,7 +134,7 @@ def test_the_class_is_one_entry_of_the_diagnosis_which_a_probe_pod_settles() -> 
 
 
 def test_each_cause_that_may_be_the_one_is_a_member_of_the_class() -> None:
-    assert {"tbot-not-answering", "socket-closed"} <= {*causes(exiting([crashing()], READY, NOW))}
+    assert {"tbot-not-answering", "socket-closed"} <= {*causes(exiting([crashing()], READY, NOW, JOINED))}
     pod = make.pod()
     found = waiting([make.proxy(pod, **SILENT)], {pod.uid: pod}, READY)
     assert {*causes(found)} == {
@@ -140,11 +162,11 @@ def test_a_cause_that_leaves_every_proxy_without_a_certificate_decides(cause: st
 
 def test_a_pod_without_a_proxy_that_does_not_start_is_no_business_of_the_mesh() -> None:
     plain = make.pod("plain", injected=False, ready=False)
-    assert exiting([replace(plain, created_at=f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")], READY, NOW) == []
+    assert exiting([replace(plain, created_at=f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")], READY, NOW, JOINED) == []
 
 
 def test_istios_own_socket_keeps_no_sidecar_from_falling_back() -> None:
-    assert "socket-directory-closed" not in causes(exiting([crashing(socket="socket")], READY, NOW))
+    assert "socket-directory-closed" not in causes(exiting([crashing(socket="socket")], READY, NOW, JOINED))
 
 
 def test_an_agent_that_runs_again_is_starting_or_waits_for_others_does_not_exit() -> None:
@@ -156,9 +178,9 @@ def test_an_agent_that_runs_again_is_starting_or_waits_for_others_does_not_exit(
     held = replace(crashed, spec=replace(crashed.spec, containers=(migration, proxy, *others)))
     young = replace(crashed, created_at=f"{NOW - timedelta(seconds=5):%Y-%m-%dT%H:%M:%SZ}")
     for pod in (runs, held, young):
-        assert exiting([pod], READY, NOW) == []
+        assert exiting([pod], READY, NOW, JOINED) == []
 
 
 def test_one_sidecar_that_may_not_fall_back_is_enough_for_a_directory_that_is_closed() -> None:
     for pods in ([crashing("a", socket="tbot"), crashing("b")], [crashing("b"), crashing("a", socket="tbot")]):
-        assert "socket-directory-closed" in causes(exiting(pods, READY, NOW))
+        assert "socket-directory-closed" in causes(exiting(pods, READY, NOW, JOINED))
