@@ -141,7 +141,7 @@ def _awaited(install: Install) -> list[tuple[Tbot, Pod]]:
     return [*((each.tbot, each.supplier) for each in dead), *undecided.beside_exits(pods, tbots, datetime.now(UTC))]
 
 
-def _unjoined(install: Install, pods: Mapping[str, tuple[Tbot, Pod]]) -> Iterator[Problem]:
+def _unjoined(install: Install, pods: Mapping[str, tuple[Tbot, Pod]]) -> Iterator[Problem | OpenPoint]:
     """Ready pods of tbot whose log shows that they have not joined, with the obstacle that it names."""
     for uid, last in tbot.last_attempts(install, pods.values()).items():
         if last.opened is False and (found := reaching.kept_away(pods[uid][1], last, datetime.now(UTC))):

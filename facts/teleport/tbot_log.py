@@ -1,7 +1,7 @@
 """tbot's own words about its way to Teleport, as its log has them.
 
-Source: the error texts of Go's packages net and crypto/x509, which tbot repeats. They are the same in all releases; what
-Teleport writes around them differs.
+Source: the error texts of Go's packages net, net/http and crypto/x509, which tbot repeats. They are the same in all
+releases; what Teleport writes around them differs. How it refuses a service-account token: Teleport, lib/kube/token.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ class Obstacle(StrEnum):
     NO_NAME_SERVER = "no name server tells the address of Teleport"
     NO_CONNECTION = "no connection to Teleport comes about"
     CERTIFICATE = "tbot does not accept the certificate of Teleport"
+    PROXY = "the proxy that leads to Teleport cannot be reached"
+    ELSEWHERE = "a connection fails that need not be the one to Teleport"
+    TOKEN = "Teleport refuses the service-account token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,11 @@ _OF_JOINING = re.compile(r"\bjoin|\bbot identity", re.IGNORECASE)
 _URL = re.compile(r"\bhttps?://([^\s/\"'\\]{1,300})")
 _LOOKED_UP = re.compile(r"\blookup ([^\s:]{1,300})")
 
+_REFUSED = re.compile(r"\breviewing kubernetes token with (?:static_jwks|oidc)\b|\bvalidating OIDC token\b")
+"""Teleport's words where it verifies a token by its keys, claims and lifetime; one of ``in_cluster`` it lets be reviewed."""
+
 _ERRORS: tuple[tuple[re.Pattern[str], Obstacle], ...] = (
+    (re.compile(r"\b(?:proxyconnect|socks connect) tcp\b.+"), Obstacle.PROXY),
     (re.compile(r"\bx509: .+"), Obstacle.CERTIFICATE),
     (re.compile(r"\bdial tcp: lookup \S{1,300}(?: on \S{1,100})? no such host"), Obstacle.NO_ADDRESS),
     (re.compile(r"\bdial tcp: lookup \S"), Obstacle.NO_NAME_SERVER),
@@ -101,7 +108,9 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
     """Read what ended the last attempt of a tbot to speak with Teleport.
 
     An error counts if it is about Teleport: tbot also speaks with the API server, with its kubelet and with other trust
-    domains. What Teleport answers after an error shows that it is over.
+    domains. One of a tbot that has not joined, which does not say about whom it is, counts where nothing else does: as
+    `Obstacle.ELSEWHERE`, unless it is of a proxy that leads there. What Teleport answers after an error shows that it is
+    over.
 
     Args:
         log: The end of its log.
@@ -116,19 +125,25 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
         if STARTED in line or _REACHED.search(line):
             opened = STARTED not in line
             last = LastAttempt(None, "", joined=opened, evidence=evidence)
-        elif (error := _error_in(line, evidence)) and _is_about_teleport(line, entry, host, joins=opened is False):
-            last = error
+        elif refused := _REFUSED.search(line):
+            last = LastAttempt(Obstacle.TOKEN, beginning(line[refused.start() :], WORDS), joined=False, evidence=evidence)
+        elif error := _error_in(line, evidence):
+            about = _is_about_teleport(line, entry, host)
+            if about:
+                last = error
+            elif about is None and opened is False and last.obstacle is None:
+                kind = error.obstacle if error.obstacle is Obstacle.PROXY else Obstacle.ELSEWHERE
+                last = replace(error, obstacle=kind, validity=None)
     return replace(last, opened=opened)
 
 
-def _is_about_teleport(line: str, entry: str, host: str, *, joins: bool) -> bool:
-    """Tell whether an error is about the way to Teleport.
+def _is_about_teleport(line: str, entry: str, host: str) -> bool | None:
+    """Tell whether an error is about the way to Teleport; None where it names nobody.
 
     Args:
         line: The line of the error.
         entry: The first line of the entry of the log that it belongs to.
         host: The host of Teleport.
-        joins: tbot has started and has not joined yet, so it speaks with nobody but Teleport, unless it names another.
     """
     both = f"{entry} {line}"
     if _OF_ATTESTATION.search(both):
@@ -139,7 +154,8 @@ def _is_about_teleport(line: str, entry: str, host: str, *, joins: bool) -> bool
         return True
     if names := _LOOKED_UP.findall(line):
         return host in map(_host, names)
-    return joins or (bool(host) and re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)", both.lower()) is not None)
+    is_named = bool(host) and re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)", both.lower()) is not None
+    return is_named or None
 
 
 def _host(address: str) -> str:

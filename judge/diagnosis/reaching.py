@@ -90,6 +90,18 @@ BY_OBSTACLE: Mapping[Obstacle, str] = {
 }
 """Causes by what tbot's log says; empty where that alone names none."""
 
+UNNAMED: Mapping[Obstacle, str] = {
+    Obstacle.PROXY: (
+        "see that the address in HTTPS_PROXY of tbot's DaemonSet is right and that tbot's nodes reach it, or leave the"
+        " variable out where tbot needs no proxy"
+    ),
+    Obstacle.ELSEWHERE: (
+        "see whose address that is (`kubectl get services,endpoints -A -o wide`, and the name of Teleport on the node), and"
+        " read the whole log: `kubectl -n NAMESPACE logs POD --previous`"
+    ),
+}
+"""Next steps where tbot's log says that a connection fails which need not be its own to Teleport."""
+
 
 def not_serving(tbot: Tbot, now: datetime) -> list[Pod]:
     """The pods of a tbot whose log may say what keeps them from serving: they have run, and are not Ready or exited of late.
@@ -110,21 +122,25 @@ def _has_trouble(tbot: Tbot, pod: Pod, now: datetime) -> bool:
     return not pod.ready or bool(ended_of_late(tbot, pod, now))
 
 
-def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | None:
+def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | OpenPoint | None:
     """What keeps a pod of tbot from Teleport by its own words; None where its log names no obstacle on the way.
+
+    What need not be on the way is an open point.
 
     Args:
         pod: The pod, which does not serve.
         last: Its last attempt.
         now: UTC time of the judgment, by this machine.
     """
-    if last.obstacle is None:
+    if last.obstacle in (None, Obstacle.TOKEN):
         return None
     said = f"its last attempt to speak with Teleport ended because {last.obstacle}: {last.said}"
     evidence = (*last.evidence, *readings(pod))
     if last.validity is not None and clocks.misjudges(last.validity, now):
         by_ours = f"{said}; by the clock of this machine, {now:%F %T} UTC, the certificate is valid"
         return Problem(ObjectRef("Node", pod.node), by_ours, clocks.NODE_CLOCK, evidence)
+    if last.obstacle in UNNAMED:
+        return OpenPoint(Problem(pod.ref, said, evidence=evidence), UNNAMED[last.obstacle])
     return Problem(pod.ref, said, BY_OBSTACLE[last.obstacle], evidence)
 
 
@@ -163,10 +179,11 @@ def unopened(pod: Pod, socket: str, why: str, evidence: Iterable[str]) -> OpenPo
 
 
 def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name: str) -> list[Problem]:
-    """Why Teleport refuses the token of a tbot that has exited and is not Ready, and whose log names no obstacle on the way.
+    """Why Teleport refuses the token of a tbot that has exited and is not Ready, where its log shows that it does.
 
-    A join token of type ``in_cluster`` takes other tokens of the pod; with one, that tbot would have joined. A tbot that has
-    never exited may still be about to join.
+    Teleport's own words show that the join token is of a type that verifies the token itself. Anything may end a tbot before
+    its join; and with a join token of type ``in_cluster``, whose type no reader of the cluster knows, Teleport takes other
+    tokens of the pod. A tbot that has never exited may still be about to join.
 
     Args:
         tbot: The tbot.
@@ -176,7 +193,7 @@ def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name:
     """
     container = pod.spec.container(tbot.container.name)
     exited = container is not None and (container.restarts > 0 or container.last_exit_code is not None)
-    if pod.ready or not exited or last.joined or last.obstacle is not None:
+    if pod.ready or not exited or last.obstacle is not Obstacle.TOKEN:
         return []
     found = token_file_problems(tbot, cluster_name)
     return [replace(each, evidence=(*last.evidence, *each.evidence)) for each in found]
