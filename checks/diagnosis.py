@@ -138,7 +138,10 @@ def _awaited(install: Install) -> list[tuple[Tbot, Pod]]:
     fleet = install.proxies.fleet()  # before the pods, as above
     pods, tbots = install.proxies.pods(), install.tbot.all()
     dead = supply.undecided(fleet.proxies, pods, tbots)
-    return [*((each.tbot, each.supplier) for each in dead), *undecided.beside_exits(pods, tbots, datetime.now(UTC))]
+    return [
+        *((each.tbot, each.supplier) for each in dead),
+        *undecided.beside_exits(pods, fleet.proxies, tbots, datetime.now(UTC)),
+    ]
 
 
 def _unjoined(install: Install, pods: Mapping[str, tuple[Tbot, Pod]]) -> Iterator[Problem | OpenPoint]:
@@ -187,9 +190,10 @@ def unread(install: Install) -> list[OpenPoint]:
 
 def agents_that_exit(install: Install) -> list[Problem | OpenPoint]:
     """Nodes on which Istio's agents exit at their start, beside a Ready tbot."""
+    proxies = install.proxies.fleet().proxies  # before the pods, as above
     pods, tbots, now = install.proxies.pods(), install.tbot.all(), datetime.now(UTC)
-    attempts = tbot.last_attempts(install, undecided.beside_exits(pods, tbots, now))
-    return undecided.exiting(pods, tbots, now, attempts)
+    attempts = tbot.last_attempts(install, undecided.beside_exits(pods, proxies, tbots, now))
+    return undecided.exiting(pods, proxies, tbots, now, attempts)
 
 
 def _of_tbot_and_its_bot(install: Install) -> Iterator[Finding]:

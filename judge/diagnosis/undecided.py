@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from facts.document import SKEW, when
 from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
@@ -26,6 +27,11 @@ NAMED = 3
 
 SOCKET_USELESS = ("tbot-not-answering", "socket-closed", "socket-stale")
 """Causes for which Istio's agent finds a socket that it cannot use, and exits."""
+
+GIVES_UP = ("Error", 255)
+"""How an agent ends that returns an error: reason and exit code. Another code is a signal's, or the runtime's for a
+container that it could not start; with another reason the kernel or the runtime ended it. Source: Istio,
+pilot/cmd/pilot-agent, which exits with -1."""
 
 SOCKET_UNSEEN = "socket-directory-closed"
 """The cause for which it does not see the socket at all; it exits only where it may not fall back."""
@@ -59,13 +65,16 @@ SUFFICIENT = frozenset(
 """Causes for which no proxy of the mesh gets a certificate. Where a judgment names one, nothing is left to decide."""
 
 
-def beside_exits(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[tuple[Tbot, Pod]]:
+def beside_exits(
+    pods: Iterable[Pod], proxies: Iterable[ProxyIdentity], tbots: Tbots, now: datetime
+) -> list[tuple[Tbot, Pod]]:
     """The Ready tbots, each with its pod, beside which Istio's agents exit again and again; arguments as for `exiting`."""
-    return [each for pod in _exiting(pods, tbots, now) for each in _ready_beside(tbots, pod)]
+    return [each for pod in _exiting(pods, proxies, tbots, now) for each in _ready_beside(tbots, pod)]
 
 
 def exiting(
     pods: Iterable[Pod],
+    proxies: Iterable[ProxyIdentity],
     tbots: Tbots,
     now: datetime,
     attempts: Mapping[str, LastAttempt],
@@ -73,16 +82,19 @@ def exiting(
     """Nodes with a Ready tbot on which Istio's agents exit again and again at their start.
 
     A tbot that need not have opened its socket is an open point: an agent that may not fall back exits where there is none.
+    Where a proxy is connected that has started since, the socket can be used, and the agents exit for another reason. One
+    that was connected before shows nothing: it keeps its connection whatever becomes of the socket.
 
     Args:
         pods: Injected pods.
+        proxies: Proxies of the mesh.
         tbots: Every tbot that serves the mesh.
         now: UTC time of the list of pods.
         attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
     """
     by_node: dict[str, list[Pod]] = {}
     found: list[Problem | OpenPoint] = []
-    for pod in _exiting(pods, tbots, now):
+    for pod in _exiting(pods, proxies, tbots, now):
         beside = [(of_tbot, reaching.unjoined(attempts.get(of_tbot.uid))) for _tbot, of_tbot in _ready_beside(tbots, pod)]
         if all(why for _pod, why in beside):
             found += [
@@ -103,8 +115,25 @@ def exiting(
     return list(dict.fromkeys(found))
 
 
-def _exiting(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Pod]:
-    return [pod for pod in pods if _exits(pod, now) and _ready_beside(tbots, pod)]
+def _exiting(pods: Iterable[Pod], proxies: Iterable[ProxyIdentity], tbots: Tbots, now: datetime) -> list[Pod]:
+    every = list(pods)
+    known = {pod.uid: pod for pod in every}
+    used: dict[tuple[str, str], datetime] = {}
+    for proxy in proxies:
+        if proxy.streams.cx_active and (of := known.get(proxy.pod.uid)) is not None:
+            socket = (of.node, of.socket_on_node)
+            used[socket] = max(proxy.started_at, used.get(socket, proxy.started_at))
+    return [
+        pod
+        for pod in every
+        if _exits(pod, now)
+        and _ready_beside(tbots, pod)
+        and not _started_before(pod, used.get((pod.node, pod.socket_on_node)))
+    ]
+
+
+def _started_before(pod: Pod, moment: datetime | None) -> bool:
+    return moment is not None and moment > when(pod.created_at, str(pod.ref)) + SKEW
 
 
 def waiting(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod], tbots: Tbots) -> list[Problem]:
@@ -137,11 +166,14 @@ def _each(node: str, said: str, causes: Iterable[str], evidence: tuple[str, ...]
 
 
 def _exits(pod: Pod, now: datetime) -> bool:
-    """Its proxy ends by itself again and again, and its own status does not say why."""
+    """Its agent ends by itself again and again, and its own status does not say why."""
     proxy = pod.proxy
-    if proxy is None or not pod.node or not pod.socket_on_node or cause_of_no_start(pod):
+    if proxy is None or not pod.node or not pod.socket_on_node or cause_of_no_start(pod) or proxy.state == "running":
         return False
-    return start_of(pod, now).stage is Stage.DOWN and bool(proxy.last_exit_code) and proxy.state != "running"
+    ends = [(proxy.last_reason, proxy.last_exit_code)]
+    if proxy.state == "terminated":
+        ends.append((proxy.reason, proxy.exit_code))
+    return start_of(pod, now).stage is Stage.DOWN and all(end == GIVES_UP for end in ends)
 
 
 def _fails_closed(pod: Pod) -> bool:

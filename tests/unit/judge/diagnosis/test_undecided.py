@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
+from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode, SecretState
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Outcome, diagnosed
@@ -27,12 +28,14 @@ JOINED = {OF_TBOT: make.last_attempt()}
 SILENT: dict[str, Any] = {"sds_mode": SdsMode.SILENT, "secret_state": SecretState.WARMING, "chain": ()}
 
 
-def crashing(name: str = "app", *, socket: str = "", **changes: Any) -> Pod:
+WAITS: dict[str, Any] = {"state": "waiting", "reason": "CrashLoopBackOff"}
+GIVES_UP: dict[str, Any] = {"last_exit_code": 255, "last_reason": "Error"}
+
+
+def crashing(name: str = "app", *, socket: str = "", ends: Mapping[str, Any] = GIVES_UP, **changes: Any) -> Pod:
     """A pod whose istio-proxy exits again and again."""
     env = {SOCKET_FILE: socket} if socket else {}
-    proxy = make.istio_proxy(
-        state="waiting", reason="CrashLoopBackOff", last_exit_code=255, restarts=4, ready=False, started=False, env=env
-    )
+    proxy = make.istio_proxy(restarts=4, ready=False, started=False, env=env, **{**WAITS, **ends})
     made = make.pod(name, proxy=proxy, ready=False, **changes)
     return replace(made, created_at=f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")
 
@@ -46,7 +49,7 @@ def problems(found: Sequence[Problem | OpenPoint]) -> list[Problem]:
 
 
 def test_agents_that_exit_beside_a_ready_tbot_are_one_problem_of_the_node_for_each_cause_that_may_be_so() -> None:
-    found = problems(exiting([crashing("a"), crashing("b"), make.pod("fine")], READY, NOW, JOINED))
+    found = problems(exiting([crashing("a"), crashing("b"), make.pod("fine")], [], READY, NOW, JOINED))
     assert causes(found) == [*SOCKET_USELESS]
     assert {str(each.subject) for each in found} == {"Node node-1"}
     assert {each.said for each in found} == {
@@ -60,16 +63,69 @@ def test_agents_that_exit_beside_a_ready_tbot_are_one_problem_of_the_node_for_ea
     ids=["unread", "not joined", "unknown"],
 )
 def test_agents_that_exit_beside_a_tbot_that_need_not_have_opened_its_socket_have_no_cause(attempts: Any) -> None:
-    found = exiting([crashing("a", socket="tbot"), crashing("b", socket="tbot")], READY, NOW, attempts)
+    found = exiting([crashing("a", socket="tbot"), crashing("b", socket="tbot")], [], READY, NOW, attempts)
     (left,) = found
     assert isinstance(left, OpenPoint)
     assert (str(left.about.subject), left.about.cause) == ("Pod teleport-system/tbot-1", "")
     assert "Istio's agents there exit at their start" in left.about.said
-    assert [(tbot, pod.uid) for tbot, pod in beside_exits([crashing()], READY, NOW)] == [(READY.first, OF_TBOT)]
+    assert [(tbot, pod.uid) for tbot, pod in beside_exits([crashing()], [], READY, NOW)] == [(READY.first, OF_TBOT)]
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_named"),
+    [
+        (GIVES_UP, True),
+        (GIVES_UP | {"state": "terminated", "reason": "Error", "exit_code": 255}, True),
+        (GIVES_UP | {"state": "terminated", "reason": "OOMKilled", "exit_code": 137}, False),
+        (GIVES_UP | {"state": "running", "reason": ""}, False),
+        ({"last_exit_code": 137, "last_reason": "OOMKilled"}, False),
+        ({"last_exit_code": 255, "last_reason": "OOMKilled"}, False),
+        ({"last_exit_code": 128, "last_reason": "StartError"}, False),
+        ({"last_exit_code": 127, "last_reason": "ContainerCannotRun"}, False),
+        ({"last_exit_code": 139, "last_reason": "Error"}, False),
+        ({"last_exit_code": 137, "last_reason": "Error"}, False),
+        ({"last_exit_code": 1, "last_reason": "Error"}, False),
+        ({"last_exit_code": 255, "last_reason": "Unknown"}, False),
+        ({"last_exit_code": 0, "last_reason": "Completed"}, False),
+        ({"last_exit_code": None, "last_reason": ""}, False),
+    ],
+    ids=str,
+)
+def test_only_an_agent_that_gives_up_shows_a_socket_that_it_cannot_use(ends: dict[str, Any], *, is_named: bool) -> None:
+    assert bool(exiting([crashing(ends=ends)], [], READY, NOW, JOINED)) is is_named
+    assert bool(beside_exits([crashing(ends=ends)], [], READY, NOW)) is is_named
+
+
+def connected(since: timedelta, *, active: int = 1, **of: Any) -> tuple[Pod, ProxyIdentity]:
+    """A proxy beside the crashing pod, which was made an hour ago, with its pod."""
+    pod = make.pod("beside", **of)
+    return pod, make.proxy(pod, uptime=since.total_seconds(), streams=make.streams(cx_active=active))
+
+
+@pytest.mark.parametrize(
+    ("beside", "is_named"),
+    [
+        (connected(timedelta(minutes=30)), False),
+        (connected(timedelta(minutes=90)), True),
+        (connected(timedelta(minutes=30), active=0), True),
+        (connected(timedelta(minutes=30), node="node-2"), True),
+        (connected(timedelta(minutes=30), socket=make.OTHER_NODES_SOCKET), True),
+    ],
+    ids=["since", "before", "not connected", "another node", "another socket"],
+)
+def test_a_proxy_that_has_started_since_and_is_connected_shows_that_the_socket_can_be_used(
+    beside: tuple[Pod, ProxyIdentity], *, is_named: bool
+) -> None:
+    pod, proxy = beside
+    former, long_connected = connected(timedelta(minutes=90))
+    for proxies in ([proxy, long_connected], [long_connected, proxy]):
+        pods = [crashing("a"), replace(pod, uid="uid-other"), replace(former, uid=long_connected.pod.uid)]
+        known = [replace(each, pod=replace(each.pod, uid="uid-other")) if each is proxy else each for each in proxies]
+        assert bool(exiting(pods, known, READY, NOW, JOINED)) is is_named
 
 
 def test_where_a_sidecar_may_not_fall_back_the_directory_may_be_closed_as_well() -> None:
-    found = exiting([crashing("a", socket="tbot")], READY, NOW, JOINED)
+    found = exiting([crashing("a", socket="tbot")], [], READY, NOW, JOINED)
     assert causes(found) == [*SOCKET_USELESS, "socket-directory-closed"]
 
 
@@ -80,9 +136,9 @@ def test_what_else_explains_that_an_agent_exits_is_left_to_others() -> None:
     no_image = crashing()
     image = replace(no_image.spec.containers[0], reason="ImagePullBackOff")
     no_image = replace(no_image, spec=replace(no_image.spec, containers=(image, *no_image.spec.containers[1:])))
-    assert exiting([crashing()], unready, NOW, JOINED) == []
-    assert exiting([crashing()], make.tbots(replace(make.tbot(), pods={})), NOW, JOINED) == []
-    assert exiting([no_socket, no_image, make.pod("plain", injected=False)], READY, NOW, JOINED) == []
+    assert exiting([crashing()], [], unready, NOW, JOINED) == []
+    assert exiting([crashing()], [], make.tbots(replace(make.tbot(), pods={})), NOW, JOINED) == []
+    assert exiting([no_socket, no_image, make.pod("plain", injected=False)], [], READY, NOW, JOINED) == []
 
 
 def test_connected_proxies_without_a_certificate_beside_a_ready_tbot() -> None:
@@ -123,7 +179,7 @@ def test_every_cause_is_known_and_each_member_of_a_class_says_what_would_settle_
 
 
 def test_the_class_is_one_entry_of_the_diagnosis_which_a_probe_pod_settles() -> None:
-    found = problems(exiting([crashing("a")], READY, NOW, JOINED))
+    found = problems(exiting([crashing("a")], [], READY, NOW, JOINED))
     check = Checked("sockets", "t", "", Outcome.PROBLEM, "s", tuple(found))
     (made,) = diagnosed([check], {}).classes
     assert set(made.ids) == {*SOCKET_USELESS}
@@ -134,7 +190,7 @@ def test_the_class_is_one_entry_of_the_diagnosis_which_a_probe_pod_settles() -> 
 
 
 def test_each_cause_that_may_be_the_one_is_a_member_of_the_class() -> None:
-    assert {"tbot-not-answering", "socket-closed"} <= {*causes(exiting([crashing()], READY, NOW, JOINED))}
+    assert {"tbot-not-answering", "socket-closed"} <= {*causes(exiting([crashing()], [], READY, NOW, JOINED))}
     pod = make.pod()
     found = waiting([make.proxy(pod, **SILENT)], {pod.uid: pod}, READY)
     assert {*causes(found)} == {
@@ -162,11 +218,13 @@ def test_a_cause_that_leaves_every_proxy_without_a_certificate_decides(cause: st
 
 def test_a_pod_without_a_proxy_that_does_not_start_is_no_business_of_the_mesh() -> None:
     plain = make.pod("plain", injected=False, ready=False)
-    assert exiting([replace(plain, created_at=f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")], READY, NOW, JOINED) == []
+    assert (
+        exiting([replace(plain, created_at=f"{NOW - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")], [], READY, NOW, JOINED) == []
+    )
 
 
 def test_istios_own_socket_keeps_no_sidecar_from_falling_back() -> None:
-    assert "socket-directory-closed" not in causes(exiting([crashing(socket="socket")], READY, NOW, JOINED))
+    assert "socket-directory-closed" not in causes(exiting([crashing(socket="socket")], [], READY, NOW, JOINED))
 
 
 def test_an_agent_that_runs_again_is_starting_or_waits_for_others_does_not_exit() -> None:
@@ -178,9 +236,9 @@ def test_an_agent_that_runs_again_is_starting_or_waits_for_others_does_not_exit(
     held = replace(crashed, spec=replace(crashed.spec, containers=(migration, proxy, *others)))
     young = replace(crashed, created_at=f"{NOW - timedelta(seconds=5):%Y-%m-%dT%H:%M:%SZ}")
     for pod in (runs, held, young):
-        assert exiting([pod], READY, NOW, JOINED) == []
+        assert exiting([pod], [], READY, NOW, JOINED) == []
 
 
 def test_one_sidecar_that_may_not_fall_back_is_enough_for_a_directory_that_is_closed() -> None:
     for pods in ([crashing("a", socket="tbot"), crashing("b")], [crashing("b"), crashing("a", socket="tbot")]):
-        assert "socket-directory-closed" in causes(exiting(pods, READY, NOW, JOINED))
+        assert "socket-directory-closed" in causes(exiting(pods, [], READY, NOW, JOINED))
