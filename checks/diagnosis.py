@@ -37,7 +37,7 @@ def held_up(install: Install) -> list[Problem]:
     return starting.held_up(install.cluster.living_pods(), install.tbot.all(), datetime.now(UTC))
 
 
-def without_directory(install: Install) -> list[Problem]:
+def without_directory(install: Install) -> list[Problem | OpenPoint]:
     """Pods of tbot that wait for the directory of their socket."""
     return starting.without_directory(install.cluster.living_pods(), install.tbot.all(), datetime.now(UTC))
 
