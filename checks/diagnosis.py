@@ -66,7 +66,7 @@ def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Pro
     """
     fleet = install.proxies.fleet()  # before the pods, as above
     pods, tbots = install.proxies.pods(), install.tbot.all()
-    dead = supply.undecided(fleet.proxies, pods, tbots)
+    dead = supply.unsettled(fleet.proxies, pods, tbots)
     clues = supply.Clues(tbot.last_attempts(install, ((each.tbot, each.supplier) for each in dead)))
     if probes is not None and dead:
         sockets = {(each.pod.socket_on_node.rpartition("/")[0], each.pod.node) for each in dead}
@@ -137,7 +137,7 @@ def _awaited(install: Install) -> list[tuple[Tbot, Pod]]:
     """The pods of tbot that are Ready, and to whose sockets proxies or Istio's agents cannot connect."""
     fleet = install.proxies.fleet()  # before the pods, as above
     pods, tbots = install.proxies.pods(), install.tbot.all()
-    dead = supply.undecided(fleet.proxies, pods, tbots)
+    dead = supply.unsettled(fleet.proxies, pods, tbots)
     return [
         *((each.tbot, each.supplier) for each in dead),
         *undecided.beside_exits(pods, fleet.proxies, tbots, datetime.now(UTC)),

@@ -129,7 +129,21 @@ def beside(install: Install, probes: SocketProbes, found: Sequence[SdsProbe | Re
     for node, path in silent:
         nodes.setdefault(path.rpartition("/")[0], set()).add(node)
     directories = [each for path in sorted(nodes) for each in probes.of_socket_directories(sorted(nodes[path]), path)]
-    return Beside(directories, _issued_at(install, silent), install.proxies.pods())
+    return Beside(directories, _issued_at(install, silent), install.proxies.pods(), _unjoined(install, silent))
+
+
+def _unjoined(install: Install, sockets: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """The sockets, by node and path, of which every tbot there shows by its log that it has not joined since its start."""
+    tbots = install.tbot.all()
+    there = {
+        (node, path): [(tbot, tbot.pods[node]) for tbot in tbots.serving(node, path) if node in tbot.pods]
+        for node, path in sockets
+    }
+    attempts = last_attempts(install, (each for serving in there.values() for each in serving))
+    waiting = {uid for uid, last in attempts.items() if last.opened is False}
+    return frozenset(
+        socket for socket, serving in there.items() if serving and all(pod.uid in waiting for _tbot, pod in serving)
+    )
 
 
 def _issued_at(

@@ -140,7 +140,8 @@ def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | OpenPoint
         by_ours = f"{said}; by the clock of this machine, {now:%F %T} UTC, the certificate is valid"
         return Problem(ObjectRef("Node", pod.node), by_ours, clocks.NODE_CLOCK, evidence)
     if last.obstacle in UNNAMED:
-        return OpenPoint(Problem(pod.ref, said, evidence=evidence), UNNAMED[last.obstacle])
+        words = f"it does not serve, and by its log {last.obstacle}: {last.said}"
+        return OpenPoint(Problem(pod.ref, words, evidence=evidence), UNNAMED[last.obstacle])
     return Problem(pod.ref, said, BY_OBSTACLE[last.obstacle], evidence)
 
 

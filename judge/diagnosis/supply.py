@@ -57,7 +57,7 @@ def dead_streams(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: T
     return [dead for proxy in proxies if (dead := dead_stream(proxy, known, tbots)) is not None]
 
 
-def undecided(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots) -> list[DeadStream]:
+def unsettled(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots) -> list[DeadStream]:
     """The proxies with dead streams, without those beside which another one is connected under the same path."""
     every, known = list(proxies), list(pods)
     connected = _connected(every, known)

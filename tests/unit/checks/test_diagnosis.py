@@ -83,10 +83,11 @@ def test_one_log_that_cannot_be_read_hides_no_other() -> None:
     assert (left.about.subject, left.settle) == (pods[1].ref, "see why its kubelet is silent")
 
 
-def installed(tbot: Tbot, **teleport: Any) -> Install:
+def installed(tbot: Tbot, last: LastAttempt | None = None, **teleport: Any) -> Install:
     tbots = make.tbots(tbot)
     facet = SimpleNamespace(
         all=lambda: tbots,
+        last_attempt=lambda _tbot, _pod: last or make.last_attempt(),
         socket_directories=lambda: tbots.directories,
         sockets_on=lambda _node: ("/run/spire/sockets/socket",),
     )
@@ -118,6 +119,22 @@ def test_only_directories_of_sockets_that_answer_nothing_are_looked_at() -> None
     found = identity.beside(install, cast("Any", probes), [make.sds_probe(), UNANSWERED])
     assert probes.asked == [(["node-2"], "/run/spire/sockets")]
     assert found.identities == {SOCKET: (make.identity(),)}
+    assert found.unjoined == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("last", "unjoined"),
+    [
+        (make.last_attempt(joined=False, opened=False), {SOCKET}),
+        (make.last_attempt(joined=False, opened=None), set()),
+        (make.last_attempt(), set()),
+    ],
+)
+def test_a_socket_that_answers_nothing_is_asked_whether_its_tbot_has_joined(last: LastAttempt, unjoined: Any) -> None:
+    install = installed(make.tbot(make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2")), last, issuing=tuple)
+    assert identity.beside(install, cast("Any", Looking()), [make.sds_probe(), UNANSWERED]).unjoined == unjoined
+    nowhere = installed(make.tbot(make.tbot_pod()), last, issuing=tuple)
+    assert identity.beside(nowhere, cast("Any", Looking()), [UNANSWERED]).unjoined == frozenset()
 
 
 def beside_dead_streams(last_attempt: Any) -> Install:

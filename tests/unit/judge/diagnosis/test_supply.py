@@ -16,7 +16,7 @@ from facts.proxies.sds_mode import SdsMode
 from facts.teleport.resources import AllowRule, BotInstance, RuleCondition, WorkloadIdentity
 from facts.teleport.tbot import Tbot, Tbots
 from facts.teleport.tbot_log import LastAttempt, Obstacle
-from judge.diagnosis.supply import CLOSED, Clues, cut_off, refused_by_rules, undecided, unheard_of
+from judge.diagnosis.supply import CLOSED, Clues, cut_off, refused_by_rules, unheard_of, unsettled
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named
@@ -165,8 +165,8 @@ def test_each_directory_of_a_node_is_judged_by_its_own_probe() -> None:
 
 def test_only_dead_streams_beside_which_no_proxy_is_connected_take_a_closer_look() -> None:
     other = make.pod("b")
-    assert undecided([CUT, make.proxy(other)], [POD, other], since(5)) == []
-    (dead,) = undecided([CUT, make.proxy(other)], [POD, replace(other, uid="gone")], since(5))
+    assert unsettled([CUT, make.proxy(other)], [POD, other], since(5)) == []
+    (dead,) = unsettled([CUT, make.proxy(other)], [POD, replace(other, uid="gone")], since(5))
     assert (dead.supplier.uid, dead.pod) == (OF_TBOT, POD)
 
 
