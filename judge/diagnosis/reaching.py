@@ -146,8 +146,9 @@ def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | OpenPoint
 
 
 READ_ITS_LOG = (
-    "read its log: `kubectl -n NAMESPACE logs POD`; a tbot opens its socket once it has joined, and without a readiness"
-    " probe it is Ready before that"
+    "read its log: `kubectl -n NAMESPACE logs POD`. A tbot opens its socket once it has joined, and without a readiness"
+    " probe it is Ready before that. Where it logs that it listens there, something has removed the socket: a restart of"
+    " this pod puts it there again"
 )
 """The next step where a Ready tbot need not have opened its socket."""
 
@@ -175,7 +176,7 @@ def unopened(pod: Pod, socket: str, why: str, evidence: Iterable[str]) -> OpenPo
         why: What shows that it need not.
         evidence: Ids of the readings that show it.
     """
-    said = f"it is Ready, and need not have opened its socket {socket}: {why}"
+    said = f"it is Ready, and perhaps has not opened its socket {socket} yet: {why}"
     return OpenPoint(Problem(pod.ref, said, evidence=(*evidence, *readings(pod))), READ_ITS_LOG)
 
 
