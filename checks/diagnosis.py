@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
@@ -24,6 +24,21 @@ def refused_pods(install: Install) -> list[Problem]:
     """Deployments of the mesh whose pods the API server refuses."""
     cluster = install.cluster
     return starting.refused(cluster.deployments(), cluster.namespaces_of_install(), install.istio.planes())
+
+
+def _every(_pod: Pod) -> bool:
+    return True
+
+
+def out_of_sight(install: Install, wanted: Callable[[Pod], bool] = _every) -> list[OpenPoint]:
+    """Pods with a proxy that nobody can ask: their node is not Ready, or they do not go away.
+
+    Args:
+        install: The install.
+        wanted: Tells which pods the question is about.
+    """
+    pods, silent = install.cluster.pods_of_install(), install.cluster.silent_nodes()
+    return placing.out_of_sight(filter(wanted, pods), silent, datetime.now(UTC))
 
 
 def clocks_off(install: Install) -> list[Problem | OpenPoint]:

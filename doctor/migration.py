@@ -9,6 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from checks import diagnosis
 from doctor.advice import Advice, counted, plain_problems, problem_lines
 from doctor.check import Case
 from facts.errors import CouldNotTell
@@ -58,7 +59,10 @@ def migration(case: Case) -> Advice:
     install = case.install
     swept = case.sweeps.of(install)
     istiod, unread = _authorities_of_istiod(case)
-    advice = moving(swept.ends, install.teleport.bundle(), istiod, install.proxies.requests(), swept.without)
+    dark = [each.about for each in diagnosis.out_of_sight(install)]
+    advice = moving(
+        swept.ends, install.teleport.bundle(), istiod, install.proxies.requests(), swept.without, out_of_sight=dark
+    )
     return Advice(
         lines=tuple(_lines(advice, unread)),
         last=_last(advice),

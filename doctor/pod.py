@@ -16,6 +16,7 @@ from facts.redaction import beginning
 from judge.diagnosis import story
 from judge.diagnosis.story import Line
 from judge.findings import listed
+from judge.install.application import SEE_NODES
 
 LONGEST = 1000
 """Characters of what one line says, in the document as well."""
@@ -48,12 +49,21 @@ def pod_called(case: Case, name: str) -> Pod:
 
     Raises:
         BadInput: No living pod has it.
-        CouldNotTell: The pods cannot be listed.
+        CouldNotTell: The pods cannot be listed, or nobody can ask this one: its node is not Ready, or it was deleted.
     """
-    pods = case.install.cluster.living_pods()
+    cluster = case.install.cluster
+    pods = cluster.living_pods()
     for pod in pods:
         if f"{pod.namespace}/{pod.name}" == name:
             return pod
+    for pod in cluster.pods_of_install():
+        if f"{pod.namespace}/{pod.name}" == name and not pod.has_ended:
+            raise CouldNotTell(
+                expected="a pod that can be asked for its certificate",
+                seen="it was deleted, and terminates" if pod.terminating else f"its node {pod.node} is not Ready",
+                where=str(pod.ref),
+                remedy="name a pod that is to stay" if pod.terminating else SEE_NODES,
+            )
     namespace = name.partition("/")[0]
     there = sorted(f"{p.namespace}/{p.name}" for p in pods if p.namespace == namespace)[:SHOWN]
     raise BadInput(

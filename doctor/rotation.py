@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from checks import diagnosis
 from doctor.advice import Advice, counted, plain_problems, problem_lines, remedy_lines
 from doctor.check import Case
 from facts.errors import WHAT_TO_DO, CouldNotTell
+from facts.finding import Problem
+from facts.kubernetes.objects import Pod
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import ClusterStatus
 from judge.advice.rotation import EXPECTED, MayBegin, RotationAdvice, advised, advised_by_bundle
@@ -35,13 +38,18 @@ def rotation(case: Case) -> Advice:
     status, why = _status(case)
     bundle = teleport.published()
     fleet = case.install.proxies.fleet_on_sockets()
-    advice = advised_by_bundle(bundle, fleet) if status is None else _of_session(status, bundle, case)
+    dark = [each.about for each in diagnosis.out_of_sight(case.install, _is_on_a_socket)]
+    advice = advised_by_bundle(bundle, fleet, dark) if status is None else _of_session(status, bundle, case, dark)
     return Advice(
         lines=tuple(_lines(advice, bundle, why)),
         last=_last(advice),
         document=_plain(advice, bundle, why),
         exit_code=EXIT_CODES[advice.may_begin],
     )
+
+
+def _is_on_a_socket(pod: Pod) -> bool:
+    return bool(pod.socket_on_node or pod.spec.csi_socket)
 
 
 def _status(case: Case) -> tuple[ClusterStatus | None, str]:
@@ -63,8 +71,8 @@ def _status(case: Case) -> tuple[ClusterStatus | None, str]:
     return status, ""
 
 
-def _of_session(status: ClusterStatus, bundle: TrustBundle, case: Case) -> RotationAdvice:
-    advice = advised(status, bundle, case.install.proxies.fleet_on_sockets(), datetime.now(UTC))
+def _of_session(status: ClusterStatus, bundle: TrustBundle, case: Case, dark: Sequence[Problem]) -> RotationAdvice:
+    advice = advised(status, bundle, case.install.proxies.fleet_on_sockets(), datetime.now(UTC), dark)
     if advice is None:
         raise CouldNotTell(
             expected=f"a phase that the suite knows: {listed(EXPECTED)}",

@@ -24,6 +24,9 @@ STARTING = timedelta(seconds=60)
 HELD_AT_MOST = timedelta(minutes=10)
 """Time for which an init container of the application may run before it seems to hang: migrations take minutes, not days."""
 
+LEAVES_WITHIN = timedelta(minutes=5)
+"""Time past its grace period in which a deleted pod goes away: the kubelet ends its containers and unmounts its volumes."""
+
 ISTIOS_OWN = ("istio-init", "istio-validation")
 """Init containers that Istio's templates add; where one of them does not end, the mesh keeps the pod from starting."""
 
@@ -45,6 +48,17 @@ def why_gone(listed: Pod, now: Pod | Absent) -> str:
     if now.terminating:
         return "it began to terminate while the suite read the fleet"
     return f"it ended while the suite read the fleet ({now.phase})" if now.has_ended else ""
+
+
+def overstays(pod: Pod, at: datetime) -> bool:
+    """Whether a pod that was deleted should be gone for long, and is still there; its containers may run on.
+
+    Args:
+        pod: The pod.
+        at: UTC time of the reading of the pod.
+    """
+    due = _time(pod.due)
+    return pod.terminating and not pod.has_ended and (due is None or at - due >= LEAVES_WITHIN)
 
 
 class Stage(Enum):

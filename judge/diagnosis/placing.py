@@ -1,15 +1,18 @@
-"""Rules about what runs where: nodes that tbot leaves out, and workloads for which no sidecar speaks."""
+"""Rules about what runs where: nodes without tbot, pods that nobody can ask, and workloads for which no sidecar speaks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from facts.evidence import ObjectRef, readings
-from facts.finding import Problem
+from facts.finding import OpenPoint, Problem
 from facts.istio.ambient import is_enrolled
 from facts.kubernetes.objects import Labelled, Node, Pod
+from facts.proxies.presence import overstays
 from facts.teleport.tbot import Tbot, Tbots
 from judge.findings import listed, problem
+from judge.install.application import SEE_NODES, silent_alone
 from judge.install.tbot import NOT_ON_NODE, is_coming
 
 NOTHING_SHOWN = "no taint, node selector or waiting pod shows why"
@@ -61,6 +64,35 @@ def _not_selected(tbot: Tbot, node: Node) -> str:
     wanted = tbot.daemon_set.template.spec.node_selector
     missing = [f"{key}={value}" for key, value in wanted.items() if node.labels.get(key) != value]
     return f"{tbot.daemon_set.ref} selects nodes with {listed(missing)}" if missing else ""
+
+
+SEE_WHAT_HOLDS_IT = (
+    "see what holds the pod (`kubectl describe pod`): a finalizer, a volume that does not unmount, or containers that the"
+    " kubelet does not end; run again when it is gone"
+)
+"""Next step where a pod that was deleted is still there."""
+
+
+def out_of_sight(pods: Iterable[Pod], silent: Collection[str], now: datetime) -> list[OpenPoint]:
+    """Pods with a proxy that nobody can ask, so that no other rule looks at them.
+
+    They are on a node that is not Ready, or were deleted and do not go away. A node that fails brings about both: after some
+    minutes Kubernetes deletes its pods, and they stay until it is back.
+
+    Args:
+        pods: All pods of the install.
+        silent: Names of the nodes that are not Ready.
+        now: UTC time of the list of pods.
+    """
+    running = [pod for pod in pods if pod.is_injected and not pod.has_ended]
+    staying = [pod for pod in running if pod.node not in silent and overstays(pod, now)]
+    said = (
+        "it was deleted and is still there after its grace period, at {}: nothing of it is judged, and its proxy may run on"
+    )
+    return [
+        *(OpenPoint(each, SEE_NODES) for each in silent_alone((), [pod for pod in running if pod.node in silent])),
+        *(OpenPoint(problem(pod, said.format(pod.due or "an unknown time")), SEE_WHAT_HOLDS_IT) for pod in staying),
+    ]
 
 
 def in_ambient_mode(pods: Sequence[Pod], namespaces: Sequence[Labelled]) -> list[Problem]:

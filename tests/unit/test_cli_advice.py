@@ -21,7 +21,7 @@ from facts.svid import Certificate
 from facts.teleport.resources import NoSession
 from judge.advice.moving import Moves
 from judge.advice.rotation import MayBegin
-from tests.unit.doctor.installs import SHOP, Change
+from tests.unit.doctor.installs import SHOP, Change, out_of_sight
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 from tests.unit.judge.mtls.meshes import Workload
@@ -140,6 +140,19 @@ def test_a_proxy_that_could_not_be_read_leaves_the_rotation_open(asking: Asking)
     assert said.splitlines()[-1] == "! not determined: 1 proxy could not be read · exit 6"
 
 
+def test_a_proxy_on_a_node_that_is_not_ready_leaves_the_rotation_open(asking: Asking) -> None:
+    """It comes back with the authorities that it had."""
+
+    def change(facets: SimpleNamespace) -> None:
+        teleport("update_clients")(facets)
+        out_of_sight("b", silent=True)(facets)
+
+    for arguments in (SESSION, ()):
+        code, said = asking("--rotation", *arguments, of=FOLLOWED, change=change)
+        assert (code, said.splitlines()[-1]) == (6, "! not determined: 1 proxy could not be read · exit 6")
+        assert "? Pod shop/b: its node node-2 is not Ready, so nothing of it is judged\n" in said
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [
@@ -198,6 +211,9 @@ def test_nothing_to_move_and_not_determined(asking: Asking) -> None:
     code, said = asking("--migration", of=(SHOP[0], Workload("b", identity=None)))
     assert (code, said.splitlines()[-1]) == (6, "! not determined: 1 proxy could not be read · exit 6")
     assert "? Pod shop/b: the suite could not read it: forbidden\n" in said
+    code, said = asking("--migration", change=out_of_sight("b", silent=True))
+    assert code == 6
+    assert "? Pod shop/b: its node node-2 is not Ready, so nothing of it is judged\n" in said
 
 
 def test_without_istiods_authorities_there_is_a_plan_all_the_same(asking: Asking) -> None:

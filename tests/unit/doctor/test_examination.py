@@ -18,7 +18,7 @@ from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome
 from observe.proxies.survey import Survey
 from observe.requests import Requests
-from tests.unit.doctor.installs import SHOP, Change, case, install
+from tests.unit.doctor.installs import SHOP, Change, case, install, out_of_sight
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import catalogue
@@ -263,6 +263,41 @@ def test_no_rule_about_every_proxy_holds_while_one_could_not_be_read() -> None:
     assert {check.title: check.outcome for check in made.checks if check.title in rules} == dict.fromkeys(
         rules, Outcome.UNKNOWN
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (out_of_sight("b", silent=True), "its node node-2 is not Ready, so nothing of it is judged"),
+        (
+            out_of_sight("b", silent=True, terminating=True, due="2026-03-01T11:59:59Z"),
+            "its node node-2 is not Ready, so nothing of it is judged",
+        ),
+        (
+            out_of_sight("b", silent=False, terminating=True, due="2026-03-01T11:00:00Z"),
+            "it was deleted and is still there after its grace period, at 2026-03-01T11:00:00Z: nothing of it is judged, and"
+            " its proxy may run on",
+        ),
+    ],
+    ids=["on a silent node", "evicted from a silent node", "deleted and still there"],
+)
+def test_a_pod_that_nobody_can_ask_is_named_and_left_open(change: Change, said: str) -> None:
+    made = diagnosed(case(install(change=change)))
+    assert (made.exit_code, named(made)) == (6, [])
+    assert [each.said for each in made.undetermined] == [f"Pod shop/b: {said}"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        out_of_sight("b", silent=True, phase="Failed"),
+        out_of_sight("b", silent=False, terminating=True, due="2999-01-01T00:00:00Z"),
+    ],
+    ids=["it has ended", "it is being deleted"],
+)
+def test_a_pod_that_goes_as_it_should_leaves_nothing_open(change: Change) -> None:
+    made = diagnosed(case(install(change=change)))
+    assert (made.exit_code, made.undetermined) == (0, ())
 
 
 @pytest.mark.parametrize(

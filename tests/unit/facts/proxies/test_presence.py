@@ -14,12 +14,14 @@ from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Container
 from facts.proxies.presence import (
     HELD_AT_MOST,
+    LEAVES_WITHIN,
     STARTING,
     Stage,
     initialized,
     is_coming_up,
     is_held_of_late,
     is_in_its_first_time,
+    overstays,
     restarted_while_starting,
     start_of,
     why_gone,
@@ -241,3 +243,12 @@ def test_an_init_container_that_runs_for_long_is_not_waited_for(age: timedelta, 
     assert not is_held_of_late(pod(init(started_at="yesterday"), created_at=""), NOW)
     assert not is_held_of_late(pod(init(started_at=ago(age), restarts=1), age=age), NOW)
     assert not is_held_of_late(pod(ended(age=age), age=age), NOW)
+
+
+def test_a_deleted_pod_overstays_some_minutes_after_its_grace_period() -> None:
+    assert not overstays(make.pod(), NOW)
+    for age, does in ((LEAVES_WITHIN, True), (LEAVES_WITHIN - SECOND, False), (-HOUR, False)):
+        deleted = make.pod(terminating=True, due=ago(age))
+        assert overstays(deleted, NOW) is does
+        assert not overstays(replace(deleted, phase="Succeeded"), NOW)
+    assert overstays(make.pod(terminating=True, due="soon"), NOW)  # a damaged time excuses nothing

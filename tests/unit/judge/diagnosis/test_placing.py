@@ -8,8 +8,10 @@ from typing import Any
 from facts.evidence import ObjectRef
 from facts.kubernetes.objects import Condition
 from facts.teleport.tbot import OtherTbot
-from judge.diagnosis.placing import in_ambient_mode, without_tbot
+from judge.diagnosis.placing import SEE_WHAT_HOLDS_IT, in_ambient_mode, out_of_sight, without_tbot
+from judge.install.application import SEE_NODES
 from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named
 
 HOSTS = {"node-1": [make.pod()]}
@@ -65,6 +67,25 @@ def test_nodes_with_tbot_or_with_one_that_may_be_theirs() -> None:
     assert without_tbot(make.tbots(), HOSTS, [tainted], ()) == []
     other = OtherTbot(ObjectRef("DaemonSet", "tbot-b", "batch"), "it is in a Secret", unread=True)
     assert without_tbot(make.tbots(ELSEWHERE, left_out=[other]), HOSTS, [tainted], ()) == []
+
+
+def test_pods_with_a_proxy_that_nobody_can_ask_are_open_points() -> None:
+    evicted: dict[str, Any] = {"terminating": True, "due": "2026-03-01T11:59:30Z"}
+    pods = [
+        make.pod("here"),
+        make.pod("dark", node="node-2"),
+        make.pod("evicted", node="node-2", **evicted),
+        make.pod("going", **evicted),
+        make.pod("stays", terminating=True, due="2026-03-01T11:50:00Z"),
+        make.pod("without-proxy", node="node-2", injected=False),
+        make.pod("ended", node="node-2", phase="Failed"),
+    ]
+    found = out_of_sight(pods, frozenset({"node-2"}), NOW)
+    assert [(each.about.subject.name, each.settle) for each in found] == [
+        ("dark", SEE_NODES), ("evicted", SEE_NODES), ("stays", SEE_WHAT_HOLDS_IT)
+    ]  # fmt: skip
+    assert all(each.about.evidence for each in found)
+    assert out_of_sight(pods[:1], frozenset({"node-2"}), NOW) == []  # nothing of the mesh is on that node
 
 
 AMBIENT = make.namespace("test-app", labels={"istio.io/dataplane-mode": "ambient"})

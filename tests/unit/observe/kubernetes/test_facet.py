@@ -24,6 +24,7 @@ def test_what_a_run_made_for_itself_is_not_judged_and_what_it_installed_is() -> 
     read = install(cluster)
     assert [p.namespace for p in read.proxies.pods()] == ["test-app", "conformance-of-quality"]
     assert [p.namespace for p in read.cluster.pods()] == list(names)
+    assert [p.namespace for p in read.cluster.pods_of_install()] == ["test-app", "conformance-of-quality"]
 
 
 def test_namespaces_are_read_after_the_pods_and_once() -> None:
