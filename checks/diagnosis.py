@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from checks import tbot, teleport
-from facts.errors import ConformanceError, CouldNotTell, NotApplicable
+from facts.errors import ConformanceError, CouldNotTell, NotApplicable, NotGiven
 from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
@@ -39,6 +39,22 @@ def out_of_sight(install: Install, wanted: Callable[[Pod], bool] = _every) -> li
     """
     pods, silent = install.cluster.pods_of_install(), install.cluster.silent_nodes()
     return placing.out_of_sight(filter(wanted, pods), silent, datetime.now(UTC))
+
+
+def without_node(install: Install) -> list[Problem | OpenPoint]:
+    """Pods with a proxy that no node takes."""
+    cluster, pods = install.cluster, install.cluster.living_pods()
+    try:
+        nodes = cluster.nodes()
+    except NotGiven:
+        return placing.without_node(pods, None, datetime.now(UTC))
+    return placing.without_node(pods, nodes, datetime.now(UTC))
+
+
+def without_sidecar(install: Install) -> list[OpenPoint]:
+    """Pods that are to be injected and have no sidecar, in namespaces without any."""
+    cluster = install.cluster
+    return placing.without_sidecar(cluster.living_pods(), cluster.namespaces_of_install(), install.istio.planes())
 
 
 def clocks_off(install: Install) -> list[Problem | OpenPoint]:

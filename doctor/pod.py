@@ -147,10 +147,14 @@ def _proxy_of(case: Case, pod: Pod) -> ProxyIdentity:
         raise outcome.why
     raise CouldNotTell(
         expected="a proxy that stays until it is read",
-        seen=outcome.why if outcome is not None else "it started after the others had been asked",
+        seen=outcome.why if outcome is not None else _why_not_asked(pod),
         where=str(pod.ref),
-        remedy="run again",
+        remedy="run again" if pod.node else "see why no node takes it (`kubectl describe pod`), and run again when it runs",
     )
+
+
+def _why_not_asked(pod: Pod) -> str:
+    return "it started after the others had been asked" if pod.node else "no node takes it, so that it does not run"
 
 
 def _template(case: Case, pod: Pod) -> Line:

@@ -31,7 +31,11 @@ SECTION = Section(
             "every node with a proxy is Ready, and every deleted pod with one is gone",
             lambda case: diagnosis.out_of_sight(case.install),
         ),
-        Check("the API server refuses no pod of the mesh", lambda case: diagnosis.refused_pods(case.install)),
+        Check("every pod with a proxy has found a node", lambda case: diagnosis.without_node(case.install)),
+        Check(
+            "the API server refuses no pod of a Deployment of the mesh",
+            lambda case: diagnosis.refused_pods(case.install),
+        ),
         Check(
             "no CronJob restarts workloads of the mesh",
             lambda case: [rotation.no_cron_job_restarts_workloads(case.install)],

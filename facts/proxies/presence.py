@@ -140,17 +140,18 @@ def was_reached(container: Container) -> bool:
     return container.state in ("running", "terminated") or container.restarts > 0 or container.reason not in _NOT_BEGUN
 
 
-def is_in_its_first_time(pod: Pod, at: datetime) -> bool:
-    """Whether a proxy, up or not, has not had `STARTING` yet, so that what it lacks may still come.
+def is_in_its_first_time(pod: Pod, at: datetime, within: timedelta = STARTING) -> bool:
+    """Whether a proxy, up or not, has not had some time yet, so that what it lacks may still come.
 
     Of a proxy that has restarted the first start counts: restarts buy it no further time.
 
     Args:
         pod: The pod.
         at: UTC time of the reading of the proxy.
+        within: The time.
     """
     could_start = _could_start(pod, pod.proxy) if pod.proxy is not None else None
-    return could_start is not None and _is_recent(could_start, at)
+    return could_start is not None and _is_recent(could_start, at, within)
 
 
 def restarted_while_starting(pod: Pod) -> bool:

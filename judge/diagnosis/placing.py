@@ -8,11 +8,15 @@ from datetime import datetime
 from facts.evidence import ObjectRef, readings
 from facts.finding import OpenPoint, Problem
 from facts.istio.ambient import is_enrolled
+from facts.istio.control_planes import ControlPlanes
 from facts.kubernetes.objects import Labelled, Node, Pod
-from facts.proxies.presence import overstays
+from facts.kubernetes.pod_spec import INJECT
+from facts.proxies.presence import HELD_AT_MOST, is_in_its_first_time, overstays
 from facts.teleport.tbot import Tbot, Tbots
+from judge.diagnosis.starting import is_to_be_injected
 from judge.findings import listed, problem
-from judge.install.application import SEE_NODES, silent_alone
+from judge.identity.sweep import injects
+from judge.install.application import NO_NODE_FITS, SEE_NODES, silent_alone, why_no_node_fits
 from judge.install.tbot import NOT_ON_NODE, is_coming
 
 NOTHING_SHOWN = "no taint, node selector or waiting pod shows why"
@@ -93,6 +97,73 @@ def out_of_sight(pods: Iterable[Pod], silent: Collection[str], now: datetime) ->
         *(OpenPoint(each, SEE_NODES) for each in silent_alone((), [pod for pod in running if pod.node in silent])),
         *(OpenPoint(problem(pod, said.format(pod.due or "an unknown time")), SEE_WHAT_HOLDS_IT) for pod in staying),
     ]
+
+
+HOST_NAME = "kubernetes.io/hostname"
+"""Label that a node has of its own, with its name: no pool of nodes can give it to a new one."""
+
+LET_A_NODE_TAKE_IT = (
+    "read the scheduler's words: a node must have what the pod asks for (selector, affinity, tolerations, room), or the pod"
+    " must ask for less; run again when it has a node"
+)
+"""Next step where a pod is on no node."""
+
+
+def without_node(pods: Iterable[Pod], nodes: Sequence[Node] | None, now: datetime) -> list[Problem | OpenPoint]:
+    """Pods with a proxy that no node has taken in the time that a proxy has to start, each with the scheduler's words.
+
+    A selector that fits no node is the cause once no new node is to be expected: an autoscaler may be making one.
+
+    Args:
+        pods: Living pods of the install.
+        nodes: All nodes; None where they cannot be read.
+        now: UTC time of the list of pods.
+    """
+    waiting = [pod for pod in pods if pod.is_injected and not pod.node and not is_in_its_first_time(pod, now)]
+    return [_without_node(pod, nodes, now) for pod in waiting]
+
+
+def _without_node(pod: Pod, nodes: Sequence[Node] | None, now: datetime) -> Problem | OpenPoint:
+    said = why_no_node_fits(pod.spec, nodes) if nodes is not None else ""
+    if said and (HOST_NAME in pod.spec.node_selector or not is_in_its_first_time(pod, now, HELD_AT_MOST)):
+        return Problem(pod.ref, said, NO_NODE_FITS, readings(pod, *(nodes or ())))
+    words = "; ".join(c.message or c.reason for c in pod.conditions if c.type == "PodScheduled" and c.status != "True")
+    about = problem(pod, f"no node takes it, so that it does not run: {words or 'no scheduler says why'}")
+    return OpenPoint(about, LET_A_NODE_TAKE_IT)
+
+
+INJECT_THEM = (
+    "restart the workload (`kubectl -n NAMESPACE rollout restart deployment/NAME`); if its new pod has no istio-proxy"
+    f' either, read istiod\'s log. A pod that is to stay outside of the mesh says so with the label {INJECT}: "false"'
+)
+"""Next step where pods lack the sidecar that they are to have."""
+
+
+def without_sidecar(pods: Sequence[Pod], namespaces: Iterable[Labelled], planes: ControlPlanes) -> list[OpenPoint]:
+    """Pods that are to be injected and have no sidecar, where no other pod of their namespace has one either.
+
+    Injection failed when they were made, or was asked for afterwards. Beside a pod with a sidecar, it is the judgment on the
+    whole mesh (`judge.identity.sweep`) that tells whether another one lacks it.
+
+    Args:
+        pods: Living pods of the install.
+        namespaces: Namespaces of the install.
+        planes: Istio's control planes.
+    """
+    meshed = {pod.namespace for pod in pods if pod.is_injected}
+    by_name = {each.name: each for each in namespaces}
+    found = []
+    for pod in pods:
+        namespace = by_name.get(pod.namespace)
+        if namespace is None or pod.is_injected or pod.is_ztunnel or is_enrolled(pod, namespace):
+            continue
+        by_itself = not injects(namespace)
+        if (by_itself or pod.namespace not in meshed) and is_to_be_injected(pod, namespace, planes):
+            whole = f"the namespace {namespace.name} injects, and no pod there has a sidecar"
+            asks = "it asks for injection itself, and has no sidecar" if by_itself else whole
+            said = f"{asks}: without an istio-proxy it has no identity in the mesh"
+            found.append(OpenPoint(Problem(pod.ref, said, evidence=readings(pod, namespace, planes)), INJECT_THEM))
+    return found
 
 
 def in_ambient_mode(pods: Sequence[Pod], namespaces: Sequence[Labelled]) -> list[Problem]:

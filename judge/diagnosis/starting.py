@@ -8,7 +8,7 @@ from datetime import datetime
 from facts.document import when
 from facts.evidence import readings
 from facts.finding import Problem
-from facts.istio.control_planes import ControlPlanes, asks_for, why_istio_refuses, why_it_refuses
+from facts.istio.control_planes import ControlPlanes, Injectable, asks_for, why_istio_refuses, why_it_refuses
 from facts.kubernetes.objects import Labelled, Pod, condition_holds
 from facts.kubernetes.pod_spec import ISTIOS_SOCKET, PROXY, SOCKET_FILE, SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment
@@ -36,21 +36,30 @@ def refused(deployments: Iterable[Deployment], namespaces: Iterable[Labelled], p
     return [
         each
         for deployment in deployments
-        if (namespace := by_name.get(deployment.namespace)) is not None and _gets_proxies(deployment, namespace, planes)
+        if (namespace := by_name.get(deployment.namespace)) is not None and _has_proxies(deployment, namespace, planes)
         for each in refused_pods(deployment)
     ]
 
 
-def _gets_proxies(deployment: Deployment, namespace: Labelled, planes: ControlPlanes) -> bool:
+def _has_proxies(deployment: Deployment, namespace: Labelled, planes: ControlPlanes) -> bool:
     """Return whether the pods of a Deployment are injected, or have a proxy by its own template."""
     template = deployment.template
-    if template.spec.container(PROXY) is not None:
-        return True
-    mesh, asked = planes.injecting(namespace, template), asks_for(namespace.labels, template.labels)
+    return template.spec.container(PROXY) is not None or is_to_be_injected(template, namespace, planes)
+
+
+def is_to_be_injected(pod: Injectable, namespace: Labelled, planes: ControlPlanes) -> bool:
+    """Tell whether a control plane is asked to inject a pod, or the pods of a template, and nothing refuses that.
+
+    Args:
+        pod: The pod, or the template.
+        namespace: Its namespace.
+        planes: Istio's control planes.
+    """
+    mesh, asked = planes.injecting(namespace, pod), asks_for(namespace.labels, pod.labels)
     # A control plane that the suite could not read may inject them all the same.
     if mesh is None and not (asked and planes.unread_called(asked)):
         return False
-    return not (why_istio_refuses(template, namespace, mesh) or why_it_refuses(template))
+    return not (why_istio_refuses(pod, namespace, mesh) or why_it_refuses(pod))
 
 
 def held_up(pods: Iterable[Pod], tbots: Tbots, now: datetime) -> list[Problem]:

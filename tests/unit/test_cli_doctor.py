@@ -149,6 +149,16 @@ def test_a_pod_that_nobody_can_ask_is_not_called_unknown(asking: Asking, change:
     assert said in printed
 
 
+def test_the_story_of_a_pod_that_no_node_takes_says_so(asking: Asking) -> None:
+    def waiting(facets: SimpleNamespace) -> None:
+        pending = make.pod("pending", namespace="shop", node="", phase="Pending", ready=False)
+        pods = (*facets.cluster.pods(), pending)
+        facets.cluster.pods = facets.cluster.living_pods = lambda: pods
+
+    _code, said = asking("--pod", "shop/pending", change=waiting)
+    assert "saw no node takes it, so that it does not run (Pod shop/pending)" in said
+
+
 def test_a_defect_in_one_line_of_a_pods_story_leaves_the_others(asking: Asking) -> None:
     def broken(facets: SimpleNamespace) -> None:
         def fails() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from doctor.check import Case, Check, Needs, Section, probes_of
 from doctor.examination import NOTHING_FOUND, examined
+from doctor.sections.cluster import SECTION as CLUSTER
 from doctor.table import SECTIONS
-from facts.errors import CouldNotTell, NotApplicable
+from facts.errors import CouldNotTell, NotApplicable, NotGiven
 from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
 from facts.recorder import KeptInMemory
@@ -241,6 +242,36 @@ def test_what_a_rule_could_not_look_at_is_told_and_its_line_is_no_tick() -> None
     assert (checked.outcome, checked.said) == (Outcome.UNKNOWN, "Node node-1: no probe ran")
     assert [(each.said, each.settle) for each in made.undetermined] == [("Node node-1: no probe ran", "let it run")]
     assert made.exit_code == 6
+
+
+def test_a_namespace_without_any_sidecar_is_left_open_beside_a_sound_one() -> None:
+    def pay(facets: SimpleNamespace) -> None:
+        pods = (*facets.cluster.pods(), make.pod("pay", namespace="pay", injected=False, socket=None))
+        namespaces = (*facets.cluster.namespaces(), make.namespace("pay"))
+        facets.cluster.pods = facets.cluster.living_pods = lambda: pods
+        facets.cluster.namespaces = facets.cluster.namespaces_of_install = lambda: namespaces
+
+    made = diagnosed(case(install(change=pay)))
+    assert (made.exit_code, named(made)) == (6, [])
+    assert [str(subject) for each in made.undetermined for subject in each.subjects] == ["Pod pay/pay"]
+
+
+@pytest.mark.parametrize("may_list_nodes", [True, False])
+def test_a_pod_of_the_mesh_that_no_node_takes_is_left_open(may_list_nodes: bool) -> None:
+    def waiting(facets: SimpleNamespace) -> None:
+        pending = make.pod("pending", namespace="shop", node="", phase="Pending", ready=False)
+        pods = (*facets.cluster.pods(), pending)
+        facets.cluster.pods = facets.cluster.living_pods = lambda: pods
+        if not may_list_nodes:
+            facets.cluster.nodes = _denied
+
+    made = diagnosed(case(install(change=waiting)), Section("cluster", CLUSTER.checks))
+    assert (made.exit_code, named(made)) == (6, [])
+    assert "Pod shop/pending" in [str(subject) for each in made.undetermined for subject in each.subjects]
+
+
+def _denied() -> None:
+    raise NotGiven(expected="the right to list nodes", seen="denied", where="nodes", remedy="grant it")
 
 
 def test_no_rule_about_every_proxy_holds_while_one_could_not_be_read() -> None:

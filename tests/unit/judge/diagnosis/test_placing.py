@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from facts.evidence import ObjectRef
-from facts.kubernetes.objects import Condition
+from facts.finding import OpenPoint, Problem
+from facts.kubernetes.objects import Condition, Pod
 from facts.teleport.tbot import OtherTbot
-from judge.diagnosis.placing import SEE_WHAT_HOLDS_IT, in_ambient_mode, out_of_sight, without_tbot
+from judge.diagnosis.placing import (
+    HOST_NAME,
+    INJECT_THEM,
+    LET_A_NODE_TAKE_IT,
+    SEE_WHAT_HOLDS_IT,
+    in_ambient_mode,
+    out_of_sight,
+    without_node,
+    without_sidecar,
+    without_tbot,
+)
 from judge.install.application import SEE_NODES
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
@@ -86,6 +98,78 @@ def test_pods_with_a_proxy_that_nobody_can_ask_are_open_points() -> None:
     ]  # fmt: skip
     assert all(each.about.evidence for each in found)
     assert out_of_sight(pods[:1], frozenset({"node-2"}), NOW) == []  # nothing of the mesh is on that node
+
+
+UNFIT = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector"
+
+
+def unscheduled(minutes: float, node_selector: dict[str, str] | None = None, **changes: Any) -> Pod:
+    """A pod with a sidecar that has waited for a node for some minutes."""
+    waits = Condition("PodScheduled", "False", "Unschedulable", UNFIT)
+    created = f"{NOW - timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+    made = make.pod(node="", phase="Pending", ready=False, conditions=(waits,), created_at=created, **changes)
+    return replace(made, spec=replace(made.spec, node_selector=node_selector or {}))
+
+
+def test_a_pod_with_a_proxy_that_no_node_takes_is_an_open_point_with_the_schedulers_words() -> None:
+    (left,) = without_node([unscheduled(2), make.pod("runs")], [NODE], NOW)
+    assert isinstance(left, OpenPoint)
+    assert (left.about.said, left.settle) == (f"no node takes it, so that it does not run: {UNFIT}", LET_A_NODE_TAKE_IT)
+    assert without_node([unscheduled(0.5)], [NODE], NOW) == []  # the scheduler has its time
+    assert without_node([unscheduled(60, injected=False)], [NODE], NOW) == []
+    (untold,) = without_node([replace(unscheduled(2), conditions=())], [NODE], NOW)
+    assert isinstance(untold, OpenPoint)
+    assert untold.about.said.endswith("no scheduler says why")
+
+
+def test_a_selector_that_fits_no_node_is_the_cause_once_no_new_node_is_to_be_expected() -> None:
+    of_pool, by_name = {"pool": "mesh"}, {HOST_NAME: "k8s-worker-1"}
+    for pod in (unscheduled(11, of_pool), unscheduled(2, by_name)):
+        (found,) = without_node([pod], [NODE], NOW)
+        assert isinstance(found, Problem)
+        assert named([found]) == [("Pod test-app/app", "node-selector-fits-no-node")]
+        assert "; none of the nodes has that: node-1" in found.said
+    for pod, nodes in (
+        (unscheduled(2, of_pool), [NODE]),  # an autoscaler may be making it
+        (unscheduled(11, of_pool), None),
+        (unscheduled(11, of_pool), [NODE, replace(make.node("node-2"), labels=of_pool)]),  # it has no room, say
+    ):
+        (left,) = without_node([pod], nodes, NOW)
+        assert isinstance(left, OpenPoint)
+
+
+BARE = make.pod(injected=False, socket=None)
+INJECTED = make.namespace("test-app", labels={"istio-injection": "enabled"})
+
+
+def test_a_namespace_that_injects_and_has_no_sidecar_at_all_is_left_open() -> None:
+    others = make.pod("other", namespace="shop")
+    (left,) = without_sidecar([BARE, others], [INJECTED, make.namespace("shop")], make.planes())
+    assert (str(left.about.subject), left.settle) == ("Pod test-app/app", INJECT_THEM)
+    assert left.about.said.startswith("the namespace test-app injects, and no pod there has a sidecar")
+    assert left.about.evidence
+    beside = make.pod("beside")  # the sweep over the mesh looks at the namespace then
+    assert without_sidecar([BARE, beside], [INJECTED], make.planes()) == []
+
+
+def test_a_pod_that_asks_for_injection_itself_and_has_no_sidecar_is_left_open() -> None:
+    asking = replace(BARE, labels={"sidecar.istio.io/inject": "true"})
+    plain = make.namespace("test-app", labels={})
+    (left,) = without_sidecar([asking, make.pod("beside"), BARE], [plain], make.planes())
+    assert (left.about.subject, left.about.said.partition(":")[0]) == (
+        asking.ref,
+        "it asks for injection itself, and has no sidecar",
+    )
+
+
+def test_pods_that_are_meant_to_be_without_a_sidecar_leave_nothing_open() -> None:
+    refusing = replace(BARE, labels={"sidecar.istio.io/inject": "false"})
+    on_the_node = replace(BARE, spec=replace(BARE.spec, host_network=True))
+    assert without_sidecar([refusing, on_the_node], [INJECTED], make.planes()) == []
+    enrolled = make.namespace("test-app", labels={"istio-injection": "enabled", "istio.io/dataplane-mode": "ambient"})
+    assert without_sidecar([BARE], [enrolled], make.planes()) == []
+    assert without_sidecar([BARE], [make.namespace("test-app", labels={"istio-injection": "disabled"})], make.planes()) == []
+    assert without_sidecar([BARE], [], make.planes()) == []
 
 
 AMBIENT = make.namespace("test-app", labels={"istio.io/dataplane-mode": "ambient"})
