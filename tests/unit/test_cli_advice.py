@@ -216,6 +216,18 @@ def test_nothing_to_move_and_not_determined(asking: Asking) -> None:
     assert "? Pod shop/b: its node node-2 is not Ready, so nothing of it is judged\n" in said
 
 
+def test_a_migration_says_which_control_plane_may_be_of_another_mesh(asking: Asking) -> None:
+    def apart(facets: SimpleNamespace) -> None:
+        facets.istio.planes = lambda: make.planes(
+            make.mesh(), make.canary(config=make.mesh_config(trust_domain="old.local"))
+        )
+
+    _code, said = asking("--migration", of=(SHOP[0], ON_ISTIOD), change=apart)
+    assert f"? {make.canary().title} may belong to another mesh: its trust domain is not Teleport's cluster name" in said
+    _code, said = asking("--migration", of=(SHOP[0], ON_ISTIOD))
+    assert "another mesh" not in said
+
+
 def test_without_istiods_authorities_there_is_a_plan_all_the_same(asking: Asking) -> None:
     def nothing(facets: SimpleNamespace) -> None:
         def fails() -> None:

@@ -20,6 +20,7 @@ from observe.istio.facet import CONTROL_PLANES
 from observe.kubernetes.facet import NAMESPACES, PODS
 from observe.proxies.facet import SURVEY
 from observe.readings import Key
+from observe.teleport.facet import PING
 from observe.teleport.tbot_facet import TBOT
 from settings import Names, load
 from tests.unit.judge import builders as make
@@ -174,6 +175,7 @@ def _seen(facets: SimpleNamespace, key: Key[Any]) -> Any:
         PODS: facets.cluster.pods,
         NAMESPACES: facets.cluster.namespaces,
         TBOT: facets.tbot.all,
+        PING: facets.teleport.ping,
         CONTROL_PLANES: facets.istio.planes,
         SURVEY: lambda: facets.survey,
     }

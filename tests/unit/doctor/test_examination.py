@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from doctor.check import Case, Check, Needs, Section, probes_of
+from doctor.document import plain
 from doctor.examination import NOTHING_FOUND, examined
 from doctor.sections.cluster import SECTION as CLUSTER
 from doctor.table import SECTIONS
+from doctor.told import lines_of
 from facts.errors import CouldNotTell, NotApplicable, NotGiven
 from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
@@ -115,6 +117,34 @@ def test_a_gateway_without_the_overlay_is_named_and_not_the_two_authorities_that
     assert named(made)[0] == "gateway-without-socket"
     assert "mixed-authorities" not in named(made)
     assert [each.cause.id for each in made.effects] == ["mixed-authorities"]
+
+
+def test_no_remedy_leads_into_a_mesh_that_may_be_another_one() -> None:
+    """A control plane that lacks Teleport's name beside one that has it is wrong, or has nothing to do with Teleport."""
+    billing = Workload(
+        "billing",
+        namespace="billing",
+        identity=make.istiod_proxy,
+        pod={"socket": make.EMPTY_DIR, "annotations": make.injected_by("canary")},
+    )
+
+    def legacy(facets: SimpleNamespace) -> None:
+        canary = make.canary(
+            config=make.mesh_config(trust_domain="legacy.local"), injector=make.injector(templates={"sidecar": "x"})
+        )
+        planes = make.planes(make.mesh(), canary)
+        facets.istio.planes = lambda: planes
+
+    made = diagnosed(case(install(*SHOP, billing, change=legacy)))
+    found = {each.cause.id: each.remedy[0] for each in (*made.causes, *made.effects)}
+    assert {*found} == {"template-not-requested", "trust-domain-differs", "template-missing", "mixed-authorities"}
+    for cause, first in found.items():
+        assert first.startswith(f"See first whether {make.canary().title} belongs to another mesh: "), cause
+    assert "leave it as it is, and Pod billing/billing." in found["template-not-requested"]
+    assert plain(made)["causes"][0]["remedy"][0] == made.causes[0].remedy[0]
+    assert any(line.strip() == f"1. {made.causes[0].remedy[0]}" for line in lines_of(made))
+    alone = diagnosed(case(install(SHOP[0], replace(billing, pod={"socket": make.EMPTY_DIR}))))
+    assert all(each.remedy == each.cause.remedy for each in alone.causes)
 
 
 def test_plain_text_that_a_server_refuses_breaks_something() -> None:

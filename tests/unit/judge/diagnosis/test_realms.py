@@ -13,6 +13,7 @@ from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed, told_apart
 from judge.diagnosis.realms import Realms
 from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import TRUST_DOMAIN
 
 LEFT, RIGHT = (
     replace(make.pool(name, f"/run/{name}", f"{name}-node"), config_map=f"{name}-config") for name in ("left", "right")
@@ -202,3 +203,43 @@ def test_a_pod_that_no_node_has_yet_is_served_by_no_tbot() -> None:
     tbots = make.tbots(replace(LEFT, pods={"": of_tbot}))
     realms = replace(REALMS, pods={str(pending.ref): pending}, tbots=tbots)
     assert realms.with_(pending.ref) == {"Pod shop/pending", "Namespace shop", make.mesh().title}
+
+
+def apart(trust_domain: str = "legacy.local", cluster_name: str = TRUST_DOMAIN) -> Realms:
+    """The same install, whose second control plane has a trust domain of its own."""
+    canary = make.canary(config=make.mesh_config(trust_domain=trust_domain))
+    return replace(REALMS, planes=make.planes(make.mesh(), canary), cluster_name=cluster_name)
+
+
+CANARY = frozenset({make.canary().title})
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        B,
+        ObjectRef("Node", "right-node"),
+        ObjectRef("", make.canary().title),
+        make.canary().config_map,
+        ObjectRef("Deployment", "web", "bank"),
+    ],
+    ids=str,
+)
+def test_what_may_be_of_another_mesh_is_known_by_its_control_plane(subject: ObjectRef) -> None:
+    assert apart().maybe_of_others(subject) == CANARY
+    assert apart(trust_domain=TRUST_DOMAIN).maybe_of_others(subject) == frozenset()
+    assert apart(cluster_name="").maybe_of_others(subject) == frozenset()
+    # Where no control plane has Teleport's name, all of them are wrong.
+    assert apart(cluster_name="other.example.com").maybe_of_others(subject) == frozenset()
+    assert Realms().maybe_of_others(subject) == frozenset()
+
+
+@pytest.mark.parametrize("subject", [A, NODE, OF_RIGHT, CONFIG, GONE, ISTIOD, ObjectRef("Teleport", "role/istio")], ids=str)
+def test_what_is_of_this_mesh_or_of_none_is_not(subject: ObjectRef) -> None:
+    assert apart().maybe_of_others(subject) == frozenset()
+
+
+def test_a_node_with_pods_of_both_is_of_this_mesh() -> None:
+    beside = make.pod("beside", namespace="shop", node="right-node", socket=ON_LEFT)
+    both = replace(apart(), pods={**REALMS.pods, str(beside.ref): beside})
+    assert both.maybe_of_others(ObjectRef("Node", "right-node")) == frozenset()
