@@ -13,7 +13,7 @@ from datetime import timedelta
 from facts.document import SKEW
 from facts.errors import CouldNotTell
 from facts.evidence import readings
-from facts.finding import Finding, Problem
+from facts.finding import Finding, Problem, Remark
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
@@ -325,6 +325,12 @@ class ObservedProxies:
     def by_uid(self) -> Mapping[str, Pod]:
         """The pods by uid, with those that went away after their proxies were read: these are judged by what they held."""
         return {pod.uid: pod for pod in (*self.asked, *self.pods)}
+
+    def without(self, left_out: Iterable[Remark]) -> ObservedProxies:
+        """The same, without some of them. Whoever leaves them out must say so."""
+        refs = {each.subject for each in left_out}
+        fleet = Fleet.of(each for each in self.fleet.outcomes if each.pod.ref not in refs)
+        return replace(self, pods=[pod for pod in self.pods if pod.ref not in refs], fleet=fleet)
 
     @property
     def not_asked(self) -> list[Problem]:
