@@ -14,6 +14,7 @@ import pytest
 
 from doctor import migration, rotation
 from facts.errors import CouldNotTell
+from facts.finding import Remark
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.requests import SentRequests
@@ -138,6 +139,22 @@ def test_a_proxy_that_could_not_be_read_leaves_the_rotation_open(asking: Asking)
     assert code == 6
     assert "? Pod shop/b: the suite could not read it: forbidden\n" in said
     assert said.splitlines()[-1] == "! not determined: 1 proxy could not be read · exit 6"
+
+
+def test_a_gateway_that_needs_no_certificate_stands_against_no_phase(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = replace(FOLLOWED[1], identity=lambda pod: make.proxy(pod, chain=(), root_authorities={}))
+    given: dict[str, Any] = {"of": (FOLLOWED[0], idle), "change": teleport("update_clients")}
+    code, _said = asking("--rotation", *SESSION, **given)
+    assert code == 1
+    needless = (Remark(make.pod("b", namespace="shop").ref, "it needs none"),)
+    monkeypatch.setattr("checks.mtls.unused_gateways", lambda *_: needless)
+    code, said = asking("--rotation", *SESSION, **given)
+    assert (code, said.splitlines()[-1]) == (0, "✓ the next phase may begin: update_servers · exit 0")
+    assert "\nGateways that follow no rotation\n? Pod shop/b: it needs none\n" in said
+    _code, said = asking("--rotation", "--json", *SESSION, **given)
+    assert [each["subject"]["name"] for each in document(said, rotation.SCHEMA_FILE)["left_out"]] == ["b"]
 
 
 def test_a_proxy_on_a_node_that_is_not_ready_leaves_the_rotation_open(asking: Asking) -> None:
