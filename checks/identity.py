@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
+from checks import diagnosis
 from facts.document import Absent
 from facts.errors import ConformanceError
-from facts.finding import Finding
+from facts.finding import Finding, Remark
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
 from facts.teleport.issuing import why_refused
 from facts.teleport.resources import WorkloadIdentity
@@ -47,10 +49,12 @@ def expectation(install: Install) -> Expectation:
 
 
 def outside_of_teleport(install: Install) -> Outside:
-    """The workloads that should use the socket but lack the injection template."""
+    """The workloads that should use the socket but lack the injection template; by name, the proxies that nobody can ask."""
     pods, namespaces, planes = install.cluster.living_pods(), install.cluster.namespaces_of_install(), install.istio.planes()
     named, directories = install.names.injection_template, install.tbot.socket_directories()
-    return sweep.outside_of_teleport(pods, namespaces, planes, named, directories)
+    found = sweep.outside_of_teleport(pods, namespaces, planes, named, directories)
+    dark = (Remark(each.about.subject, each.about.said) for each in diagnosis.out_of_sight(install))
+    return replace(found, left_out=(*found.left_out, *dark))
 
 
 def secrets_come_from_the_socket(install: Install) -> Finding:
