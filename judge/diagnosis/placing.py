@@ -8,7 +8,7 @@ from datetime import datetime
 from facts.evidence import ObjectRef, readings
 from facts.finding import OpenPoint, Problem
 from facts.istio.ambient import is_enrolled
-from facts.istio.control_planes import ControlPlanes
+from facts.istio.control_planes import ControlPlanes, asks_for, why_it_refuses
 from facts.kubernetes.objects import Labelled, Node, Pod
 from facts.kubernetes.pod_spec import INJECT
 from facts.proxies.presence import HELD_AT_MOST, is_in_its_first_time, overstays
@@ -139,11 +139,18 @@ INJECT_THEM = (
 """Next step where pods lack the sidecar that they are to have."""
 
 
+NAME_A_REVISION = (
+    "let the label name a revision or tag that is there (`kubectl get mutatingwebhookconfiguration -L"
+    " istio.io/rev,istio.io/tag`), and restart the workload (`kubectl -n NAMESPACE rollout restart deployment/NAME`)"
+)
+"""Next step where pods are to be injected by a revision of Istio that is not there."""
+
+
 def without_sidecar(pods: Sequence[Pod], namespaces: Iterable[Labelled], planes: ControlPlanes) -> list[OpenPoint]:
     """Pods that are to be injected and have no sidecar, where no other pod of their namespace has one either.
 
-    Injection failed when they were made, or was asked for afterwards. Beside a pod with a sidecar, it is the judgment on the
-    whole mesh (`judge.identity.sweep`) that tells whether another one lacks it.
+    Injection failed when they were made, or was asked for afterwards, or of a revision that is not there. Beside a pod with
+    a sidecar, the judgment on the whole mesh (`judge.identity.sweep`) tells whether another one lacks it.
 
     Args:
         pods: Living pods of the install.
@@ -157,13 +164,24 @@ def without_sidecar(pods: Sequence[Pod], namespaces: Iterable[Labelled], planes:
         namespace = by_name.get(pod.namespace)
         if namespace is None or pod.is_injected or pod.is_ztunnel or is_enrolled(pod, namespace):
             continue
-        by_itself = not injects(namespace)
-        if (by_itself or pod.namespace not in meshed) and is_to_be_injected(pod, namespace, planes):
+        by_itself, nobody = not injects(namespace), _asks_nobody(pod, namespace, planes)
+        if (by_itself or pod.namespace not in meshed) and (nobody or is_to_be_injected(pod, namespace, planes)):
             whole = f"the namespace {namespace.name} injects, and no pod there has a sidecar"
-            asks = "it asks for injection itself, and has no sidecar" if by_itself else whole
+            asks = nobody or ("it asks for injection itself, and has no sidecar" if by_itself else whole)
             said = f"{asks}: without an istio-proxy it has no identity in the mesh"
-            found.append(OpenPoint(Problem(pod.ref, said, evidence=readings(pod, namespace, planes)), INJECT_THEM))
+            about = Problem(pod.ref, said, evidence=readings(pod, namespace, planes))
+            found.append(OpenPoint(about, NAME_A_REVISION if nobody else INJECT_THEM))
     return found
+
+
+def _asks_nobody(pod: Pod, namespace: Labelled, planes: ControlPlanes) -> str:
+    """The statement that the revision which is asked to inject a pod is not there; empty where it is, and where none is."""
+    asked = asks_for(namespace.labels, pod.labels)
+    is_there = planes.called(asked) is not None or planes.unread_called(asked) is not None
+    if not asked or is_there or why_it_refuses(pod):
+        return ""
+    who = "it" if not injects(namespace) else f"the namespace {namespace.name}"
+    return f"{who} asks the revision {asked} of Istio for injection, which no control plane of the cluster has"
 
 
 def in_ambient_mode(pods: Sequence[Pod], namespaces: Sequence[Labelled]) -> list[Problem]:

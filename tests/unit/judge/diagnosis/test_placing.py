@@ -14,6 +14,7 @@ from judge.diagnosis.placing import (
     HOST_NAME,
     INJECT_THEM,
     LET_A_NODE_TAKE_IT,
+    NAME_A_REVISION,
     SEE_WHAT_HOLDS_IT,
     in_ambient_mode,
     out_of_sight,
@@ -160,6 +161,23 @@ def test_a_pod_that_asks_for_injection_itself_and_has_no_sidecar_is_left_open() 
         asking.ref,
         "it asks for injection itself, and has no sidecar",
     )
+
+
+def test_pods_whose_injector_is_not_there_are_left_open_with_its_name() -> None:
+    """Without a webhook that fits, the API server makes them as they are, and nothing fails."""
+    lost = make.namespace("test-app", labels={"istio.io/rev": "1-20"})
+    (left,) = without_sidecar([BARE], [lost], make.planes())
+    assert left.about.said.startswith(
+        "the namespace test-app asks the revision 1-20 of Istio for injection, which no control plane"
+    )
+    assert left.settle == NAME_A_REVISION
+    asking = replace(BARE, labels={"istio.io/rev": "1-20"})
+    (itself,) = without_sidecar([asking], [make.namespace("test-app", labels={})], make.planes())
+    assert itself.about.said.startswith("it asks the revision 1-20")
+    refusing = replace(BARE, labels={"istio.io/rev": "1-20", "sidecar.istio.io/inject": "false"})
+    assert without_sidecar([refusing], [lost], make.planes()) == []
+    tagged = replace(make.planes(), tags={"1-20": "default"})
+    assert [each.settle for each in without_sidecar([BARE], [lost], tagged)] == [INJECT_THEM]
 
 
 def test_pods_that_are_meant_to_be_without_a_sidecar_leave_nothing_open() -> None:
