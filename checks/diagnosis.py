@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from checks import tbot, teleport
-from facts.errors import ConformanceError, CouldNotTell, NotApplicable
+from facts.errors import ConformanceError, CouldNotTell, NotApplicable, NotGiven
 from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
-from facts.teleport.tbot import Tbot
+from facts.teleport.tbot import Tbot, Tbots
 from judge.diagnosis import clocks, naming, placing, reaching, starting, supply, trust, undecided
 from judge.diagnosis.realms import EVERYWHERE, Realms
 from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
@@ -27,6 +28,37 @@ def refused_pods(install: Install) -> list[Problem]:
     return starting.refused(cluster.deployments(), cluster.namespaces_of_install(), install.istio.planes())
 
 
+def _every(_pod: Pod) -> bool:
+    return True
+
+
+def out_of_sight(install: Install, wanted: Callable[[Pod], bool] = _every) -> list[OpenPoint]:
+    """Pods with a proxy that nobody can ask: their node is not Ready, or they do not go away.
+
+    Args:
+        install: The install.
+        wanted: Tells which pods the question is about.
+    """
+    pods, silent = install.cluster.pods_of_install(), install.cluster.silent_nodes()
+    return placing.out_of_sight(filter(wanted, pods), silent, datetime.now(UTC))
+
+
+def without_node(install: Install) -> list[Problem | OpenPoint]:
+    """Pods with a proxy that no node takes."""
+    cluster, pods = install.cluster, install.cluster.living_pods()
+    try:
+        nodes = cluster.nodes()
+    except NotGiven:
+        return placing.without_node(pods, None, datetime.now(UTC))
+    return placing.without_node(pods, nodes, datetime.now(UTC))
+
+
+def without_sidecar(install: Install) -> list[OpenPoint]:
+    """Pods that are to be injected and have no sidecar, in namespaces without any."""
+    cluster = install.cluster
+    return placing.without_sidecar(cluster.living_pods(), cluster.namespaces_of_install(), install.istio.planes())
+
+
 def clocks_off(install: Install) -> list[Problem | OpenPoint]:
     """Nodes whose clock is wrong."""
     return clocks.off(install.cluster.nodes(), datetime.now(UTC))
@@ -37,9 +69,18 @@ def held_up(install: Install) -> list[Problem]:
     return starting.held_up(install.cluster.living_pods(), install.tbot.all(), datetime.now(UTC))
 
 
-def without_directory(install: Install) -> list[Problem]:
+def without_directory(install: Install) -> list[Problem | OpenPoint]:
     """Pods of tbot that wait for the directory of their socket."""
-    return starting.without_directory(install.cluster.living_pods(), install.tbot.all(), datetime.now(UTC))
+    return starting.without_directory(install.cluster.living_pods(), _answering(install), datetime.now(UTC))
+
+
+def _answering(install: Install) -> Tbots:
+    """Every tbot that serves the mesh, without its pods on nodes that are not Ready.
+
+    No log of such a pod can be read and no probe pod starts beside it, and its own status may be old. What keeps it from
+    serving is the node.
+    """
+    return install.tbot.all().without_pods_on(install.cluster.silent_nodes())
 
 
 def without_istiod(install: Install) -> list[Problem]:
@@ -57,7 +98,7 @@ class DirectoryProbes(Protocol):
         """Report what a workload on each node can do to a directory there."""
 
 
-def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Problem]:
+def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Problem | OpenPoint]:
     """Proxies that cannot connect to the socket of a tbot that started after them.
 
     Args:
@@ -66,17 +107,17 @@ def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Pro
     """
     fleet = install.proxies.fleet()  # before the pods, as above
     pods, tbots = install.proxies.pods(), install.tbot.all()
-    found = supply.cut_off(fleet.proxies, pods, tbots)
-    open_ones = {str(each.subject) for each in found if each.cause in supply.CLOSED}
-    sockets = {(pod.socket_on_node.rpartition("/")[0], pod.node) for pod in pods if str(pod.ref) in open_ones}
-    if probes is None or not sockets:
-        return found
-    looked = [
-        probe
-        for directory in sorted({directory for directory, _ in sockets})
-        for probe in probes.of_socket_directories(sorted(node for each, node in sockets if each == directory), directory)
-    ]
-    return supply.cut_off(fleet.proxies, pods, tbots, looked)
+    dead = supply.unsettled(fleet.proxies, pods, tbots)
+    clues = supply.Clues(tbot.last_attempts(install, ((each.tbot, each.supplier) for each in dead)))
+    if probes is not None and dead:
+        sockets = {(each.pod.socket_on_node.rpartition("/")[0], each.pod.node) for each in dead}
+        looked = [
+            probe
+            for directory in sorted({directory for directory, _ in sockets})
+            for probe in probes.of_socket_directories(sorted(node for each, node in sockets if each == directory), directory)
+        ]
+        clues = replace(clues, looked=tuple(looked))
+    return supply.cut_off(fleet.proxies, pods, tbots, clues)
 
 
 def refused_by_rules(install: Install) -> list[Problem]:
@@ -125,9 +166,30 @@ def without_tbot(install: Install) -> list[Problem]:
 def kept_from_teleport(install: Install) -> Iterator[Problem | OpenPoint]:
     """Pods of tbot that do not serve, and whose log says what keeps them from Teleport, or leaves their own token."""
     now = datetime.now(UTC)
-    silent = [(tbot, pod) for tbot in install.tbot.all().each for pod in reaching.not_serving(tbot, now)]
+    silent = [(tbot, pod) for tbot in _answering(install).each for pod in reaching.not_serving(tbot, now)]
     for answers in at_once(lambda each: _kept_from_teleport(install, *each), silent):
         yield from answers
+    known = {pod.uid for _tbot, pod in silent}
+    with suppress(ConformanceError):  # the lines about proxies say that they cannot be read
+        yield from _unjoined(install, {p.uid: (t, p) for t, p in _awaited(install) if p.uid not in known})
+
+
+def _awaited(install: Install) -> list[tuple[Tbot, Pod]]:
+    """The pods of tbot that are Ready, and to whose sockets proxies or Istio's agents cannot connect."""
+    fleet = install.proxies.fleet()  # before the pods, as above
+    pods, tbots = install.proxies.pods(), install.tbot.all()
+    dead = supply.unsettled(fleet.proxies, pods, tbots)
+    return [
+        *((each.tbot, each.supplier) for each in dead),
+        *undecided.beside_exits(pods, fleet.proxies, tbots, datetime.now(UTC)),
+    ]
+
+
+def _unjoined(install: Install, pods: Mapping[str, tuple[Tbot, Pod]]) -> Iterator[Problem | OpenPoint]:
+    """Ready pods of tbot whose log shows that they have not joined, with the obstacle that it names."""
+    for uid, last in tbot.last_attempts(install, pods.values()).items():
+        if last.opened is False and (found := reaching.kept_away(pods[uid][1], last, datetime.now(UTC))):
+            yield found
 
 
 def _kept_from_teleport(install: Install, of: Tbot, pod: Pod) -> list[Problem | OpenPoint]:
@@ -151,7 +213,7 @@ class TeleportProbes(Protocol):
 def unreached(install: Install, probes: TeleportProbes) -> list[Problem | OpenPoint]:
     """Nodes of tbot from which Teleport cannot be reached, at the address in tbot's configuration."""
     found: list[Problem | OpenPoint] = []
-    for each in install.tbot.all().each:
+    for each in _answering(install).each:
         nodes, ref = sorted(each.pods), each.daemon_set.ref
         if otherwise := reaching.dialled_directly(each):
             found.append(OpenPoint(Problem(ref, otherwise, evidence=each.evidence), reaching.BLIND))
@@ -167,9 +229,12 @@ def unread(install: Install) -> list[OpenPoint]:
     return [OpenPoint(each, how_to_read(left, ASK_ALL)) for each in not_read(left)]
 
 
-def agents_that_exit(install: Install) -> list[Problem]:
+def agents_that_exit(install: Install) -> list[Problem | OpenPoint]:
     """Nodes on which Istio's agents exit at their start, beside a Ready tbot."""
-    return undecided.exiting(install.proxies.pods(), install.tbot.all(), datetime.now(UTC))
+    proxies = install.proxies.fleet().proxies  # before the pods, as above
+    pods, tbots, now = install.proxies.pods(), install.tbot.all(), datetime.now(UTC)
+    attempts = tbot.last_attempts(install, undecided.beside_exits(pods, proxies, tbots, now))
+    return undecided.exiting(pods, proxies, tbots, now, attempts)
 
 
 def _of_tbot_and_its_bot(install: Install) -> Iterator[Finding]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
+from checks import diagnosis
+from checks.tbot import last_attempts
 from facts.document import Absent
 from facts.errors import ConformanceError
-from facts.finding import Finding
+from facts.finding import Finding, Remark
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
 from facts.teleport.issuing import why_refused
 from facts.teleport.resources import WorkloadIdentity
@@ -15,6 +18,7 @@ from facts.teleport.tbot import Tbots
 from judge.identity import fallback, socket, sweep
 from judge.identity import proxies as judge
 from judge.identity.proxies import Lifetime, ObservedProxies
+from judge.identity.streams import dead_stream
 from judge.identity.sweep import Expectation, Outside
 from judge.install import attested
 from judge.install.attested import Beside
@@ -47,16 +51,29 @@ def expectation(install: Install) -> Expectation:
 
 
 def outside_of_teleport(install: Install) -> Outside:
-    """The workloads that should use the socket but lack the injection template."""
+    """The workloads that should use the socket but lack the injection template; by name, the proxies that nobody can ask."""
     pods, namespaces, planes = install.cluster.living_pods(), install.cluster.namespaces_of_install(), install.istio.planes()
     named, directories = install.names.injection_template, install.tbot.socket_directories()
-    return sweep.outside_of_teleport(pods, namespaces, planes, named, directories)
+    found = sweep.outside_of_teleport(pods, namespaces, planes, named, directories)
+    dark = (Remark(each.about.subject, each.about.said) for each in diagnosis.out_of_sight(install))
+    return replace(found, left_out=(*found.left_out, *dark))
 
 
 def secrets_come_from_the_socket(install: Install) -> Finding:
     """ID-01."""
-    observed = sidecars(install)
-    return judge.secrets_come_from_the_socket(observed, tbots_if_known(install))
+    return supply_of(install, sidecars(install))
+
+
+def supply_of(install: Install, observed: ObservedProxies) -> Finding:
+    """ID-01, for sidecars that were read: a tbot beside dead streams is asked for its log, which shows whether it joined."""
+    tbots = tbots_if_known(install)
+    if tbots is None:
+        return judge.secrets_come_from_the_socket(observed)
+    pods = observed.by_uid
+    dead = [each for proxy in observed.fleet.proxies if (each := dead_stream(proxy, pods, tbots)) is not None]
+    attempts = last_attempts(install, ((each.tbot, each.supplier) for each in dead))
+    joined = {uid for uid, last in attempts.items() if last.opened}
+    return judge.secrets_come_from_the_socket(observed, tbots, joined)
 
 
 def install_fails_closed(install: Install) -> Finding:
@@ -116,7 +133,21 @@ def beside(install: Install, probes: SocketProbes, found: Sequence[SdsProbe | Re
     for node, path in silent:
         nodes.setdefault(path.rpartition("/")[0], set()).add(node)
     directories = [each for path in sorted(nodes) for each in probes.of_socket_directories(sorted(nodes[path]), path)]
-    return Beside(directories, _issued_at(install, silent), install.proxies.pods())
+    return Beside(directories, _issued_at(install, silent), install.proxies.pods(), _unjoined(install, silent))
+
+
+def _unjoined(install: Install, sockets: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """The sockets, by node and path, of which every tbot there shows by its log that it has not joined since its start."""
+    tbots = install.tbot.all()
+    there = {
+        (node, path): [(tbot, tbot.pods[node]) for tbot in tbots.serving(node, path) if node in tbot.pods]
+        for node, path in sockets
+    }
+    attempts = last_attempts(install, (each for serving in there.values() for each in serving))
+    waiting = {uid for uid, last in attempts.items() if last.opened is False}
+    return frozenset(
+        socket for socket, serving in there.items() if serving and all(pod.uid in waiting for _tbot, pod in serving)
+    )
 
 
 def _issued_at(

@@ -25,7 +25,8 @@ def images_have_istiods_version(install: Install) -> tuple[Finding, ...]:
 def trust_domain_is_teleports(install: Install) -> tuple[Finding, ...]:
     """INST-06, of every control plane."""
     planes, ping = install.istio.planes(), install.teleport.ping()
-    return judge.of_each_plane("INST-06", planes, lambda mesh: judge.trust_domain_is_teleports(mesh, ping))
+    beside = planes.in_trust_domain(ping.cluster_name)
+    return judge.of_each_plane("INST-06", planes, lambda mesh: judge.trust_domain_is_teleports(mesh, ping, beside))
 
 
 def injected_pod_is_accepted(install: Install, sidecar: str = "") -> Finding:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from facts.evidence import readings
+from facts.finding import Remark
+from facts.proxies.sds_mode import SdsMode
+from judge.mtls import gateways
 from judge.mtls.contexts import TrustDomains
 from judge.mtls.ends import Ends, MeshTls
 from judge.mtls.pairs import table_of
@@ -65,6 +68,22 @@ class Sweeps:
             self._made = SweptMesh(ends, table_of(ends, meant, without), meant, without)
             self._note(told(ends, self._made.table, without))
             return self._made
+
+
+def unused_gateways(install: Install, sweeps: Sweeps) -> tuple[Remark, ...]:
+    """Ready gateways that ask for no certificate and need none, which MTL-06 leaves out.
+
+    Args:
+        install: The install.
+        sweeps: Makes the mesh; the TLS is read only where a gateway asks for none.
+    """
+    unasked = {p.pod.uid for p in install.proxies.fleet().proxies if p.pod.is_gateway and p.sds_mode is SdsMode.UNASKED}
+    if not unasked:
+        return ()
+    mesh = sweeps.of(install)
+    # Before a gateway is Ready, istiod may not have configured it yet.
+    found = [pod for pod in mesh.ends.mesh.injected if pod.uid in unasked - mesh.without and pod.ready]
+    return tuple(gateways.unused(mesh.ends, found, mesh.meant))
 
 
 def trust_domains(install: Install) -> TrustDomains:

@@ -25,9 +25,14 @@ def versions_of_tbot(install: Install) -> list[Component]:
     return of_tbots(install.tbot.all(), install.teleport.bot_instances())
 
 
-def none_is_overdue(install: Install) -> Finding:
-    """ROT-07."""
-    observed, tbots = proxies_on_sockets(install), install.tbot.all()
+def none_is_overdue(install: Install, observed: ObservedProxies) -> Finding:
+    """ROT-07.
+
+    Args:
+        install: The install.
+        observed: The proxies that tbot supplies.
+    """
+    tbots = install.tbot.all()
     late = age.overdue(observed, tbots)
     return age.none_is_overdue(observed, tbots, versions_of_tbot(install), install.proxies.pushes(late))
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from facts.errors import ConformanceError
+from facts.errors import ConformanceError, CouldNotTell
 from facts.finding import Finding
+from facts.kubernetes.objects import Pod
 from facts.teleport.resources import BotInstance
+from facts.teleport.tbot import Tbot
+from facts.teleport.tbot_log import LastAttempt
 from judge.install import components, kubelet_rights
 from judge.install import tbot as judge
 from observe.install import Install
+from observe.readings import at_once
 
 
 def is_ready_on_every_node(install: Install) -> Finding:
     """INST-13, first part."""
-    tbots, hosts = install.tbot.all(), install.proxies.pods_by_node()
-    return judge.ready_on_every_node(tbots, hosts, datetime.now(UTC), install.cluster.pods_evidence())
+    tbots, hosts, cluster = install.tbot.all(), install.proxies.pods_by_node(), install.cluster
+    seen, unlisted = cluster.pods_evidence(), cluster.unlisted(hosts)
+    return judge.ready_on_every_node(tbots, hosts, datetime.now(UTC), seen, unlisted=unlisted)
 
 
 def configurations_are_sound(install: Install) -> tuple[Finding, ...]:
@@ -56,3 +62,22 @@ def rights_are_what_attestation_needs(install: Install) -> tuple[Finding, ...]:
         kubelet_rights.rights_are_what_attestation_needs(tbot, install.tbot.kubelet_rights(tbot), nodes)
         for tbot in install.tbot.all().each
     )
+
+
+def last_attempts(install: Install, pods: Iterable[tuple[Tbot, Pod]]) -> Mapping[str, LastAttempt]:
+    """By uid of a pod of tbot: its last attempt to speak with Teleport; a pod whose log cannot be read is not there.
+
+    Args:
+        install: The install.
+        pods: Pods, each with its tbot.
+    """
+    each_once = list({pod.uid: (of, pod) for of, pod in pods}.values())
+
+    def read(each: tuple[Tbot, Pod]) -> LastAttempt | None:
+        try:
+            return install.tbot.last_attempt(*each)
+        except CouldNotTell:  # the caller says that its log was not read
+            return None
+
+    answers = zip(each_once, at_once(read, each_once), strict=True)
+    return {pod.uid: last for (_tbot, pod), last in answers if last is not None}

@@ -66,7 +66,7 @@ def _cause(found: FoundCause) -> dict[str, Any]:
         "otherwise": [{"id": other.cause, "told_by": other.told_by} for other in found.otherwise],
         "explains": list(found.explains),
         "explained_by": list(found.explained_by),
-        "remedy": list(cause.remedy),
+        "remedy": list(found.remedy),
         "check": cause.check,
         "references": list(cause.references),
     }

@@ -20,6 +20,7 @@ from observe.istio.facet import CONTROL_PLANES, DRY_RUN
 from observe.kubernetes.facet import NAMESPACES, PODS
 from observe.proxies.facet import SURVEY
 from observe.requests import Requests
+from observe.teleport.facet import PING
 from observe.teleport.tbot_facet import TBOT
 
 AT_ONCE = 16
@@ -94,12 +95,13 @@ def _waiting(install: Install) -> Sequence[Remark]:
 
 def _realms(install: Install) -> Realms:
     """Which objects belong together, as far as the checks have read it."""
-    planes, dry_run = install.seen(CONTROL_PLANES), install.seen(DRY_RUN.narrowed(""))
+    planes, dry_run, ping = install.seen(CONTROL_PLANES), install.seen(DRY_RUN.narrowed("")), install.seen(PING)
     return Realms(
         pods={str(pod.ref): pod for pod in install.seen(PODS) or ()},
         tbots=install.seen(TBOT),
         planes=planes,
         namespaces={each.name: each for each in install.seen(NAMESPACES) or ()},
+        cluster_name=ping.cluster_name if ping is not None else "",
         injections={dry_run.where: install.istio.mesh().title} if planes is not None and dry_run is not None else {},
     )
 

@@ -9,6 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from checks import diagnosis
 from doctor.advice import Advice, counted, plain_problems, problem_lines
 from doctor.check import Case
 from facts.errors import CouldNotTell
@@ -16,6 +17,7 @@ from facts.istio.istio_ca import IstioAuthorities
 from judge.advice.calls import Calls
 from judge.advice.migration import Migration, Step, Talk
 from judge.advice.moving import Issuer, MigrationAdvice, Moves, moving
+from judge.findings import listed
 from observe.proxies.facet import MIGRATION
 from reporting.writing.words import LOOKS
 
@@ -58,9 +60,12 @@ def migration(case: Case) -> Advice:
     install = case.install
     swept = case.sweeps.of(install)
     istiod, unread = _authorities_of_istiod(case)
-    advice = moving(swept.ends, install.teleport.bundle(), istiod, install.proxies.requests(), swept.without)
+    dark = [each.about for each in diagnosis.out_of_sight(install)]
+    advice = moving(
+        swept.ends, install.teleport.bundle(), istiod, install.proxies.requests(), swept.without, out_of_sight=dark
+    )
     return Advice(
-        lines=tuple(_lines(advice, unread)),
+        lines=(*_lines(advice, unread), *_other_meshes(case)),
         last=_last(advice),
         document={**_plain(advice), "istiod_unread": unread},
         exit_code=EXIT_CODES[advice.moves],
@@ -73,6 +78,20 @@ def _authorities_of_istiod(case: Case) -> tuple[IstioAuthorities, str]:
         return case.install.istio.authorities(), ""
     except CouldNotTell as error:
         return IstioAuthorities((), ()), error.compared
+
+
+def _other_meshes(case: Case) -> Iterator[str]:
+    """A line about control planes that may be of a mesh which is to have nothing of Teleport."""
+    try:
+        planes = case.install.istio.planes()
+    except CouldNotTell:
+        return  # nothing tells which control planes there are
+    meant = planes.in_trust_domain(case.install.teleport.bundle().trust_domain)
+    if others := [plane.title for plane in planes if plane not in meant] if meant else []:
+        yield (
+            f"{LOOKS['not-evaluated'][0]} {listed(others)} may belong to another mesh: its trust domain is not Teleport's"
+            f" cluster name, as that of {listed(plane.title for plane in meant)} is. If so, leave its workloads out."
+        )
 
 
 def _lines(advice: MigrationAdvice, unread: str) -> Iterator[str]:

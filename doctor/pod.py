@@ -16,6 +16,7 @@ from facts.redaction import beginning
 from judge.diagnosis import story
 from judge.diagnosis.story import Line
 from judge.findings import listed
+from judge.install.application import SEE_NODES
 
 LONGEST = 1000
 """Characters of what one line says, in the document as well."""
@@ -48,12 +49,21 @@ def pod_called(case: Case, name: str) -> Pod:
 
     Raises:
         BadInput: No living pod has it.
-        CouldNotTell: The pods cannot be listed.
+        CouldNotTell: The pods cannot be listed, or nobody can ask this one: its node is not Ready, or it was deleted.
     """
-    pods = case.install.cluster.living_pods()
+    cluster = case.install.cluster
+    pods = cluster.living_pods()
     for pod in pods:
         if f"{pod.namespace}/{pod.name}" == name:
             return pod
+    for pod in cluster.pods_of_install():
+        if f"{pod.namespace}/{pod.name}" == name and not pod.has_ended:
+            raise CouldNotTell(
+                expected="a pod that can be asked for its certificate",
+                seen="it was deleted, and terminates" if pod.terminating else f"its node {pod.node} is not Ready",
+                where=str(pod.ref),
+                remedy="name a pod that is to stay" if pod.terminating else SEE_NODES,
+            )
     namespace = name.partition("/")[0]
     there = sorted(f"{p.namespace}/{p.name}" for p in pods if p.namespace == namespace)[:SHOWN]
     raise BadInput(
@@ -137,10 +147,14 @@ def _proxy_of(case: Case, pod: Pod) -> ProxyIdentity:
         raise outcome.why
     raise CouldNotTell(
         expected="a proxy that stays until it is read",
-        seen=outcome.why if outcome is not None else "it started after the others had been asked",
+        seen=outcome.why if outcome is not None else _why_not_asked(pod),
         where=str(pod.ref),
-        remedy="run again",
+        remedy="run again" if pod.node else "see why no node takes it (`kubectl describe pod`), and run again when it runs",
     )
+
+
+def _why_not_asked(pod: Pod) -> str:
+    return "it started after the others had been asked" if pod.node else "no node takes it, so that it does not run"
 
 
 def _template(case: Case, pod: Pod) -> Line:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from checks import diagnosis, mtls
 from doctor.advice import Advice, counted, plain_problems, problem_lines, remedy_lines
 from doctor.check import Case
 from facts.errors import WHAT_TO_DO, CouldNotTell
+from facts.finding import Problem
+from facts.kubernetes.objects import Pod
+from facts.proxies.identity import Fleet
 from facts.teleport.bundle import TrustBundle
 from facts.teleport.resources import ClusterStatus
 from judge.advice.rotation import EXPECTED, MayBegin, RotationAdvice, advised, advised_by_bundle
@@ -34,14 +38,22 @@ def rotation(case: Case) -> Advice:
     # Teleport before the proxies: what changes meanwhile can make a proxy differ from the phase, and no next phase allowed.
     status, why = _status(case)
     bundle = teleport.published()
-    fleet = case.install.proxies.fleet_on_sockets()
-    advice = advised_by_bundle(bundle, fleet) if status is None else _of_session(status, bundle, case)
+    on_sockets = case.install.proxies.fleet_on_sockets()
+    needless = [Problem(each.subject, each.said) for each in mtls.unused_gateways(case.install, case.sweeps)]
+    left_out = {each.subject for each in needless}
+    fleet = Fleet.of(each for each in on_sockets.outcomes if each.pod.ref not in left_out)
+    dark = [each.about for each in diagnosis.out_of_sight(case.install, _is_on_a_socket)]
+    advice = advised_by_bundle(bundle, fleet, dark) if status is None else _of_session(status, bundle, fleet, dark)
     return Advice(
-        lines=tuple(_lines(advice, bundle, why)),
+        lines=tuple(_lines(advice, bundle, why, needless)),
         last=_last(advice),
-        document=_plain(advice, bundle, why),
+        document={**_plain(advice, bundle, why), "left_out": plain_problems(needless)},
         exit_code=EXIT_CODES[advice.may_begin],
     )
+
+
+def _is_on_a_socket(pod: Pod) -> bool:
+    return bool(pod.socket_on_node or pod.spec.csi_socket)
 
 
 def _status(case: Case) -> tuple[ClusterStatus | None, str]:
@@ -63,8 +75,8 @@ def _status(case: Case) -> tuple[ClusterStatus | None, str]:
     return status, ""
 
 
-def _of_session(status: ClusterStatus, bundle: TrustBundle, case: Case) -> RotationAdvice:
-    advice = advised(status, bundle, case.install.proxies.fleet_on_sockets(), datetime.now(UTC))
+def _of_session(status: ClusterStatus, bundle: TrustBundle, fleet: Fleet, dark: Sequence[Problem]) -> RotationAdvice:
+    advice = advised(status, bundle, fleet, datetime.now(UTC), dark)
     if advice is None:
         raise CouldNotTell(
             expected=f"a phase that the suite knows: {listed(EXPECTED)}",
@@ -75,7 +87,7 @@ def _of_session(status: ClusterStatus, bundle: TrustBundle, case: Case) -> Rotat
     return advice
 
 
-def _lines(advice: RotationAdvice, bundle: TrustBundle, why: str) -> Iterator[str]:
+def _lines(advice: RotationAdvice, bundle: TrustBundle, why: str, needless: Sequence[Problem]) -> Iterator[str]:
     yield from ("Rotation of Teleport's SPIFFE authority", "")
     yield f"phase:       {_phase(advice, why)}"
     yield f"authorities: {len(bundle.authorities)}, which Teleport publishes"
@@ -88,6 +100,8 @@ def _lines(advice: RotationAdvice, bundle: TrustBundle, why: str) -> Iterator[st
             yield f"    {LOOKS['fail'][0]} {node}: {lagging} of {number} lag{look}"
     if advice.unread:
         yield from ("", "Proxies that could not be read", *problem_lines(advice.unread, "not-evaluated"))
+    if needless:
+        yield from ("", "Gateways that follow no rotation", *problem_lines(needless, "not-evaluated"))
     if advice.against:
         yield from ("", "Against the next phase" if advice.following else "Behind what Teleport publishes")
         yield from problem_lines(advice.against, "fail")

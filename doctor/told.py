@@ -117,7 +117,7 @@ def _cause(found: FoundCause, diagnosis: Diagnosis) -> Iterator[str]:
         yield "    It would have been another cause:"
         yield from (f"      {other.cause}: {other.told_by}" for other in found.otherwise)
     yield f"    {WHAT_TO_DO}:"
-    yield from (f"      {number}. {step}" for number, step in enumerate(found.cause.remedy, 1))
+    yield from (f"      {number}. {step}" for number, step in enumerate(found.remedy, 1))
     yield f"    Check again: {found.cause.check}"
     yield f"    See: {', '.join(found.cause.references)}"
 
@@ -130,7 +130,7 @@ def _class(found: Ambiguous, diagnosis: Diagnosis) -> Iterator[str]:
     for each in found.causes:
         yield f"  {each.cause.id}: {each.cause.sentence}"
         yield f"    {WHAT_TO_DO}:"
-        yield from (f"      {number}. {step}" for number, step in enumerate(each.cause.remedy, 1))
+        yield from (f"      {number}. {step}" for number, step in enumerate(each.remedy, 1))
         yield f"    Check again: {each.cause.check}"
 
 

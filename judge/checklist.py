@@ -5,7 +5,7 @@ Each finding keeps the answer of the guide's own command beside the facts; the f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -124,12 +124,18 @@ def identity_created(guide: GuideAnswer, identities: Sequence[WorkloadIdentity |
 
 
 def tbot_running(
-    guide: GuideAnswer, tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]
+    guide: GuideAnswer,
+    tbots: Tbots,
+    nodes: Mapping[str, Sequence[Pod]],
+    now: datetime,
+    evidence: Sequence[str],
+    *,
+    unlisted: Collection[str] = (),
 ) -> Finding:
-    """CHK-5: a Ready tbot pod on every node that hosts injected pods."""
+    """CHK-5: a Ready tbot pod on every node that hosts injected pods; see `judge.install.tbot.judged_on_nodes`."""
     expected = "every node that hosts injected pods to run a Ready tbot pod"
     claim = _item("CHK-5", guide, expected, tbots.where, tbots, others=evidence)
-    return judged_on_nodes(claim, tbots, nodes, now)
+    return judged_on_nodes(claim, tbots, nodes, now, unlisted=unlisted)
 
 
 def tbot_issues(

@@ -101,11 +101,20 @@ def down_or_unread(fleet: Fleet, pods: Mapping[str, Pod]) -> tuple[list[Problem]
         pod = each.now or pods.get(each.pod.uid)
         start = start_of(pod, each.at) if pod is not None else Start(Stage.UP)
         if pod is not None and start.stage is Stage.DOWN:
-            reason = f" ({start.said})" if start.said else ""
+            reasons = "; ".join(filter(None, (start.said, _last_end(pod))))
+            reason = f" ({reasons})" if reasons else ""
             down.append(problem(pod, f"it holds no identity: its istio-proxy is not up{reason}", cause_of_no_start(pod)))
         else:
             unread.append(each)
     return down, unread
+
+
+def _last_end(pod: Pod) -> str:
+    """How the proxy of a pod ended the last time, in words; empty where it never did."""
+    proxy = pod.proxy
+    if proxy is None or proxy.last_exit_code is None:
+        return ""
+    return f"it ended with code {proxy.last_exit_code}, {proxy.last_reason or 'for no reason that is given'}"
 
 
 def not_read(unread: Iterable[Unread]) -> list[Problem]:

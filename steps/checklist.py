@@ -49,8 +49,9 @@ def identity_has_istios_format(guide: GuideAnswer, install: Install, conclude: C
 
 @then("a Ready tbot pod must run on every node that hosts injected pods")
 def tbot_is_ready_everywhere(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    tbots, pods_by_node = install.tbot.all(), install.proxies.pods_by_node()
-    conclude(judge.tbot_running(guide, tbots, pods_by_node, datetime.now(UTC), install.cluster.pods_evidence()))
+    tbots, hosts, cluster = install.tbot.all(), install.proxies.pods_by_node(), install.cluster
+    seen, unlisted = cluster.pods_evidence(), cluster.unlisted(hosts)
+    conclude(judge.tbot_running(guide, tbots, hosts, datetime.now(UTC), seen, unlisted=unlisted))
 
 
 @then("every sidecar on the nodes' sockets must hold an identity that Teleport issued")

@@ -27,7 +27,15 @@ SECTION = Section(
         Check("this identity may read what the suite reads", _rights, "INST-02"),
         Check("every node admits tbot, and its kubelet answers there", _nodes, "INST-04", frozenset({Needs.PROBES})),
         Check("the nodes' clocks agree with the one of this machine", lambda case: diagnosis.clocks_off(case.install)),
-        Check("the API server refuses no pod of the mesh", lambda case: diagnosis.refused_pods(case.install)),
+        Check(
+            "every node with a proxy is Ready, and every deleted pod with one is gone",
+            lambda case: diagnosis.out_of_sight(case.install),
+        ),
+        Check("every pod with a proxy has found a node", lambda case: diagnosis.without_node(case.install)),
+        Check(
+            "the API server refuses no pod of a Deployment of the mesh",
+            lambda case: diagnosis.refused_pods(case.install),
+        ),
         Check(
             "no CronJob restarts workloads of the mesh",
             lambda case: [rotation.no_cron_job_restarts_workloads(case.install)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks import application, istio, tbot
+from checks import application, diagnosis, istio, tbot
 from doctor.check import Case, Check, Section
 from facts.errors import NotApplicable
 from observe.install import Install
@@ -43,6 +43,7 @@ SECTION = Section(
             lambda case: istio.injected_socket_is_the_nodes(_injecting(case)),
             "INST-07",
         ),
+        Check("no namespace that injects is without sidecars", lambda case: diagnosis.without_sidecar(case.install)),
         Check(
             "every proxy normalizes paths as configured", lambda case: istio.paths_are_normalized(case.install), "INST-08"
         ),

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from checks import diagnosis, identity, rotation
+from checks import diagnosis, identity, mtls, rotation
 from doctor.check import Answer, Case, Check, Needs, Section
 from facts.finding import Problem
 from judge.identity import issuance, sweep
 from judge.identity import proxies as judge
+from judge.identity.proxies import ObservedProxies
 from judge.rotation import age
 from observe.install import Install
 
 
 def _mesh(case: Case) -> Answer:
     install = case.install
-    return [
-        sweep.mesh_is_teleports(
-            identity.proxies(install), identity.expectation(install), identity.outside_of_teleport(install)
-        )
-    ]
+    observed, expectation = identity.proxies(install), identity.expectation(install)
+    outside = identity.outside_of_teleport(install)
+    unused = mtls.unused_gateways(install, case.sweeps)
+    left_out = replace(outside, left_out=(*outside.left_out, *unused))
+    return [sweep.mesh_is_teleports(observed.without(unused), expectation, left_out)]
 
 
 def _of_every(rule: Callable[[Install], list[Problem]]) -> Callable[[Case], Answer]:
@@ -43,14 +45,23 @@ def _audited(case: Case) -> Answer:
     return [issuance.certificates_are_audited(identity.sidecars(install), trail)]
 
 
+def _on_sockets(case: Case) -> ObservedProxies:
+    """The proxies whose certificates are to be renewed: a gateway that needs none has none, as the line of ID-11 says."""
+    return rotation.proxies_on_sockets(case.install).without(mtls.unused_gateways(case.install, case.sweeps))
+
+
+def _overdue(case: Case) -> Answer:
+    return [rotation.none_is_overdue(case.install, _on_sockets(case))]
+
+
 def _renewal(case: Case) -> Answer:
-    return [age.renewed_before_expiry(rotation.proxies_on_sockets(case.install), case.install.tbot.all())]
+    return [age.renewed_before_expiry(_on_sockets(case), case.install.tbot.all())]
 
 
 def _expiry(case: Case) -> Answer:
     settings, install = case.settings, case.install
     thresholds = settings.expiry_warning, settings.authority_expiry_warning
-    return [age.nothing_expires_soon(rotation.proxies_on_sockets(install), install.tbot.all(), *thresholds)]
+    return [age.nothing_expires_soon(_on_sockets(case), install.tbot.all(), *thresholds)]
 
 
 SESSION = frozenset({Needs.SESSION})
@@ -113,7 +124,7 @@ SECTION = Section(
         ),
         Check("gateways likewise, and no workload lacks the template", _mesh, "ID-11"),
         Check("certificates are renewed well before they expire", _renewal, "ROT-01"),
-        Check("no certificate is overdue for renewal", lambda case: [rotation.none_is_overdue(case.install)], "ROT-07"),
+        Check("no certificate is overdue for renewal", _overdue, "ROT-07"),
         Check("nothing expires soon", _expiry, "ROT-06"),
         Check("Teleport audited every certificate", _audited, "ID-10", frozenset({Needs.AUDIT_EVENTS})),
     ),

@@ -29,3 +29,8 @@ def is_enrolled(pod: Pod, namespace: Labelled | None) -> bool:
         return True
     asked = namespace.labels.get(DATAPLANE_MODE, "") if namespace else ""
     return pod.labels.get(DATAPLANE_MODE, asked) == AMBIENT
+
+
+def is_plain_waypoint(pod: Pod) -> bool:
+    """Tell whether a pod is a waypoint as ambient mode makes it: it mounts no socket, so istiod alone can identify it."""
+    return pod.is_waypoint and not pod.socket_on_node and pod.spec.csi_socket is None

@@ -143,6 +143,10 @@ class ControlPlanes:
         """The control plane of a cluster that has one."""
         return self.planes[0] if len(self.planes) == 1 and not self.unread else None
 
+    def in_trust_domain(self, name: str) -> tuple[Mesh, ...]:
+        """The control planes with this trust domain. Beside one of them, another one may be of a mesh of its own."""
+        return tuple(plane for plane in self.planes if plane.trust_domain == name)
+
     def of_revision(self, revision: str) -> Mesh | None:
         """The control plane of a revision."""
         return next((plane for plane in self.planes if plane.revision == revision), None)

@@ -85,6 +85,7 @@ class Pod(Declared):
         ip: Empty before the pod has one.
         evidence: Ids of the readings it was made from.
         ips: Its addresses, one of each family, `ip` among them; empty before it has one.
+        due: RFC 3339 time at which its grace period ends, once it has been deleted; empty before.
     """
 
     namespace: Annotated[Text, At("metadata.namespace")]
@@ -103,6 +104,7 @@ class Pod(Declared):
     ip: Annotated[Text, At("status.podIP")]
     evidence: tuple[str, ...]
     ips: Annotated[tuple[str, ...], At("status.podIPs"), Read(ListOf[_Address], _texts)] = ()
+    due: Annotated[Text, At("metadata.deletionTimestamp")] = ""
 
     @property
     def ref(self) -> ObjectRef:

@@ -24,6 +24,9 @@ STARTING = timedelta(seconds=60)
 HELD_AT_MOST = timedelta(minutes=10)
 """Time for which an init container of the application may run before it seems to hang: migrations take minutes, not days."""
 
+LEAVES_WITHIN = timedelta(minutes=5)
+"""Time past its grace period in which a deleted pod goes away: the kubelet ends its containers and unmounts its volumes."""
+
 ISTIOS_OWN = ("istio-init", "istio-validation")
 """Init containers that Istio's templates add; where one of them does not end, the mesh keeps the pod from starting."""
 
@@ -45,6 +48,17 @@ def why_gone(listed: Pod, now: Pod | Absent) -> str:
     if now.terminating:
         return "it began to terminate while the suite read the fleet"
     return f"it ended while the suite read the fleet ({now.phase})" if now.has_ended else ""
+
+
+def overstays(pod: Pod, at: datetime) -> bool:
+    """Whether a pod that was deleted should be gone for long, and is still there; its containers may run on.
+
+    Args:
+        pod: The pod.
+        at: UTC time of the reading of the pod.
+    """
+    due = _time(pod.due)
+    return pod.terminating and not pod.has_ended and (due is None or at - due >= LEAVES_WITHIN)
 
 
 class Stage(Enum):
@@ -126,17 +140,48 @@ def was_reached(container: Container) -> bool:
     return container.state in ("running", "terminated") or container.restarts > 0 or container.reason not in _NOT_BEGUN
 
 
-def is_in_its_first_time(pod: Pod, at: datetime) -> bool:
-    """Whether a proxy, up or not, has not had `STARTING` yet, so that what it lacks may still come.
+def is_in_its_first_time(pod: Pod, at: datetime, within: timedelta = STARTING) -> bool:
+    """Whether a proxy, up or not, has not had some time yet, so that what it lacks may still come.
 
     Of a proxy that has restarted the first start counts: restarts buy it no further time.
 
     Args:
         pod: The pod.
         at: UTC time of the reading of the proxy.
+        within: The time.
     """
     could_start = _could_start(pod, pod.proxy) if pod.proxy is not None else None
-    return could_start is not None and _is_recent(could_start, at)
+    return could_start is not None and _is_recent(could_start, at, within)
+
+
+def is_in_its_first_start(pod: Pod, container: Container, at: datetime) -> bool:
+    """Whether a container has not had `STARTING` yet, and its pod has not been Ready since it started.
+
+    A condition keeps the time of its last change: a pod that was Ready lost that after the start, one that still waits to
+    be Ready has not changed since.
+
+    Args:
+        pod: The pod, which is not Ready.
+        container: One of its containers.
+        at: UTC time of the reading of the pod.
+    """
+    began = _time(container.started_at)
+    if began is None or not _is_recent(began, at):
+        return False
+    lost = [_time(c.since) for c in pod.conditions if c.type == "Ready" and c.since]
+    return not any(moment is not None and moment > began for moment in lost)
+
+
+def last_end(container: Container) -> datetime | None:
+    """UTC time at which a container ended the last time; None where it never did, or no time is known."""
+    ends = (_time(container.last_ended), _time(container.ended_at))
+    return max((moment for moment in ends if moment is not None), default=None)
+
+
+def ready_since(pod: Pod, container: Container) -> datetime | None:
+    """UTC time since when a Ready pod is Ready with the present run of one of its containers; None where none is known."""
+    since = [_time(c.since) for c in pod.conditions if c.type == "Ready"]
+    return max((moment for moment in (*since, _time(container.started_at)) if moment is not None), default=None)
 
 
 def restarted_while_starting(pod: Pod) -> bool:

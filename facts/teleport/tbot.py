@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from facts.document import when
 from facts.errors import CouldNotTell
@@ -66,7 +67,7 @@ class Tbot:
 
     Attributes:
         daemon_set: Its DaemonSet.
-        pods: Its pods by node; a pod that is not scheduled is in no node and is not here.
+        pods: Its living pods by node; a pod that is not scheduled is in no node and is not here.
         container: The container of the template that runs tbot.
         config: Its configuration file.
         config_map: Name of the ConfigMap that the file comes from.
@@ -77,6 +78,7 @@ class Tbot:
             mark in its place.
         looked_for: Paths on the node of the sockets that the proxies of the mesh look for. They tell the service that the
             mesh uses from others.
+        leaving: Names of the nodes on which a pod of it is terminating, and no other one runs.
     """
 
     daemon_set: DaemonSet
@@ -89,6 +91,7 @@ class Tbot:
     config_certainly_changed_at: str = ""
     join_secret: str = field(default="", repr=False)
     looked_for: frozenset[str] = frozenset()
+    leaving: frozenset[str] = frozenset()
 
     def runs_older_config(self, node: str) -> bool:
         """Tell whether the tbot on a node may have started before a change of its file, which it reads at its start."""
@@ -245,10 +248,12 @@ class SocketDirectories:
     Attributes:
         everywhere: All of them.
         by_node: Those of each node on which a tbot listens in one; pools of nodes may have directories of their own.
+        unread: Those in which a tbot seems to listen that the suite could not read, on whichever nodes.
     """
 
     everywhere: frozenset[str]
     by_node: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return " or ".join(sorted(self.everywhere))
@@ -335,6 +340,11 @@ class Tbots:
         """Those that may serve the mesh as well: the suite could not read their configuration."""
         return tuple(other for other in self.left_out if other.unread)
 
+    def without_pods_on(self, nodes: Collection[str]) -> Tbots:
+        """The same tbots, without their pods on some nodes."""
+        each = (replace(tbot, pods={n: pod for n, pod in tbot.pods.items() if n not in nodes}) for tbot in self.each)
+        return replace(self, each=tuple(each))
+
     def on(self, node: str) -> tuple[Tbot, ...]:
         """Those with a pod on a node; the only one where there is no other, wherever its pods are."""
         alone = len(self.each) == 1 and not self.unread
@@ -345,28 +355,39 @@ class Tbots:
         """The directories in which they listen for the mesh, and in which one that is unread seems to."""
         by_node = {node: self.directories_on(node) for node in self.nodes}
         everywhere = frozenset(path for tbot in self.each for path in tbot.directories_of_mesh)
-        everywhere |= frozenset(path for other in self.unread for path in other.directories)
-        return SocketDirectories(everywhere, {node: there for node, there in by_node.items() if there})
+        unread = frozenset(path for other in self.unread for path in other.directories)
+        return SocketDirectories(everywhere | unread, {node: there for node, there in by_node.items() if there}, unread)
 
     def directories_on(self, node: str) -> frozenset[str]:
         """The directories of a node in which those of `on` listen for the mesh."""
         return frozenset(path for tbot in self.on(node) for path in tbot.directories_of_mesh)
 
     def serving(self, node: str, path: str) -> tuple[Tbot, ...]:
-        """Those of a node that listen on a socket there, by its path; all of that node where none says so."""
-        there = self.on(node)
-        return tuple(t for t in there if any(socket.path == path for socket in t.sockets)) or there
+        """Those that must supply the pods of a node that look for a socket there, by its path.
+
+        They listen on it; or, where none does, in its directory. Where no tbot of the node does so, and one of other nodes
+        does, it is that one, which the node lacks. Where none is known to listen there: all of the node.
+        """
+        there, directory = self.on(node), path.rpartition("/")[0]
+        everywhere = self.each if there else ()
+        on_it = (tuple(t for t in among if any(s.path == path for s in t.sockets)) for among in (there, everywhere))
+        beside = (
+            tuple(t for t in among if any(s.directory == directory for s in t.sockets)) for among in (there, everywhere)
+        )
+        return next(filter(None, chain(on_it, beside)), there)
 
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
-        """The pods that one of them must supply: those on its nodes whose socket no other tbot there has.
+        """The pods that one of them must supply, see `serving`."""
+        return tuple(p for p in pods if any(each is tbot for each in self.serving(p.node, p.socket_on_node)))
 
-        The path of a pod's socket tells whose it is; where no tbot of the node listens there, its directory.
-        """
-        return tuple(pod for pod in pods if self._must_supply(tbot, pod))
+    def may_be_unread(self, node: str, path: str) -> bool:
+        """Tell whether the tbot that must supply such pods may be one that the suite could not read."""
+        if not self.unread:
+            return False
+        known = {socket.directory for tbot in self.each if node in tbot.pods for socket in tbot.sockets}
+        return path.rpartition("/")[0] not in known
 
-    def _must_supply(self, tbot: Tbot, pod: Pod) -> bool:
-        there, path = self.on(pod.node), pod.socket_on_node
-        directory = path.rpartition("/")[0]
-        listening = [each for each in there if any(socket.path == path for socket in each.sockets)]
-        beside = [each for each in there if any(socket.directory == directory for socket in each.sockets)]
-        return any(each is tbot for each in listening or beside or there)
+    def is_ready_for(self, pod: Pod) -> bool:
+        """Tell whether a tbot that must supply a pod has a Ready pod on its node."""
+        serving = self.serving(pod.node, pod.socket_on_node)
+        return any(tbot.pods[pod.node].ready for tbot in serving if pod.node in tbot.pods)

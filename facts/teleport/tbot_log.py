@@ -1,13 +1,13 @@
 """tbot's own words about its way to Teleport, as its log has them.
 
-Source: the error texts of Go's packages net and crypto/x509, which tbot repeats. They are the same in all releases; what
-Teleport writes around them differs.
+Source: the error texts of Go's packages net, net/http and crypto/x509, which tbot repeats. They are the same in all
+releases; what Teleport writes around them differs. How it refuses a service-account token: Teleport, lib/kube/token.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -27,6 +27,9 @@ class Obstacle(StrEnum):
     NO_NAME_SERVER = "no name server tells the address of Teleport"
     NO_CONNECTION = "no connection to Teleport comes about"
     CERTIFICATE = "tbot does not accept the certificate of Teleport"
+    PROXY = "the proxy that leads to Teleport cannot be reached"
+    ELSEWHERE = "a connection fails that need not be the one to Teleport"
+    TOKEN = "Teleport refuses the service-account token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class LastAttempt:
         joined: It reached Teleport, which let it in.
         evidence: Ids of the readings.
         validity: Of a certificate that tbot does not accept for its time; None otherwise.
+        opened: Its container has joined since it started, whatever came later, so that its sockets are open; None where the
+            log shows neither its start nor an answer of Teleport.
     """
 
     obstacle: Obstacle | None
@@ -59,6 +64,7 @@ class LastAttempt:
     joined: bool
     evidence: tuple[str, ...]
     validity: Validity | None = None
+    opened: bool | None = None
 
 
 JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API endpoint")
@@ -80,7 +86,11 @@ _OF_JOINING = re.compile(r"\bjoin|\bbot identity", re.IGNORECASE)
 _URL = re.compile(r"\bhttps?://([^\s/\"'\\]{1,300})")
 _LOOKED_UP = re.compile(r"\blookup ([^\s:]{1,300})")
 
+_REFUSED = re.compile(r"\breviewing kubernetes token with (?:static_jwks|oidc)\b|\bvalidating OIDC token\b")
+"""Teleport's words where it verifies a token by its keys, claims and lifetime; one of ``in_cluster`` it lets be reviewed."""
+
 _ERRORS: tuple[tuple[re.Pattern[str], Obstacle], ...] = (
+    (re.compile(r"\b(?:proxyconnect|socks connect) tcp\b.+"), Obstacle.PROXY),
     (re.compile(r"\bx509: .+"), Obstacle.CERTIFICATE),
     (re.compile(r"\bdial tcp: lookup \S{1,300}(?: on \S{1,100})? no such host"), Obstacle.NO_ADDRESS),
     (re.compile(r"\bdial tcp: lookup \S"), Obstacle.NO_NAME_SERVER),
@@ -98,33 +108,42 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
     """Read what ended the last attempt of a tbot to speak with Teleport.
 
     An error counts if it is about Teleport: tbot also speaks with the API server, with its kubelet and with other trust
-    domains. What Teleport answers after an error shows that it is over.
+    domains. One of a tbot that has not joined, which does not say about whom it is, counts where nothing else does: as
+    `Obstacle.ELSEWHERE`, unless it is of a proxy that leads there. What Teleport answers after an error shows that it is
+    over.
 
     Args:
         log: The end of its log.
         teleport: HOST:PORT at which it looks for Teleport; empty where that is not known.
         evidence: Ids of the readings.
     """
-    last, entry, joins, host = LastAttempt(None, "", joined=False, evidence=evidence), "", False, _host(teleport)
+    last, entry, host = LastAttempt(None, "", joined=False, evidence=evidence), "", _host(teleport)
+    opened: bool | None = None
     for line in lines(plain(log)):
         if not line[:1].isspace():  # the layers of an error stand on lines of their own, each further in
             entry = line
         if STARTED in line or _REACHED.search(line):
-            joins = STARTED in line
-            last = LastAttempt(None, "", joined=not joins, evidence=evidence)
-        elif (error := _error_in(line, evidence)) and _is_about_teleport(line, entry, host, joins=joins):
-            last = error
-    return last
+            opened = STARTED not in line
+            last = LastAttempt(None, "", joined=opened, evidence=evidence)
+        elif refused := _REFUSED.search(line):
+            last = LastAttempt(Obstacle.TOKEN, beginning(line[refused.start() :], WORDS), joined=False, evidence=evidence)
+        elif error := _error_in(line, evidence):
+            about = _is_about_teleport(line, entry, host)
+            if about:
+                last = error
+            elif about is None and opened is False and last.obstacle is None:
+                kind = error.obstacle if error.obstacle is Obstacle.PROXY else Obstacle.ELSEWHERE
+                last = replace(error, obstacle=kind, validity=None)
+    return replace(last, opened=opened)
 
 
-def _is_about_teleport(line: str, entry: str, host: str, *, joins: bool) -> bool:
-    """Tell whether an error is about the way to Teleport.
+def _is_about_teleport(line: str, entry: str, host: str) -> bool | None:
+    """Tell whether an error is about the way to Teleport; None where it names nobody.
 
     Args:
         line: The line of the error.
         entry: The first line of the entry of the log that it belongs to.
         host: The host of Teleport.
-        joins: tbot has started and has not joined yet, so it speaks with nobody but Teleport, unless it names another.
     """
     both = f"{entry} {line}"
     if _OF_ATTESTATION.search(both):
@@ -135,7 +154,8 @@ def _is_about_teleport(line: str, entry: str, host: str, *, joins: bool) -> bool
         return True
     if names := _LOOKED_UP.findall(line):
         return host in map(_host, names)
-    return joins or (bool(host) and re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)", both.lower()) is not None)
+    is_named = bool(host) and re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)", both.lower()) is not None
+    return is_named or None
 
 
 def _host(address: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -49,7 +49,7 @@ class MigrationAdvice:
         calls: Who calls whom, which the plan rests on.
         is_supposed: No proxy has a valid certificate of Teleport. The plan supposes that such a proxy trusts the authorities
             that Teleport publishes, and no other.
-        unread: Proxies that could not be read; they are in no workload and in no way.
+        unread: Proxies that could not be read or asked; they are in no workload and in no way.
     """
 
     moves: Moves
@@ -66,6 +66,8 @@ def moving(
     istiod: IstioAuthorities,
     requests: Mapping[str, SentRequests],
     without: Collection[str] = (),
+    *,
+    out_of_sight: Iterable[Problem] = (),
 ) -> MigrationAdvice:
     """Say where the migration stands, and in which order to restart what has not moved.
 
@@ -75,6 +77,7 @@ def moving(
         istiod: Those of istiod.
         requests: What each proxy has sent, by uid of its pod; nothing of one that could not be read.
         without: Uids of pods that do not count.
+        out_of_sight: Open points: further pods with a proxy, which nobody can ask.
     """
     issuers = {uid: issuer_of(proxy, bundle, istiod) for uid, proxy in ends.identities.items() if uid not in without}
     held: dict[str, Counter[Issuer]] = {}
@@ -85,7 +88,7 @@ def moving(
     workloads = workloads_of(ends, there or supposed(bundle), stay=of_teleport, without=without)
     calls = calls_of(ends, requests, without)
     plan = replace(planned(workloads, calls.ways), is_guessed=calls.is_guessed)
-    unread = tuple(not_read(each for each in ends.mesh.fleet.unread if each.pod.uid not in without))
+    unread = (*not_read(each for each in ends.mesh.fleet.unread if each.pod.uid not in without), *out_of_sight)
     nothing = Moves.UNKNOWN if unread or not issuers else Moves.NOTHING
     return MigrationAdvice(
         moves=Moves.SOMETHING if plan.steps else nothing,

@@ -60,7 +60,7 @@ class RotationAdvice:
         may_begin: Whether it may begin.
         against: What stands against it: proxies that lag, and Teleport where it publishes something else than the phase
             demands.
-        unread: Proxies that could not be read, which stand against it as well until they are.
+        unread: Proxies that could not be read or asked, which stand against it as well until they are.
         followed: Number of proxies that have followed the phase.
         lagging: By node the number of proxies that lag there; where all proxies of a node do, look at its tbot.
         nodes: By node the number of its proxies that were read.
@@ -85,7 +85,9 @@ class RotationAdvice:
         return tuple(sorted(node for node, number in self.lagging.items() if number == self.nodes[node]))
 
 
-def advised(status: ClusterStatus, bundle: TrustBundle, fleet: Fleet, at: datetime) -> RotationAdvice | None:
+def advised(
+    status: ClusterStatus, bundle: TrustBundle, fleet: Fleet, at: datetime, out_of_sight: Iterable[Problem] = ()
+) -> RotationAdvice | None:
     """Say where the rotation stands; None for a phase that this suite does not know.
 
     Args:
@@ -93,6 +95,7 @@ def advised(status: ClusterStatus, bundle: TrustBundle, fleet: Fleet, at: dateti
         bundle: The authorities that Teleport publishes.
         fleet: The proxies on tbot's sockets.
         at: When they were read.
+        out_of_sight: Open points: further pods on these sockets, which nobody can ask.
     """
     wanted = EXPECTED.get(phase := status.spiffe_phase)
     if wanted is None:
@@ -100,10 +103,10 @@ def advised(status: ClusterStatus, bundle: TrustBundle, fleet: Fleet, at: dateti
     stage = Stage(wanted, at, 0, generations_of(bundle, phase), status, bundle, fleet)
     finding = each_phase_was_followed("ROT-04", [stage], [wanted], 0, 0)
     answer = MayBegin.NO_ROTATION if phase == STANDBY else MayBegin.YES
-    return _advice(finding.problems, [pod for pod, _ in stage.behind], fleet, answer, phase)
+    return _advice(finding.problems, [pod for pod, _ in stage.behind], fleet, answer, phase, out_of_sight=out_of_sight)
 
 
-def advised_by_bundle(bundle: TrustBundle, fleet: Fleet) -> RotationAdvice:
+def advised_by_bundle(bundle: TrustBundle, fleet: Fleet, out_of_sight: Iterable[Problem] = ()) -> RotationAdvice:
     """Say what can be told of a rotation without a session at Teleport.
 
     Every phase demands that a proxy trusts all that Teleport publishes, and holds a certificate of one of these authorities.
@@ -113,6 +116,7 @@ def advised_by_bundle(bundle: TrustBundle, fleet: Fleet) -> RotationAdvice:
     Args:
         bundle: The authorities that Teleport publishes.
         fleet: The proxies on tbot's sockets.
+        out_of_sight: As above.
     """
     generations = generations_of(bundle, INIT)
     published = generations.named(bundle.authorities)
@@ -126,8 +130,8 @@ def advised_by_bundle(bundle: TrustBundle, fleet: Fleet) -> RotationAdvice:
     lagging = {each.subject for each in problems}
     behind = [proxy.pod for proxy in fleet.proxies if proxy.ref in lagging]
     if len(bundle.authorities) < 2:
-        return _advice(problems, behind, fleet, MayBegin.NO_ROTATION, STANDBY)
-    advice = _advice(problems, behind, fleet, MayBegin.UNKNOWN, "")
+        return _advice(problems, behind, fleet, MayBegin.NO_ROTATION, STANDBY, out_of_sight=out_of_sight)
+    advice = _advice(problems, behind, fleet, MayBegin.UNKNOWN, "", out_of_sight=out_of_sight)
     if advice.against or advice.unread or not fleet.proxies:
         return replace(advice, might_be=tuple(EXPECTED))
     done = [phase for phase, expected in EXPECTED.items() if phase == STANDBY or issuers == {expected.issuer}]
@@ -135,13 +139,20 @@ def advised_by_bundle(bundle: TrustBundle, fleet: Fleet) -> RotationAdvice:
 
 
 def _advice(
-    problems: Iterable[Problem], behind: Iterable[PodRef], fleet: Fleet, otherwise: MayBegin, phase: str
+    problems: Iterable[Problem],
+    behind: Iterable[PodRef],
+    fleet: Fleet,
+    otherwise: MayBegin,
+    phase: str,
+    *,
+    out_of_sight: Iterable[Problem],
 ) -> RotationAdvice:
     """The advice, with an answer that holds where nothing stands against it.
 
     That a phase was followed is known once every proxy was read; that there is no rotation, by Teleport alone.
     """
-    lagging, against, unread = Counter(pod.node for pod in behind), tuple(problems), tuple(not_read(fleet.unread))
+    lagging, against = Counter(pod.node for pod in behind), tuple(problems)
+    unread = (*not_read(fleet.unread), *out_of_sight)
     is_open = otherwise is not MayBegin.NO_ROTATION and (bool(unread) or not fleet.proxies)
     return RotationAdvice(
         phase=phase,

@@ -13,6 +13,7 @@ from judge.diagnosis.naming import told_by_template
 from judge.diagnosis.order import About, explained
 from judge.diagnosis.realms import EVERYWHERE, Realms
 from judge.diagnosis.symptoms import Accounted
+from judge.findings import listed
 
 DECISIVE = 3
 """Readings that a cause rests on, at most; the first of each problem's own decides it."""
@@ -89,6 +90,7 @@ class FoundCause:
         rests_on: The readings that decide it, the most decisive one first.
         explains: Ids of the causes that were found and that it explains.
         explained_by: Of an effect: ids of the causes that explain it, all members of a class among them.
+        caution: What to make sure of before the remedy, where it would harm another mesh; empty where none is near.
     """
 
     cause: Cause
@@ -99,6 +101,7 @@ class FoundCause:
     rests_on: tuple[Decisive, ...]
     explains: tuple[str, ...] = ()
     explained_by: tuple[str, ...] = ()
+    caution: str = ""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -114,6 +117,11 @@ class FoundCause:
     def said(self) -> tuple[str, ...]:
         """What is said about them, each statement once, that about the most subjects first."""
         return statements_of(self.shown)
+
+    @property
+    def remedy(self) -> tuple[str, ...]:
+        """The steps that remove it, in order."""
+        return (*filter(None, [self.caution]), *self.cause.remedy)
 
     @property
     def otherwise(self) -> tuple[LooksLike, ...]:
@@ -252,9 +260,13 @@ def diagnosed(
     roots, effects = _sorted_out(found, realms, readings)
     return Diagnosis(
         checks=tuple(checks),
-        causes=tuple(each for each in roots if isinstance(each, FoundCause)),
-        classes=tuple(each for each in roots if isinstance(each, Ambiguous)),
-        effects=tuple(effects),
+        causes=tuple(_cautioned(each, realms) for each in roots if isinstance(each, FoundCause)),
+        classes=tuple(
+            replace(each, causes=tuple(_cautioned(one, realms) for one in each.causes))
+            for each in roots
+            if isinstance(each, Ambiguous)
+        ),
+        effects=tuple(_cautioned(each, realms) for each in effects),
         undetermined=tuple(_undetermined(checks, found, {str(each.subject) for each in waiting}, realms)),
         waiting=tuple(waiting),
         proxies=frozenset(proxies),
@@ -263,6 +275,26 @@ def diagnosed(
         seconds=seconds,
         realms=realms,
     )
+
+
+def _cautioned(found: FoundCause, realms: Realms) -> FoundCause:
+    """A cause with what to make sure of, where some of its objects may belong to a mesh that has nothing of Teleport's."""
+    others = {subject: titles for subject in found.subjects if (titles := realms.maybe_of_others(subject))}
+    if not others:
+        return found
+    planes = {title for titles in others.values() for title in titles}
+    rest = _some([subject for subject in others if str(subject) not in planes])
+    return replace(
+        found,
+        caution=f"See first whether {listed(planes)} belongs to another mesh: its trust domain is not Teleport's cluster"
+        f" name, as that of {listed(realms.meant)} is. If so, leave it as it is{f', and {rest}' if rest else ''}. There is"
+        " no setting by which the doctor leaves a mesh out.",
+    )
+
+
+def _some(subjects: Sequence[ObjectRef]) -> str:
+    more = f" and {len(subjects) - DECISIVE} more" if len(subjects) > DECISIVE else ""
+    return ", ".join(str(subject) for subject in subjects[:DECISIVE]) + more
 
 
 def _sorted_out(
@@ -442,8 +474,7 @@ def _undetermined(
             told.setdefault(check.said, Undetermined(check.said, check.settle or READ_ON))
         for said in statements_of(open_ones):
             subjects = subjects_of(problem for problem in open_ones if problem.said == said)
-            more = f" and {len(subjects) - DECISIVE} more" if len(subjects) > DECISIVE else ""
-            whole = f"{', '.join(str(subject) for subject in subjects[:DECISIVE])}{more}: {said}"
+            whole = f"{_some(subjects)}: {said}"
             told.setdefault(whole, Undetermined(whole, check.settle or READ_ON, subjects))
     return told.values()
 

@@ -90,6 +90,18 @@ BY_OBSTACLE: Mapping[Obstacle, str] = {
 }
 """Causes by what tbot's log says; empty where that alone names none."""
 
+UNNAMED: Mapping[Obstacle, str] = {
+    Obstacle.PROXY: (
+        "see that the address in HTTPS_PROXY of tbot's DaemonSet is right and that tbot's nodes reach it, or leave the"
+        " variable out where tbot needs no proxy"
+    ),
+    Obstacle.ELSEWHERE: (
+        "see whose address that is (`kubectl get services,endpoints -A -o wide`, and the name of Teleport on the node), and"
+        " read the whole log: `kubectl -n NAMESPACE logs POD --previous`"
+    ),
+}
+"""Next steps where tbot's log says that a connection fails which need not be its own to Teleport."""
+
 
 def not_serving(tbot: Tbot, now: datetime) -> list[Pod]:
     """The pods of a tbot whose log may say what keeps them from serving: they have run, and are not Ready or exited of late.
@@ -110,29 +122,70 @@ def _has_trouble(tbot: Tbot, pod: Pod, now: datetime) -> bool:
     return not pod.ready or bool(ended_of_late(tbot, pod, now))
 
 
-def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | None:
+def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | OpenPoint | None:
     """What keeps a pod of tbot from Teleport by its own words; None where its log names no obstacle on the way.
+
+    What need not be on the way is an open point.
 
     Args:
         pod: The pod, which does not serve.
         last: Its last attempt.
         now: UTC time of the judgment, by this machine.
     """
-    if last.obstacle is None:
+    if last.obstacle in (None, Obstacle.TOKEN):
         return None
     said = f"its last attempt to speak with Teleport ended because {last.obstacle}: {last.said}"
     evidence = (*last.evidence, *readings(pod))
     if last.validity is not None and clocks.misjudges(last.validity, now):
         by_ours = f"{said}; by the clock of this machine, {now:%F %T} UTC, the certificate is valid"
         return Problem(ObjectRef("Node", pod.node), by_ours, clocks.NODE_CLOCK, evidence)
+    if last.obstacle in UNNAMED:
+        words = f"it does not serve, and by its log {last.obstacle}: {last.said}"
+        return OpenPoint(Problem(pod.ref, words, evidence=evidence), UNNAMED[last.obstacle])
     return Problem(pod.ref, said, BY_OBSTACLE[last.obstacle], evidence)
 
 
-def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name: str) -> list[Problem]:
-    """Why Teleport refuses the token of a tbot that has exited and is not Ready, and whose log names no obstacle on the way.
+READ_ITS_LOG = (
+    "read its log: `kubectl -n NAMESPACE logs POD`. A tbot opens its socket once it has joined, and without a readiness"
+    " probe it is Ready before that. Where it logs that it listens there, something has removed the socket: a restart of"
+    " this pod puts it there again"
+)
+"""The next step where a Ready tbot need not have opened its socket."""
 
-    A join token of type ``in_cluster`` takes other tokens of the pod; with one, that tbot would have joined. A tbot that has
-    never exited may still be about to join.
+
+def unjoined(last: LastAttempt | None) -> str:
+    """Why it is not shown that a tbot has joined since its start, so that its sockets are open; empty where it is.
+
+    Args:
+        last: Its last attempt; None where its log was not read.
+    """
+    if last is None:
+        return "its log was not read"
+    words = f" ({last.said})" if last.said else ""
+    if last.opened is None:
+        return f"the end of its log shows neither its start nor an answer of Teleport{words}"
+    return "" if last.opened else f"its log shows no join since its start{words}"
+
+
+def unopened(pod: Pod, socket: str, why: str, evidence: Iterable[str]) -> OpenPoint:
+    """A Ready tbot that need not have opened its socket.
+
+    Args:
+        pod: Its pod.
+        socket: Path of the socket on the node.
+        why: What shows that it need not.
+        evidence: Ids of the readings that show it.
+    """
+    said = f"it is Ready, and perhaps has not opened its socket {socket} yet: {why}"
+    return OpenPoint(Problem(pod.ref, said, evidence=(*evidence, *readings(pod))), READ_ITS_LOG)
+
+
+def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name: str) -> list[Problem]:
+    """Why Teleport refuses the token of a tbot that has exited and is not Ready, where its log shows that it does.
+
+    Teleport's own words show that the join token is of a type that verifies the token itself. Anything may end a tbot before
+    its join; and with a join token of type ``in_cluster``, whose type no reader of the cluster knows, Teleport takes other
+    tokens of the pod. A tbot that has never exited may still be about to join.
 
     Args:
         tbot: The tbot.
@@ -144,7 +197,7 @@ def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name:
     exited = container is not None and (
         container.state == "terminated" or container.restarts > 0 or container.last_exit_code is not None
     )
-    if pod.ready or not exited or last.joined or last.obstacle is not None:
+    if pod.ready or not exited or last.obstacle is not Obstacle.TOKEN:
         return []
     found = token_file_problems(tbot, cluster_name)
     return [replace(each, evidence=(*last.evidence, *each.evidence)) for each in found]

@@ -33,6 +33,7 @@ class Realms:
         planes: Istio's control planes; None where they are not known.
         namespaces: Namespaces by name.
         injections: By the name of a dry run: the title of the control plane that was to inject its pod.
+        cluster_name: Teleport's, which is to be the trust domain of the mesh; empty where it is not known.
     """
 
     pods: Mapping[str, Pod] = field(default_factory=dict)
@@ -40,6 +41,7 @@ class Realms:
     planes: ControlPlanes | None = None
     namespaces: Mapping[str, Labelled] = field(default_factory=dict)
     injections: Mapping[str, str] = field(default_factory=dict)
+    cluster_name: str = ""
 
     def reached_from(self, subject: ObjectRef) -> frozenset[str]:
         """The realms to which a defect of an object extends.
@@ -94,13 +96,38 @@ class Realms:
             own |= self._served_by(str(subject))
         return frozenset({*own, *filter(None, [self.injections.get(str(subject))])})
 
+    @property
+    def meant(self) -> tuple[str, ...]:
+        """Titles of the control planes whose trust domain is Teleport's name, where others have another one; else none."""
+        planes = self.planes.in_trust_domain(self.cluster_name) if self.planes is not None else ()
+        return tuple(plane.title for plane in planes) if planes != tuple(self.planes or ()) else ()
+
+    def maybe_of_others(self, subject: ObjectRef) -> frozenset[str]:
+        """Titles of the control planes of an object, where none of them is among those that are `meant`; else none.
+
+        They may belong to a mesh of its own. Of a node, the pods with a proxy decide.
+        """
+        if not (meant := self.meant):
+            return frozenset()
+        if subject.kind == "Node":
+            there = [pod for pod in self.pods.values() if pod.node == subject.name and pod.is_injected and not pod.has_ended]
+            reached = {title for pod in there for title in self._planes_of(pod)}
+        else:
+            reached = {*self.with_(subject), *self.reached_from(subject)}
+        titles = frozenset(plane.title for plane in self.planes or () if plane.title in reached)
+        return titles if titles.isdisjoint(meant) else frozenset()
+
+    def _planes_of(self, pod: Pod) -> set[str]:
+        return _title(self.planes.of(pod, self.namespaces.get(pod.namespace))) if self.planes is not None else set()
+
     def _of_pod(self, pod: Pod) -> set[str]:
         own = {str(ObjectRef("Node", pod.node))} if pod.node else set()
         if pod.is_injected and self.tbots is not None and pod.node:
-            for tbot in self.tbots.serving(pod.node, pod.socket_on_node):
+            is_known = not self.tbots.may_be_unread(pod.node, pod.socket_on_node)
+            for tbot in self.tbots.serving(pod.node, pod.socket_on_node) if is_known else ():
                 own |= _realms_of(tbot, pod.node)
-        if pod.is_injected and self.planes is not None:
-            own |= _title(self.planes.of(pod, self.namespaces.get(pod.namespace)))
+        if pod.is_injected:
+            own |= self._planes_of(pod)
         for tbot in self._tbots():
             own |= _realms_of(tbot, pod.node) if tbot.runs(pod) else set()
         return own
@@ -111,8 +138,11 @@ class Realms:
 
     @property
     def has_one_bot(self) -> bool:
-        """Every tbot joins by one token and asks for the same identities, so what Teleport has for one it has for all."""
-        return len({_asks_by(tbot) for tbot in self._tbots()}) <= 1
+        """Every tbot joins by one token and asks for the same identities, so what Teleport has for one it has for all.
+
+        One that could not be read may serve the mesh as well, by another token.
+        """
+        return self.tbots is None or (len({_asks_by(tbot) for tbot in self.tbots.each}) <= 1 and not self.tbots.unread)
 
     def _tbots(self) -> tuple[Tbot, ...]:
         return self.tbots.each if self.tbots is not None else ()

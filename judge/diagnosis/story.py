@@ -68,7 +68,8 @@ def mount(pod: Pod, directories: SocketDirectories) -> Line:
         return Line("socket mount", f"{SOCKET_VOLUME} is of the CSI driver {volume.driver}")
     if volume.source != "hostPath":
         return Line("socket mount", f"{SOCKET_VOLUME} is an {volume.source}, so its proxy finds no socket", wanted)
-    right = volume.path.rstrip("/") in {directory.rstrip("/") for directory in there}
+    # Where the tbot of that directory runs on other nodes alone, the line about tbot says so.
+    right = volume.path.rstrip("/") in {directory.rstrip("/") for directory in there | directories.everywhere}
     return Line("socket mount", f"{SOCKET_VOLUME} is the node's {volume.path}", "" if right else wanted)
 
 
@@ -78,7 +79,8 @@ def tbot_of(pod: Pod, tbots: Tbots) -> Line:
     there = [tbot.pods[pod.node] for tbot in serving if pod.node in tbot.pods]
     wanted = f"a Ready tbot pod on {pod.node or 'its node'}"
     if not there:
-        return Line("tbot", f"no tbot pod runs on {pod.node or 'no node'}", wanted)
+        of_them = f" of {listed(tbot.daemon_set.ref for tbot in serving)}" if len(tbots.each) > 1 and serving else ""
+        return Line("tbot", f"no tbot pod{of_them} runs on {pod.node or 'no node'}", wanted)
     unready = [each for each in there if not each.ready]
     said = ", ".join(f"{each.ref} is {'not ' if each in unready else ''}Ready" for each in there)
     return Line("tbot", said, wanted if unready else "")

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from facts.document import Absent
 from facts.evidence import readings
-from facts.finding import Problem
+from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Pod
-from facts.kubernetes.probes import Refused, SocketDirectoryProbe
+from facts.kubernetes.probes import ANSWERS, SILENT, Refused, SocketDirectoryProbe
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.issuing import why_refused
 from facts.teleport.resources import BotInstance, WorkloadIdentity
 from facts.teleport.tbot import Tbots
+from facts.teleport.tbot_log import LastAttempt
 from judge.causes import causes_of_release
-from judge.identity.streams import GONE, lost_directory, ready_since
-from judge.install.probes import why_unreachable
+from judge.diagnosis import reaching
+from judge.identity.streams import DEAD_DIRECTORY, DeadStream, dead_stream, ready_since
+from judge.install.probes import DIRECTORY_CLOSED, socket_seen, why_unreachable
 
 SILENT_FOR = timedelta(minutes=65)
 """Time without a heartbeat after which tbot is not heard of; it sends one every 30 minutes. Source: Teleport, lib/tbot."""
@@ -30,40 +32,90 @@ CLOSED = ("socket-closed", "socket-directory-closed", "socket-stale")
 """Causes for which a proxy cannot connect again to a socket that is there, beside a directory that is gone."""
 
 
-def cut_off(
-    proxies: Iterable[ProxyIdentity],
-    pods: Iterable[Pod],
-    tbots: Tbots,
-    looked: Iterable[SocketDirectoryProbe | Refused] = (),
-) -> list[Problem]:
-    """Proxies that cannot connect to the socket of a tbot that started after them; see `lost_directory`.
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """What tells why proxies have dead streams.
+
+    Attributes:
+        attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
+        looked: What probe pods saw of the sockets' directories.
+    """
+
+    attempts: Mapping[str, LastAttempt] = field(default_factory=dict)
+    looked: tuple[SocketDirectoryProbe | Refused, ...] = ()
+
+    def seen_of(self, pod: Pod) -> SocketDirectoryProbe | None:
+        """What a probe pod saw of the directory in which a pod looks for its socket."""
+        there = (pod.node, pod.socket_on_node.rpartition("/")[0])
+        probes = (probe for probe in self.looked if isinstance(probe, SocketDirectoryProbe))
+        return next((probe for probe in probes if (probe.node, probe.path) == there), None)
+
+
+def dead_streams(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots) -> list[DeadStream]:
+    """The proxies that cannot connect to the socket of a tbot that is Ready and started after them; see `dead_stream`."""
+    known = {pod.uid: pod for pod in pods}
+    return [dead for proxy in proxies if (dead := dead_stream(proxy, known, tbots)) is not None]
+
+
+def unsettled(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots) -> list[DeadStream]:
+    """The proxies with dead streams, without those beside which another one is connected under the same path."""
+    every, known = list(proxies), list(pods)
+    connected = _connected(every, known)
+    return [d for d in dead_streams(every, known, tbots) if (d.pod.node, d.pod.socket_on_node) not in connected]
+
+
+def _connected(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod]) -> frozenset[tuple[str, str]]:
+    """The sockets to which a proxy is connected, each by its node and its path there."""
+    known = {pod.uid: pod for pod in pods}
+    there = [known[p.pod.uid] for p in proxies if p.streams.cx_active and p.pod.uid in known]
+    return frozenset((pod.node, pod.socket_on_node) for pod in there)
+
+
+def cut_off(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots, clues: Clues) -> list[Problem | OpenPoint]:
+    """Why proxies have dead streams, as far as that shows.
 
     They hold a directory that is gone; or the socket's mode or its directory's keeps them out, or no process listens on it.
     It is the first where a proxy of the node is connected to this tbot under the same path, or a probe pod found nothing
-    else wrong. Where nothing decides, each such proxy has one problem for every cause, in the same words.
+    else wrong. Where nothing decides, each such proxy has one problem for every cause, in the same words. A tbot that need
+    not have opened its socket is an open point instead: there none of them need be so.
 
     Args:
         proxies: Proxies of the mesh.
         pods: Their pods.
         tbots: Every tbot that serves the mesh.
-        looked: What probe pods saw of the sockets' directories.
+        clues: What tells them apart.
     """
-    every, known = list(proxies), {pod.uid: pod for pod in pods}
-    there = [(proxy, known[proxy.pod.uid]) for proxy in every if proxy.pod.uid in known]
-    connected = {(pod.node, pod.socket_on_node) for proxy, pod in there if proxy.streams.cx_active}
-    seen = {probe.node: probe for probe in looked if isinstance(probe, SocketDirectoryProbe)}
-    found: list[Problem] = []
-    for proxy, pod in there:
-        lost = lost_directory(proxy, known, tbots)
-        if lost is None or (pod.node, pod.socket_on_node) in connected:
-            found += [lost] if lost is not None else []
-        elif (probe := seen.get(pod.node)) is not None:
-            why, cause = why_unreachable(probe, pod.socket_on_node.rpartition("/")[2])
-            words = f"{lost.said.removesuffix(GONE)}: {why}" if cause else lost.said
-            found.append(replace(lost, said=words, cause=cause or lost.cause, evidence=(*probe.evidence, *lost.evidence)))
+    every, known = list(proxies), list(pods)
+    connected = _connected(every, known)
+    found: list[Problem | OpenPoint] = []
+    for dead in dead_streams(every, known, tbots):
+        if (dead.pod.node, dead.pod.socket_on_node) in connected:
+            found.append(dead.lost_directory)
         else:
-            found += [replace(lost, said=lost.said.removesuffix(GONE), cause=cause) for cause in (lost.cause, *CLOSED)]
-    return found
+            found += _why(dead, clues)
+    return list(dict.fromkeys(found))  # a tbot is open once, for however many proxies
+
+
+def _why(dead: DeadStream, clues: Clues) -> Sequence[Problem | OpenPoint]:
+    name = dead.pod.socket_on_node.rpartition("/")[2]
+    last = clues.attempts.get(dead.supplier.uid)
+    if (probe := clues.seen_of(dead.pod)) is not None:
+        why, cause = why_unreachable(probe, name)
+        socket = socket_seen(probe, name)
+        is_served = socket is not None and socket.listener in (ANSWERS, SILENT)
+        if cause == DIRECTORY_CLOSED or is_served or (socket is not None and last is not None and last.opened):
+            said = dead.because(cause, why) if cause else dead.lost_directory
+            return [replace(said, evidence=(*probe.evidence, *said.evidence))]
+        if socket is None and probe.entries is not None:
+            unseen = f"a probe pod sees no socket called {name} in {probe.path}"
+            return [_unopened(dead, unseen, (*probe.evidence, *readings(last)))]
+    if why := reaching.unjoined(last):
+        return [_unopened(dead, why, readings(last))]
+    return [dead.because(cause) for cause in (DEAD_DIRECTORY, *CLOSED)]
+
+
+def _unopened(dead: DeadStream, why: str, evidence: Iterable[str]) -> OpenPoint:
+    return reaching.unopened(dead.supplier, dead.pod.socket_on_node, f"proxies cannot connect to it, and {why}", evidence)
 
 
 def refused_by_rules(proxies: Iterable[ProxyIdentity], identities: Sequence[WorkloadIdentity | Absent]) -> list[Problem]:

@@ -6,14 +6,14 @@ sweep over the whole mesh (`judge.identity.sweep`) use as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from facts.document import SKEW
 from facts.errors import CouldNotTell
 from facts.evidence import readings
-from facts.finding import Finding, Problem
+from facts.finding import Finding, Problem, Remark
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
@@ -326,6 +326,12 @@ class ObservedProxies:
         """The pods by uid, with those that went away after their proxies were read: these are judged by what they held."""
         return {pod.uid: pod for pod in (*self.asked, *self.pods)}
 
+    def without(self, left_out: Iterable[Remark]) -> ObservedProxies:
+        """The same, without some of them. Whoever leaves them out must say so."""
+        refs = {each.subject for each in left_out}
+        fleet = Fleet.of(each for each in self.fleet.outcomes if each.pod.ref not in refs)
+        return replace(self, pods=[pod for pod in self.pods if pod.ref not in refs], fleet=fleet)
+
     @property
     def not_asked(self) -> list[Problem]:
         """Open points of pods that were not asked."""
@@ -364,12 +370,15 @@ class ObservedProxies:
         )
 
 
-def secrets_come_from_the_socket(sidecars: ObservedProxies, tbots: Tbots | None = None) -> Finding:
+def secrets_come_from_the_socket(
+    sidecars: ObservedProxies, tbots: Tbots | None = None, joined: Collection[str] = ()
+) -> Finding:
     """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod.
 
     Args:
         sidecars: The sidecars.
         tbots: Every tbot that serves the mesh, which may tell why a stream is dead.
+        joined: Uids of the pods of tbot that have joined since their start.
     """
     proxies, pods = sidecars.fleet.proxies, sidecars.by_uid
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
@@ -384,7 +393,7 @@ def secrets_come_from_the_socket(sidecars: ObservedProxies, tbots: Tbots | None 
         if cause := cause_of_no_configuration(proxy, pods.get(proxy.pod.uid)):
             fails = f"its Istio agent failed {proxy.istiod_failures} times to connect to istiod"
             found = [replace(each, said=f"{each.said}; {fails}", cause=cause) for each in found]
-        lost = lost_directory(proxy, pods, tbots) if tbots is not None else None
+        lost = lost_directory(proxy, pods, tbots, joined) if tbots is not None else None
         return found if lost is None else [*found, lost]
 
     return _judged(

@@ -1,8 +1,9 @@
-"""Proxies whose stream to the socket is dead although tbot answers on their node: they hold a directory that is gone."""
+"""Proxies whose stream to the socket is dead beside a tbot that is Ready: some hold a directory that is gone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from facts.document import when
@@ -16,17 +17,59 @@ from facts.teleport.tbot import Tbot, Tbots
 
 DEAD_DIRECTORY = "socket-directory-recreated"
 
-GONE = ": its mount is of a directory that is gone"
-"""End of the statement about such a proxy."""
-
 RECONNECTED = timedelta(seconds=60)
 """Time after a start of tbot within which every Envoy has tried again; its back-off is 30 s at most."""
 
 
-def lost_directory(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots) -> Problem | None:
-    """A problem if a proxy cannot reach the socket of a Ready tbot that has started since, under the path that it mounts.
+@dataclass(frozen=True, slots=True)
+class DeadStream:
+    """A proxy that cannot connect to the socket of a tbot that is Ready and has started since.
 
-    The kubelet mounts a directory, not its path: a directory that was removed and made again is another one.
+    Without a readiness probe, as in the guide, a tbot is Ready before it has joined and opened its socket.
+
+    Attributes:
+        proxy: The proxy.
+        pod: Its pod.
+        tbot: The tbot.
+        supplier: The pod of tbot on the proxy's node.
+        since: UTC time at which that started.
+    """
+
+    proxy: ProxyIdentity
+    pod: Pod
+    tbot: Tbot
+    supplier: Pod
+    since: datetime
+
+    @property
+    def said(self) -> str:
+        """What is so, whatever the cause."""
+        return (
+            f"it cannot connect to {self.pod.socket_on_node} ({self.proxy.streams.cx_connect_fail} failed attempts),"
+            f" although the tbot of this socket is Ready since {self.since:%F %T} UTC"
+        )
+
+    def because(self, cause: str, why: str = "") -> Problem:
+        """The proxy's problem.
+
+        Args:
+            cause: Its cause.
+            why: What shows it.
+        """
+        evidence = readings(self.proxy, self.pod, self.tbot)
+        return Problem(self.proxy.ref, f"{self.said}: {why}" if why else self.said, cause, evidence)
+
+    @property
+    def lost_directory(self) -> Problem:
+        """The problem of a proxy whose mount is of a directory that is gone, which is for the caller to know.
+
+        The kubelet mounts a directory, not its path: a directory that was removed and made again is another one.
+        """
+        return self.because(DEAD_DIRECTORY, "its mount is of a directory that is gone")
+
+
+def dead_stream(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots) -> DeadStream | None:
+    """The dead stream of a proxy under the path that it mounts; None where it has none, or tbot may be the reason.
 
     Args:
         proxy: The proxy.
@@ -42,12 +85,21 @@ def lost_directory(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots) 
         since = ready_since(tbot, pod.node)
         there = pod.socket_on_node in {socket.path for socket in tbot.sockets}
         if there and since is not None and proxy.started_at < since < proxy.read_at - RECONNECTED:
-            said = (
-                f"it cannot connect to {pod.socket_on_node} ({proxy.streams.cx_connect_fail} failed attempts), where a Ready"
-                f" tbot has listened since {since:%F %T} UTC{GONE}"
-            )
-            return Problem(proxy.ref, said, DEAD_DIRECTORY, readings(proxy, pod, tbot))
+            return DeadStream(proxy, pod, tbot, tbot.pods[pod.node], since)
     return None
+
+
+def lost_directory(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots, joined: Collection[str]) -> Problem | None:
+    """A problem if a proxy has a dead stream to a tbot that has joined, so that its socket is open.
+
+    Args:
+        proxy: The proxy.
+        pods: Pods by uid.
+        tbots: Every tbot that serves the mesh.
+        joined: Uids of the pods of tbot that have joined since their start.
+    """
+    dead = dead_stream(proxy, pods, tbots)
+    return dead.lost_directory if dead is not None and dead.supplier.uid in joined else None
 
 
 def ready_since(tbot: Tbot, node: str) -> datetime | None:

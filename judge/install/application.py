@@ -9,7 +9,7 @@ from facts.document import Absent, when
 from facts.evidence import readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Node, Pod
-from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME
+from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME, PodSpec
 from facts.kubernetes.workloads import Deployment, named_templates
 from facts.proxies.presence import Stage, restarted_while_starting, start_of
 from facts.teleport.tbot import SocketDirectories
@@ -45,6 +45,8 @@ def socket_volume_problems(pod: Pod, directories: SocketDirectories) -> list[Pro
         return [problem(pod, f"it has no volume {SOCKET_VOLUME}", cause_of_no_socket(pod))]
     if volume.source == "hostPath" and volume.path.rstrip("/") not in there:
         said = f"it mounts {volume.path} of the node, and tbot's socket is in {listed(there)}"
+        if beside := _elsewhere(volume.path.rstrip("/"), directories):
+            return [problem(pod, f"{said}; {beside}")]
         return [problem(pod, said, "socket-path-differs")]
     if volume.source not in ("hostPath", "csi"):
         said = f"it has an {volume.source} as {SOCKET_VOLUME}: Istio silently falls back to its own CA"
@@ -54,6 +56,13 @@ def socket_volume_problems(pod: Pod, directories: SocketDirectories) -> list[Pro
         instead = listed((f"{m.name}{f', sub-path {m.sub_path}' if m.sub_path else ''}" for m in mounts), "nothing")
         return [problem(pod, f"its istio-proxy mounts {instead} at {SOCKET_MOUNT}, not the whole of {SOCKET_VOLUME}")]
     return []
+
+
+def _elsewhere(directory: str, directories: SocketDirectories) -> str:
+    """Which other tbot a directory belongs to, in words; empty where it is no tbot's, so that the paths have to agree."""
+    if directory in directories.unread:
+        return "perhaps a tbot that the suite could not read listens there"
+    return "the tbot that listens there has no pod on the node" if directory in directories.everywhere else ""
 
 
 def cause_of_no_socket(pod: Pod) -> str:
@@ -122,20 +131,38 @@ def some_node_is_selected(
     expected = "the cluster to have a node that fits the node selector of the test application"
     claim = Claim("INST-15", expected, where, (*evidence, *readings(deployment, *nodes)))
     specs = [pod.spec for pod in pods] if isinstance(deployment, Absent) else [deployment.template.spec]
-    wanted = {tuple(sorted(spec.node_selector.items())) for spec in specs if spec.node_selector}
-    asked = {labels: listed(f"{key}={value}" for key, value in labels) for labels in wanted}
+    wanted = {_selected(spec): spec for spec in specs if spec.node_selector}
     subject = place(where) if isinstance(deployment, Absent) else deployment.ref
     problems = [
-        Problem(
-            subject,
-            f"it wants a node with {asked[labels]}; none of the nodes has that: {listed(n.name for n in nodes)}",
-            "node-selector-fits-no-node",
-            deployment.evidence,
-        )
-        for labels in sorted(wanted)
-        if not any(all(n.labels.get(key) == value for key, value in labels) for n in nodes)
+        Problem(subject, said, NO_NODE_FITS, deployment.evidence)
+        for _labels, spec in sorted(wanted.items())
+        if (said := why_no_node_fits(spec, nodes))
     ]
-    return claim.judged(problems, f"a node has {listed(asked.values())}" if wanted else "there is no node selector")
+    return claim.judged(problems, f"a node has {listed(wanted)}" if wanted else "there is no node selector")
+
+
+NO_NODE_FITS = "node-selector-fits-no-node"
+"""Cause for which a pod runs on no node: its node selector."""
+
+
+def why_no_node_fits(spec: PodSpec, nodes: Sequence[Node]) -> str:
+    """The reason why the node selector of a pod fits no node; empty where it fits one, and where there is none.
+
+    Args:
+        spec: The specification of the pod.
+        nodes: All nodes.
+    """
+    if any(all(node.labels.get(key) == value for key, value in spec.node_selector.items()) for node in nodes):
+        return ""
+    return (
+        f"it wants a node with {_selected(spec)}; none of the nodes has that: {listed(node.name for node in nodes)}"
+        if spec.node_selector
+        else ""
+    )
+
+
+def _selected(spec: PodSpec) -> str:
+    return listed(f"{key}={value}" for key, value in spec.node_selector.items())
 
 
 def pods_run_with_a_proxy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -18,7 +18,7 @@ from facts.teleport.resources import WorkloadIdentity
 from facts.teleport.tbot import Tbots
 from facts.traffic.refusal import Because, reason_of
 from judge.findings import Claim, listed, true_ones
-from judge.install.probes import held_on, of_probes, on_node, why_unreachable
+from judge.install.probes import DIRECTORY_CLOSED, held_on, of_probes, on_node, why_unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,14 @@ class Beside:
         identities: The workload identities that tbot issues there, by node and path of the socket; none where the suite
             could not ask Teleport.
         workloads: Injected pods of the mesh.
+        unjoined: The sockets, by node and path, of tbots whose log shows that they have not joined since their start: what
+            lies there is of another tbot.
     """
 
     directories: Sequence[SocketDirectoryProbe | Refused] = ()
     identities: Mapping[tuple[str, str], Sequence[WorkloadIdentity | Absent]] = field(default_factory=dict)
     workloads: Sequence[Pod] = ()
+    unjoined: Collection[tuple[str, str]] = ()
 
     def issued_at(self, probe: SdsProbe) -> Sequence[WorkloadIdentity | Absent]:
         """The workload identities that tbot issues at the socket of a probe."""
@@ -86,7 +89,7 @@ def _why_the_rules_decide(probe: SdsProbe, beside: Beside) -> str:
 
     Teleport says that no rule lets a caller in also where tbot attests none; then rules that let the probe in are the proof.
     """
-    if probe.leaf is not None or _why_shut_out(probe, beside)[1]:
+    if probe.leaf is not None or _why_shut_out(probe, beside)[0]:
         return ""
     identities = beside.issued_at(probe)
     if said := why_refused(identities, probe.namespace, probe.service_account):
@@ -126,11 +129,13 @@ def probe_problems(probe: SdsProbe, bundle: TrustBundle, beside: Beside | None =
 
 
 def _why_shut_out(probe: SdsProbe, beside: Beside) -> tuple[str, str, tuple[str, ...]]:
-    """What keeps a probe from its socket, in words, its cause and the readings; empty where nothing tells it."""
+    """What keeps a probe from its socket, in words, its cause where that is known, and the readings; else all empty."""
     path, _slash, name = probe.socket.rpartition("/")
     for directory in beside.directories:
         if isinstance(directory, SocketDirectoryProbe) and (directory.node, directory.path) == (probe.node, path):
             said, cause = why_unreachable(directory, name)
+            if cause and cause != DIRECTORY_CLOSED and (probe.node, probe.socket) in beside.unjoined:
+                return f"{said}; the tbot there has not joined since its start, so that it has opened no socket", "", ()
             if cause:
                 return said, cause, directory.evidence
     return "", "", ()

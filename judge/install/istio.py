@@ -284,12 +284,23 @@ def trust_domain_problems(mesh: Mesh, ping: Ping) -> list[Problem]:
     return [Problem(mesh.config_map, said, "trust-domain-differs", readings(mesh.config, ping))]
 
 
-def trust_domain_is_teleports(mesh: Mesh, ping: Ping) -> Finding:
-    """INST-06: the mesh's trust domain equals the name that Teleport reports."""
+def trust_domain_is_teleports(mesh: Mesh, ping: Ping, beside: Sequence[Mesh] = ()) -> Finding:
+    """INST-06: the mesh's trust domain equals the name that Teleport reports.
+
+    A control plane that lacks it beside one that has it may be a new revision that was installed wrongly, or belong to
+    another mesh, which the remedy would break. Nothing tells these apart, so that the problem says both.
+
+    Args:
+        mesh: The control plane.
+        ping: What Teleport reports.
+        beside: The control planes of the cluster that have this trust domain.
+    """
     expected = f"the mesh to have the trust domain {ping.cluster_name}, which is Teleport's cluster name"
-    return Claim("INST-06", expected, str(mesh.config_map), readings(mesh.config, ping)).judged(
-        trust_domain_problems(mesh, ping), mesh.trust_domain
-    )
+    problems = trust_domain_problems(mesh, ping)
+    if beside:
+        others = f"{listed(each.title for each in beside)} has it: if this control plane belongs to another mesh, leave it"
+        problems = [replace(each, said=f"{each.said}; {others} as it is") for each in problems]
+    return Claim("INST-06", expected, str(mesh.config_map), readings(mesh.config, ping)).judged(problems, mesh.trust_domain)
 
 
 OF_INJECTION = ("sidecar-injector.istio.io", "failed to run injection template", " is invalid: ")

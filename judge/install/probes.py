@@ -14,6 +14,10 @@ WRITE, SEARCH = 0o2, 0o1
 """Permission bits; to search a directory is to use what is in it."""
 
 
+DIRECTORY_CLOSED = "socket-directory-closed"
+"""Cause of a directory that no workload may enter, whatever is in it."""
+
+
 class OfNode(Shown, Protocol):
     """A fact about one node."""
 
@@ -76,6 +80,11 @@ def mode_lets(permission: int, of: SeenFile, probe: SocketDirectoryProbe) -> boo
     return bool(of.mode >> shift & permission)
 
 
+def socket_seen(probe: SocketDirectoryProbe, name: str) -> SeenFile | None:
+    """The socket of that name as a probe saw it; None where there is none, or the probe could not list the directory."""
+    return next((each for each in probe.entries or () if each.name == name and each.is_socket), None)
+
+
 def why_unreachable(probe: SocketDirectoryProbe, name: str) -> tuple[str, str]:
     """What keeps a workload from the server of its node's socket, in words, with its cause; twice empty where nothing does.
 
@@ -87,8 +96,8 @@ def why_unreachable(probe: SocketDirectoryProbe, name: str) -> tuple[str, str]:
         name: File name of the socket.
     """
     if not mode_lets(SEARCH, probe.directory, probe):
-        return f"uid {probe.uid} may not enter the directory ({probe.directory})", "socket-directory-closed"
-    entry = next((each for each in probe.entries or () if each.name == name and each.is_socket), None)
+        return f"uid {probe.uid} may not enter the directory ({probe.directory})", DIRECTORY_CLOSED
+    entry = socket_seen(probe, name)
     if entry is None:
         return "", ""
     if not mode_lets(WRITE, entry, probe):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from facts.document import Absent, when
@@ -11,6 +11,7 @@ from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
+from facts.proxies.presence import STARTING, is_in_its_first_start
 from facts.teleport.joining import Joining
 from facts.teleport.resources import Bot, BotInstance, JoinToken
 from facts.teleport.tbot import NodeSocket, OtherTbot, Tbot, Tbots
@@ -44,7 +45,7 @@ NOT_ON_NODE = "tbot-not-on-node"
 
 
 def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[Problem]:
-    """Problems unless a Ready tbot pod of the current template runs on each node with injected pods.
+    """Problems unless a Ready tbot pod of the current template runs on each node with injected pods, of each pod's own tbot.
 
     Where no node hosts an injected pod, tbot must be Ready wherever its DaemonSets want it. Without a readiness probe, as in
     the guide, a tbot that cannot join is Ready as well, from each start to its next exit.
@@ -56,17 +57,16 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
     """
     found = []
     for node in sorted(nodes):
-        there = [(tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods]
-        if not there:
-            said = f"it hosts {len(nodes[node])} injected pods and no tbot"
-            coming = listed((tbot.daemon_set.ref for tbot in tbots.each if is_coming(tbot)), "")
-            said += f"; {coming} has fewer pods than its controller wants" if coming else ""
-            found.append(Problem(ObjectRef("Node", node), said, "" if coming else NOT_ON_NODE, tbots.evidence))
-        for tbot, pod in there:
+        for lacking in lacking_on(tbots, node, nodes[node]):
+            coming = listed((tbot.daemon_set.ref for tbot in lacking.tbots if is_coming(tbot, node)), "")
+            words = f"; {coming} has fewer pods than its controller wants" if coming else ""
+            found += lacking.problems(words, "" if coming else NOT_ON_NODE, tbots.evidence)
+        for tbot, pod in ((tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods):
             if not pod.ready or pod.terminating:
                 waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
                 said = f"tbot on node {node} is not Ready: {waiting}"
-                found.append(problem(pod, said, _cause_of_not_ready(tbot, pod)))
+                said += f", for less than {STARTING.total_seconds():.0f} s" if is_starting(tbot, pod, now) else ""
+                found.append(problem(pod, said, _cause_of_not_ready(tbot, pod, now)))
     found += [
         problem(tbot.pods[node], f"tbot on node {node} is Ready only until its next exit: {why}")
         for node in sorted(nodes or tbots.nodes)
@@ -85,23 +85,99 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
     return found
 
 
-def is_coming(tbot: Tbot) -> bool:
-    """Tell whether the controller of a tbot is in the middle of a rollout, so that a node without a pod may soon have one.
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Injected pods of a node that lack the tbot that must supply them.
 
-    So it is between the end of a pod and the next one on its node. Where something keeps tbot off a node, such as a taint,
-    its controller wants no pod there; where the API server refuses all of its pods, it has none.
+    Attributes:
+        node: Name of the node.
+        pods: They.
+        tbots: The tbots of which one would do; they have no pod on the node.
+        beside: The node has a pod of another tbot, which serves other pods.
+    """
+
+    node: str
+    pods: tuple[Pod, ...]
+    tbots: tuple[Tbot, ...]
+    beside: bool
+
+    def problems(self, words: str, cause: str, evidence: tuple[str, ...]) -> list[Problem]:
+        """What is wrong: one problem of the node; beside another tbot one of each pod, since other pods there lack nothing.
+
+        Args:
+            words: End of the statement.
+            cause: The cause; empty for none.
+            evidence: Ids of the readings.
+        """
+        if not self.beside:
+            said = f"it hosts {len(self.pods)} injected pods and no tbot{words}"
+            return [Problem(ObjectRef("Node", self.node), said, cause, evidence)]
+        of_them = listed(tbot.daemon_set.ref for tbot in self.tbots)
+        return [
+            Problem(
+                pod.ref,
+                f"it looks for {pod.socket_on_node}: {of_them} listens in that directory, and node {self.node} has no pod of"
+                f" it{words}",
+                cause,
+                (*evidence, *readings(pod)),
+            )
+            for pod in self.pods
+        ]
+
+
+def lacking_on(tbots: Tbots, node: str, pods: Sequence[Pod]) -> list[Lacking]:
+    """The pods of a node whose tbot has no pod there, by that tbot: all of them on a node without any tbot.
+
+    Args:
+        tbots: Every tbot that serves the mesh.
+        node: Name of the node.
+        pods: Its injected pods.
+    """
+    if not any(node in tbot.pods for tbot in tbots.each):
+        return [Lacking(node, tuple(pods), tbots.each, beside=False)]
+    by_tbots: dict[tuple[str, ...], Lacking] = {}
+    for pod in pods:
+        serving = tbots.serving(node, pod.socket_on_node)
+        if not any(node in tbot.pods for tbot in serving):
+            key = tuple(str(tbot.daemon_set.ref) for tbot in serving)
+            former = by_tbots[key].pods if key in by_tbots else ()
+            by_tbots[key] = Lacking(node, (*former, pod), serving, beside=True)
+    return list(by_tbots.values())
+
+
+def is_coming(tbot: Tbot, node: str) -> bool:
+    """Tell whether a node without a pod of a tbot may soon have one: its controller replaces it, or has pods to make.
+
+    Where something keeps tbot off a node, such as a taint, its controller wants no pod there; where the API server refuses
+    all of its pods, it has none.
     """
     daemon_set = tbot.daemon_set
     is_rolled_out = daemon_set.is_current and daemon_set.updated >= daemon_set.desired
-    return 0 < len(tbot.pods) < daemon_set.desired and not is_rolled_out
+    return is_replacing(tbot, node) or (0 < len(tbot.pods) < daemon_set.desired and not is_rolled_out)
 
 
-def _cause_of_not_ready(tbot: Tbot, pod: Pod) -> str:
-    """Cause of a tbot pod that is not Ready: empty unless it runs, has never exited, and does not answer its probe."""
+def is_replacing(tbot: Tbot, node: str) -> bool:
+    """Tell whether a controller is about to replace a pod that is terminating: it wants more pods than there are."""
+    return node in tbot.leaving and len(tbot.pods) < tbot.daemon_set.desired
+
+
+def is_starting(tbot: Tbot, pod: Pod, now: datetime) -> bool:
+    """Tell whether a pod of tbot that is not Ready has just started for the first time, and may still become Ready."""
+    container = pod.spec.container(tbot.container.name)
+    if pod.ready or container is None or container.state != "running" or container.last_exit_code is not None:
+        return False
+    return is_in_its_first_start(pod, container, now)
+
+
+def _cause_of_not_ready(tbot: Tbot, pod: Pod, now: datetime) -> str:
+    """Cause of a tbot pod that is not Ready: empty unless it runs, has had its time and has never exited.
+
+    Then it does not answer its probe.
+    """
     container = pod.spec.container(tbot.container.name)
     if pod.terminating or container is None or container.state != "running" or container.last_exit_code is not None:
         return ""
-    return "tbot-not-answering"
+    return "" if is_starting(tbot, pod, now) else "tbot-not-answering"
 
 
 def ended_of_late(tbot: Tbot, pod: Pod, now: datetime) -> str:
@@ -119,27 +195,56 @@ def where_ready(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]]) -> str:
     return f"Ready on {listed(nodes, f'all {desired} nodes; none of them hosts an injected pod')}"
 
 
-def ready_on_every_node(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime, evidence: Sequence[str]) -> Finding:
-    """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `node_problems`."""
+def ready_on_every_node(
+    tbots: Tbots,
+    nodes: Mapping[str, Sequence[Pod]],
+    now: datetime,
+    evidence: Sequence[str],
+    *,
+    unlisted: Collection[str] = (),
+) -> Finding:
+    """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `judged_on_nodes`."""
     expected = "every node that hosts injected pods to run a Ready tbot pod"
-    return judged_on_nodes(Claim("INST-13", expected, tbots.where, (*tbots.evidence, *evidence)), tbots, nodes, now)
+    claim = Claim("INST-13", expected, tbots.where, (*tbots.evidence, *evidence))
+    return judged_on_nodes(claim, tbots, nodes, now, unlisted=unlisted)
 
 
-def judged_on_nodes(claim: Claim, tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> Finding:
+def judged_on_nodes(
+    claim: Claim, tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime, *, unlisted: Collection[str] = ()
+) -> Finding:
     """A claim about where tbot runs, judged by `node_problems`.
 
-    A node without tbot is an open point where the suite could not read a further tbot, which may be the one of that node.
+    A node without tbot is an open point where the suite could not read a further tbot, which may be the one of that node. So
+    is a node that the API server does not list: its pods go with it, or no tbot has had the time to come.
+
+    Args:
+        claim: The claim.
+        tbots: Every tbot that serves the mesh.
+        nodes: Injected pods by node.
+        now: UTC time of the judgment.
+        unlisted: Names of the nodes among them that the API server does not list.
     """
-    problems = node_problems(tbots, nodes, now)
+    known = {node: pods for node, pods in nodes.items() if node not in unlisted}
+    problems = node_problems(tbots, known, now)
     open_ones = [each for each in problems if tbots.unread and each.cause == NOT_ON_NODE]
     unread = listed(other.ref for other in tbots.unread)
+    unclear = [replace(each, said=f"{each.said} but perhaps {unread}", cause="") for each in open_ones]
+    gone = [(ObjectRef("Node", node), pods) for node, pods in sorted(nodes.items()) if node in unlisted]
+    said = "the API server does not list it, and has {} injected pods that are bound to it"
     return claim.judged(
         [each for each in problems if each not in open_ones],
-        where_ready(tbots, nodes),
-        unclear=[replace(each, said=f"{each.said} but perhaps {unread}", cause="") for each in open_ones],
+        where_ready(tbots, known),
+        unclear=[*unclear, *(Problem(node, said.format(len(pods)), evidence=readings(*pods)) for node, pods in gone)],
         left_out=[Remark(other.ref, other.why) for other in tbots.left_out],
-        settle="keep the configuration of that tbot in a ConfigMap, as the guide does (step 7)",
+        settle="; ".join(filter(None, (READ_IT if unclear else "", ASK_AGAIN if gone else ""))),
     )
+
+
+READ_IT = "keep the configuration of that tbot in a ConfigMap, as the guide does (step 7)"
+"""The next step where a tbot could not be read."""
+
+ASK_AGAIN = "run again in a minute: the pods of a node that was removed go with it, and a new node is listed then"
+"""The next step where pods are on a node that is not listed."""
 
 
 def configuration_problems(

@@ -6,7 +6,7 @@ the mesh, and no defect of the socket.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from facts.evidence import readings
@@ -44,11 +44,6 @@ def gateways_use_their_identities(
     pods = list({pod.uid: pod for pod in (*gateways, *idle)}.values())
     contexts, problems = contexts_of(ends, gateways, trust_domains)
     rows = [row for row in refused_by_identity(table) if row.client.is_gateway or row.server.is_gateway]
-    unused = [
-        Remark(pod.ref, "nothing in its configuration uses mutual TLS, and it reaches no workload that is meant to take it")
-        for pod in gateways
-        if pod.uid in ends.tls and not ends.tls[pod.uid].asks_for_secrets and pod not in idle
-    ]
     claim = Claim(
         "MTL-06",
         "each gateway and waypoint to use the secrets of the external socket, and to complete its handshakes",
@@ -66,9 +61,26 @@ def gateways_use_their_identities(
         fleet,
         [*problems, *(refusal(ends, row) for row in rows), *(_idle(ends, pod) for pod in idle)],
         confirmed=f"{contexts} TLS contexts of {len(gateways)} gateways use the secrets, and no peer refuses them",
-        left_out=[*unused, *ambients],
+        left_out=[*unused(ends, gateways, meant), *ambients],
     )
     return finding if contexts else of_nothing(finding, ALL_IDLE)
+
+
+def unused(ends: Ends, gateways: Iterable[Pod], meant: Meant = NOTHING_DECLARED) -> list[Remark]:
+    """Gateways in whose configuration nothing uses mutual TLS, and that reach no workload which is meant to take it.
+
+    Args:
+        ends: The proxies.
+        gateways: Pods of gateways and waypoints.
+        meant: What the mesh's owner has declared.
+    """
+    return [
+        Remark(pod.ref, "nothing in its configuration uses mutual TLS, and it reaches no workload that is meant to take it")
+        for pod in gateways
+        if pod.uid in ends.tls
+        and not ends.tls[pod.uid].asks_for_secrets
+        and (pod.namespace in meant.plain or not _is_idle(ends, pod, meant))
+    ]
 
 
 def _is_idle(ends: Ends, pod: Pod, meant: Meant) -> bool:

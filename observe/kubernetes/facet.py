@@ -84,6 +84,16 @@ class ClusterFacet:
         except NotGiven:
             return frozenset()
 
+    def unlisted(self, nodes: Iterable[str]) -> frozenset[str]:
+        """Those of some nodes that the API server does not list: they were just removed, or have come since it was asked.
+
+        None where the identity in use may not list nodes.
+        """
+        try:
+            return frozenset(nodes) - {node.name for node in self.nodes()}
+        except NotGiven:
+            return frozenset()
+
     def jwks(self) -> Jwks:
         """The keys that the cluster publishes now."""
         return self.once(JWKS, self.reader.jwks)
@@ -121,16 +131,20 @@ class ClusterFacet:
 
     def living_pods(self) -> tuple[Pod, ...]:
         """Pods of the install that have not ended and are not terminating, on nodes that report; none of the suite's."""
-        pods, silent = self.pods(), self.silent_nodes()
-        scratch = self.scratch_among(self.namespaces())
-        alive = (p for p in pods if not (p.terminating or p.has_ended or p.node in silent))
-        return tuple(p for p in alive if p.namespace not in scratch)
+        pods, silent = self.pods_of_install(), self.silent_nodes()
+        return tuple(p for p in pods if not (p.terminating or p.has_ended or p.node in silent))
 
     def silent_pods(self) -> tuple[Pod, ...]:
         """Pods that have not ended and are not terminating, on nodes that are not Ready."""
         if not (silent := self.silent_nodes()):
             return ()  # and no pods are listed for it
         return tuple(p for p in self.pods() if p.node in silent and not (p.terminating or p.has_ended))
+
+    def pods_of_install(self) -> tuple[Pod, ...]:
+        """All pods but those in namespaces that the suite made for its own, whatever becomes of them."""
+        pods = self.pods()
+        scratch = self.scratch_among(self.namespaces())
+        return tuple(p for p in pods if p.namespace not in scratch)
 
     def pods_of_the_suite(self) -> tuple[Pod, ...]:
         """Pods in the namespaces that the suite made, as they are at the first call. Other pods have ways to them."""

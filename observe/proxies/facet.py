@@ -9,6 +9,7 @@ from typing import Any
 
 from facts.errors import ConformanceError
 from facts.evidence import readings
+from facts.istio.ambient import is_plain_waypoint
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import Fleet, LeftOut, Normalization, ProxyIdentity, Unread
 from facts.proxies.mounts import SocketMount
@@ -82,10 +83,11 @@ class ProxiesFacet:
         return tuple(p for p in self.pods() if _mounts(p, directories))
 
     def pods_by_node(self) -> Mapping[str, Sequence[Pod]]:
-        """Pods with a proxy, by node."""
+        """Pods with a proxy that may need a tbot, by node: all but the waypoints of ambient mode, which istiod certifies."""
         by_node: dict[str, list[Pod]] = {}
         for pod in self.pods():
-            by_node.setdefault(pod.node, []).append(pod)
+            if not is_plain_waypoint(pod):
+                by_node.setdefault(pod.node, []).append(pod)
         return by_node
 
     def surveyed_pods(self) -> tuple[Pod, ...]:

@@ -107,14 +107,12 @@ def _read(cluster: Cluster, daemon_set: DaemonSet, looked_for: Iterable[str]) ->
         config_map.evidence,
         f"ConfigMap {config_map.namespace}/{config_map.name}",
     )
-    pods = [
-        pod
-        for pod in cluster.pods(daemon_set.namespace, daemon_set.label_selector)
-        if pod.owner == f"DaemonSet/{daemon_set.name}" and not pod.terminating
-    ]
+    own = [pod for pod in cluster.pods(daemon_set.namespace, daemon_set.label_selector) if daemon_set.owns(pod)]
+    pods = [pod for pod in own if not (pod.terminating or pod.has_ended)]
+    by_node = {pod.node: pod for pod in pods if pod.node}
     return Tbot(
         daemon_set=daemon_set,
-        pods={pod.node: pod for pod in pods if pod.node},
+        pods=by_node,
         container=container,
         config=config,
         config_map=config_map.name,
@@ -123,6 +121,7 @@ def _read(cluster: Cluster, daemon_set: DaemonSet, looked_for: Iterable[str]) ->
         config_certainly_changed_at=config_map.texts_changed_at,
         join_secret=next(iter(secrets.get(key, ())), ""),
         looked_for=frozenset(looked_for),
+        leaving=frozenset(p.node for p in own if p.terminating and not p.has_ended and p.node) - by_node.keys(),
     )
 
 

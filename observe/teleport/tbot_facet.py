@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.objects import Pod
 from facts.teleport.tbot import KUBELET_RIGHTS, KubeletAddress, SocketDirectories, Tbot, Tbots
-from facts.teleport.tbot_log import STARTED, LastAttempt, parse_last_attempt
+from facts.teleport.tbot_log import STARTED, LastAttempt, Obstacle, parse_last_attempt
 from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, of_each
 from observe.teleport.tbot import read_tbots
@@ -103,12 +103,16 @@ class TbotFacet:
             log = reader.logs(pod.namespace, pod.name, container, tail=LINES)
             last = parse_last_attempt(str(log.document), teleport, (log.evidence,))
             there = pod.spec.container(container)
-            if last.obstacle is not None or last.joined or there is None or not there.restarts:
+            is_decided = last.joined or last.obstacle not in (None, Obstacle.ELSEWHERE)
+            if is_decided or there is None or not there.restarts:
                 return last
-            if STARTED not in str(log.document):
+            said = str(log.document)
+            if STARTED not in said and said.strip():  # it has only just begun where it has said nothing yet
                 return last
             log = reader.logs(pod.namespace, pod.name, container, previous=True, tail=LINES)
-            return parse_last_attempt(str(log.document), teleport, (log.evidence, *last.evidence))
+            before = parse_last_attempt(str(log.document), teleport, (log.evidence, *last.evidence))
+            says_more = before.obstacle is not None or last.obstacle is None
+            return replace(before if says_more else last, opened=last.opened)
 
         return self.cluster.once(LAST_ATTEMPT.narrowed(pod.uid), read)
 

@@ -46,7 +46,7 @@ def lifetime(install: Install) -> Lifetime:
 
 @then("each sidecar must take certificate and trust bundle from the external SDS socket over live streams, none from istiod")
 def secrets_come_from_the_socket(sidecars: ObservedProxies, install: Install, conclude: Conclude) -> None:
-    conclude(judge.secrets_come_from_the_socket(sidecars, checks.tbots_if_known(install)))
+    conclude(checks.supply_of(install, sidecars))
 
 
 @then("the only name in each certificate must be the SPIFFE ID of the pod's namespace and service account")

@@ -67,7 +67,7 @@ def versions(install: Install) -> list[Component]:
 
 @then("no certificate must be older than tbot's renewal interval and a margin")
 def none_is_overdue(install: Install, conclude: Conclude) -> None:
-    conclude(checks.none_is_overdue(install))
+    conclude(checks.none_is_overdue(install, checks.proxies_on_sockets(install)))
 
 
 @then("no certificate and no trusted authority must expire within its warning threshold")

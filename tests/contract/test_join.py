@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from facts.teleport.tbot_log import Obstacle, parse_last_attempt
 from tests.contract import resources
 from tests.contract.agent import Agent
 from tests.contract.conftest import MakeAgent
@@ -47,6 +48,7 @@ def test_log_lines_of_a_healthy_start(tbot: Agent) -> None:
     assert f"INFO [TBOT:SVC:] Listener opened for Workload API endpoint addr:{tbot.socket}" in opened
     assert any("INFO [TBOT:HEAR] Sent heartbeat" in line for line in lines)
     assert any("Successfully initialized trust bundle cache" in line for line in lines)
+    assert parse_last_attempt(tbot.log, "").opened is True
 
 
 def long_ago() -> Claims:
@@ -80,15 +82,16 @@ def of_an_hour() -> Claims:
     ids=["audience", "expired", "not yet", "an hour", "no exp", "no iat", "no pod", "other name", "other namespace"],
 )
 def test_a_token_that_may_not_join(
-    make_agent: MakeAgent, keys: ServiceAccountKeys, claims: Callable[[], Claims], said: list[str]
+    make_agent: MakeAgent, teleport: Teleport, keys: ServiceAccountKeys, claims: Callable[[], Claims], said: list[str]
 ) -> None:
     output = make_agent(token=keys.token(**claims())).refused()
 
     assert "ERROR: " in output
     for text in said:
         assert text in output
-    if "allow rules" not in said[0]:
-        assert "reviewing kubernetes token with static_jwks" in output
+    verifies = "allow rules" not in said[0]
+    assert ("reviewing kubernetes token with static_jwks" in output) is verifies
+    assert parse_last_attempt(output, teleport.proxy).obstacle is (Obstacle.TOKEN if verifies else None)
 
 
 def test_ten_seconds_of_clock_skew_are_forgiven(make_agent: MakeAgent, keys: ServiceAccountKeys) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from doctor import migration, rotation
 from facts.errors import CouldNotTell
+from facts.finding import Remark
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.requests import SentRequests
@@ -21,7 +22,7 @@ from facts.svid import Certificate
 from facts.teleport.resources import NoSession
 from judge.advice.moving import Moves
 from judge.advice.rotation import MayBegin
-from tests.unit.doctor.installs import SHOP, Change
+from tests.unit.doctor.installs import SHOP, Change, out_of_sight
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 from tests.unit.judge.mtls.meshes import Workload
@@ -140,6 +141,35 @@ def test_a_proxy_that_could_not_be_read_leaves_the_rotation_open(asking: Asking)
     assert said.splitlines()[-1] == "! not determined: 1 proxy could not be read · exit 6"
 
 
+def test_a_gateway_that_needs_no_certificate_stands_against_no_phase(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = replace(FOLLOWED[1], identity=lambda pod: make.proxy(pod, chain=(), root_authorities={}))
+    given: dict[str, Any] = {"of": (FOLLOWED[0], idle), "change": teleport("update_clients")}
+    code, _said = asking("--rotation", *SESSION, **given)
+    assert code == 1
+    needless = (Remark(make.pod("b", namespace="shop").ref, "it needs none"),)
+    monkeypatch.setattr("checks.mtls.unused_gateways", lambda *_: needless)
+    code, said = asking("--rotation", *SESSION, **given)
+    assert (code, said.splitlines()[-1]) == (0, "✓ the next phase may begin: update_servers · exit 0")
+    assert "\nGateways that follow no rotation\n? Pod shop/b: it needs none\n" in said
+    _code, said = asking("--rotation", "--json", *SESSION, **given)
+    assert [each["subject"]["name"] for each in document(said, rotation.SCHEMA_FILE)["left_out"]] == ["b"]
+
+
+def test_a_proxy_on_a_node_that_is_not_ready_leaves_the_rotation_open(asking: Asking) -> None:
+    """It comes back with the authorities that it had."""
+
+    def change(facets: SimpleNamespace) -> None:
+        teleport("update_clients")(facets)
+        out_of_sight("b", silent=True)(facets)
+
+    for arguments in (SESSION, ()):
+        code, said = asking("--rotation", *arguments, of=FOLLOWED, change=change)
+        assert (code, said.splitlines()[-1]) == (6, "! not determined: 1 proxy could not be read · exit 6")
+        assert "? Pod shop/b: its node node-2 is not Ready, so nothing of it is judged\n" in said
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [
@@ -198,6 +228,21 @@ def test_nothing_to_move_and_not_determined(asking: Asking) -> None:
     code, said = asking("--migration", of=(SHOP[0], Workload("b", identity=None)))
     assert (code, said.splitlines()[-1]) == (6, "! not determined: 1 proxy could not be read · exit 6")
     assert "? Pod shop/b: the suite could not read it: forbidden\n" in said
+    code, said = asking("--migration", change=out_of_sight("b", silent=True))
+    assert code == 6
+    assert "? Pod shop/b: its node node-2 is not Ready, so nothing of it is judged\n" in said
+
+
+def test_a_migration_says_which_control_plane_may_be_of_another_mesh(asking: Asking) -> None:
+    def apart(facets: SimpleNamespace) -> None:
+        facets.istio.planes = lambda: make.planes(
+            make.mesh(), make.canary(config=make.mesh_config(trust_domain="old.local"))
+        )
+
+    _code, said = asking("--migration", of=(SHOP[0], ON_ISTIOD), change=apart)
+    assert f"? {make.canary().title} may belong to another mesh: its trust domain is not Teleport's cluster name" in said
+    _code, said = asking("--migration", of=(SHOP[0], ON_ISTIOD))
+    assert "another mesh" not in said
 
 
 def test_without_istiods_authorities_there_is_a_plan_all_the_same(asking: Asking) -> None:

@@ -20,7 +20,7 @@ from facts.errors import CouldNotTell
 from facts.recorder import QuestionsKept
 from observe.requests import Kind, Requests
 from settings import Settings
-from tests.unit.doctor.installs import SHOP, Change, case, install
+from tests.unit.doctor.installs import SHOP, Change, case, install, out_of_sight
 from tests.unit.judge import builders as make
 from tests.unit.judge.mtls.meshes import Workload
 
@@ -130,6 +130,33 @@ def test_a_pod_has_its_story_and_only_the_causes_that_concern_it(asking: Asking)
     assert "✕ socket mount: workload-socket is an emptyDir" in said
     code, said = asking("--pod", "shop/a", "--json", of=(SHOP[0], SHOP[1]))
     assert (code, json.loads(said)["pod"]["pod"]["name"]) == (0, "a")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (out_of_sight("a", silent=True), "saw its node node-2 is not Ready (Pod shop/a)"),
+        (
+            out_of_sight("a", silent=False, terminating=True, due="2026-03-01T12:00:00Z"),
+            "saw it was deleted, and terminates",
+        ),
+    ],
+    ids=["on a silent node", "terminating"],
+)
+def test_a_pod_that_nobody_can_ask_is_not_called_unknown(asking: Asking, change: Change, said: str) -> None:
+    code, printed = asking("--pod", "shop/a", change=change)
+    assert code == 6
+    assert said in printed
+
+
+def test_the_story_of_a_pod_that_no_node_takes_says_so(asking: Asking) -> None:
+    def waiting(facets: SimpleNamespace) -> None:
+        pending = make.pod("pending", namespace="shop", node="", phase="Pending", ready=False)
+        pods = (*facets.cluster.pods(), pending)
+        facets.cluster.pods = facets.cluster.living_pods = lambda: pods
+
+    _code, said = asking("--pod", "shop/pending", change=waiting)
+    assert "saw no node takes it, so that it does not run (Pod shop/pending)" in said
 
 
 def test_a_defect_in_one_line_of_a_pods_story_leaves_the_others(asking: Asking) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -12,8 +13,9 @@ import pytest
 
 from checks import diagnosis, identity
 from facts.errors import CouldNotTell
-from facts.finding import OpenPoint
-from facts.kubernetes.objects import Condition
+from facts.finding import OpenPoint, Problem
+from facts.kubernetes.objects import Condition, Pod
+from facts.kubernetes.pod_spec import Volume
 from facts.teleport.tbot import Tbot
 from facts.teleport.tbot_log import LastAttempt, Obstacle
 from observe.install import Install
@@ -33,6 +35,15 @@ def test_refused_pods_are_looked_for_where_they_are_injected() -> None:
     )
     install = cast("Install", SimpleNamespace(cluster=cluster, istio=SimpleNamespace(planes=make.planes)))
     assert [each.subject.namespace for each in diagnosis.refused_pods(install)] == ["to-be"]
+
+
+def reporting(
+    tbot: SimpleNamespace, *, silent: Sequence[str] = (), fleet: Any = make.fleet, pods: Sequence[Pod] = ()
+) -> Install:
+    """An install with that tbot and those proxies, on nodes that report but for some."""
+    cluster = SimpleNamespace(silent_nodes=lambda: frozenset(silent), living_pods=tuple)
+    proxies, teleport = SimpleNamespace(fleet=fleet, pods=lambda: tuple(pods)), SimpleNamespace(ping=make.ping)
+    return cast("Install", SimpleNamespace(tbot=tbot, cluster=cluster, proxies=proxies, teleport=teleport))
 
 
 class Dialling:
@@ -57,7 +68,7 @@ class Dialling:
 )
 def test_each_tbot_is_dialled_for_at_its_own_address(config: dict[str, str], address: str) -> None:
     tbot, probes = make.tbot(config=make.tbot_config(**config)), Dialling()
-    install = cast("Install", SimpleNamespace(tbot=SimpleNamespace(all=lambda: make.tbots(tbot))))
+    install = reporting(SimpleNamespace(all=lambda: make.tbots(tbot)))
     left = diagnosis.unreached(install, cast("Any", probes))
     assert [isinstance(each, OpenPoint) for each in left] == ([] if address else [True])
     assert probes.asked == ([(["node-1"], address, ("teleport-system", "tbot"))] if address else [])
@@ -74,17 +85,35 @@ def test_one_log_that_cannot_be_read_hides_no_other() -> None:
     runs = replace(make.tbot_container(), state="running")
     tbots = make.tbots(make.tbot(*(replace(pod, spec=replace(pod.spec, containers=(runs,))) for pod in pods)))
     facet = SimpleNamespace(all=lambda: tbots, last_attempt=last_attempt)
-    install = SimpleNamespace(tbot=facet, teleport=SimpleNamespace(ping=make.ping))
-    found = [*diagnosis.kept_from_teleport(cast("Install", install))]
+    found = [*diagnosis.kept_from_teleport(reporting(facet))]
     assert [each.cause for each in found if not isinstance(each, OpenPoint)] == ["teleport-certificate-untrusted"]
     (left,) = (each for each in found if isinstance(each, OpenPoint))
     assert (left.about.subject, left.settle) == (pods[1].ref, "see why its kubelet is silent")
+    of_node_2 = reporting(facet, silent=["node-2"])
+    assert [each.cause for each in diagnosis.kept_from_teleport(of_node_2) if isinstance(each, Problem)] == [
+        "teleport-certificate-untrusted"
+    ]
+    assert not any(isinstance(each, OpenPoint) for each in diagnosis.kept_from_teleport(of_node_2))
 
 
-def installed(tbot: Tbot, **teleport: Any) -> Install:
+def test_no_question_is_asked_of_a_tbot_on_a_node_that_is_not_ready() -> None:
+    probes, pods = Dialling(), [make.tbot_pod(f"tbot-{at}", node=f"node-{at}") for at in (1, 2)]
+    facet = SimpleNamespace(all=lambda: make.tbots(make.tbot(*pods)))
+    assert diagnosis.unreached(reporting(facet, silent=["node-2"]), cast("Any", probes)) == []
+    assert [nodes for nodes, *_ in probes.asked] == [["node-1"]]
+    volume = Volume("sockets", "hostPath", path=make.SOCKETS, type="Directory")
+    runs = replace(make.tbot_container(), state="waiting", reason="ContainerCreating")
+    waits = replace(pods[0], ready=False, spec=replace(pods[0].spec, containers=(runs,), volumes=(volume,)))
+    facet = SimpleNamespace(all=lambda: make.tbots(make.tbot(waits, volumes=(make.tbot_volumes()[0], volume))))
+    assert len(diagnosis.without_directory(reporting(facet))) == 1
+    assert diagnosis.without_directory(reporting(facet, silent=["node-1"])) == []
+
+
+def installed(tbot: Tbot, last: LastAttempt | None = None, **teleport: Any) -> Install:
     tbots = make.tbots(tbot)
     facet = SimpleNamespace(
         all=lambda: tbots,
+        last_attempt=lambda _tbot, _pod: last or make.last_attempt(),
         socket_directories=lambda: tbots.directories,
         sockets_on=lambda _node: ("/run/spire/sockets/socket",),
     )
@@ -116,24 +145,146 @@ def test_only_directories_of_sockets_that_answer_nothing_are_looked_at() -> None
     found = identity.beside(install, cast("Any", probes), [make.sds_probe(), UNANSWERED])
     assert probes.asked == [(["node-2"], "/run/spire/sockets")]
     assert found.identities == {SOCKET: (make.identity(),)}
+    assert found.unjoined == frozenset()
 
 
-def test_a_directory_is_looked_at_only_on_nodes_where_nothing_else_decides() -> None:
+@pytest.mark.parametrize(
+    ("last", "unjoined"),
+    [
+        (make.last_attempt(joined=False, opened=False), {SOCKET}),
+        (make.last_attempt(joined=False, opened=None), set()),
+        (make.last_attempt(), set()),
+    ],
+)
+def test_a_socket_that_answers_nothing_is_asked_whether_its_tbot_has_joined(last: LastAttempt, unjoined: Any) -> None:
+    install = installed(make.tbot(make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2")), last, issuing=tuple)
+    assert identity.beside(install, cast("Any", Looking()), [make.sds_probe(), UNANSWERED]).unjoined == unjoined
+    nowhere = installed(make.tbot(make.tbot_pod()), last, issuing=tuple)
+    assert identity.beside(nowhere, cast("Any", Looking()), [UNANSWERED]).unjoined == frozenset()
+
+
+def beside_dead_streams(last_attempt: Any) -> Install:
+    """Two nodes on which tbot has started since: on the first one proxy of two is connected, on the second none.
+
+    Args:
+        last_attempt: Answers what the log of a pod of tbot says.
+    """
     since = f"{datetime.now(UTC) - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
     of_tbot = [make.tbot_pod(), make.tbot_pod("tbot-2", node="node-2")]
     runs = tuple(replace(each, started_at=since) for each in of_tbot[0].containers)
     tbots = make.tbots(make.tbot(*(replace(each, spec=replace(each.spec, containers=runs)) for each in of_tbot)))
-    pods = [make.pod(), make.pod("b", node="node-2"), make.pod("c")]
+    pods = (make.pod(), make.pod("b", node="node-2"), make.pod("c"))
     dead = make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)
     identities = make.fleet(
         *(make.proxy(pod, streams=dead, read_at=datetime.now(UTC)) for pod in pods[:2]), make.proxy(pods[2])
     )
-    proxies = SimpleNamespace(fleet=lambda: identities, pods=lambda: pods)
-    install = cast("Install", SimpleNamespace(proxies=proxies, tbot=SimpleNamespace(all=lambda: tbots)))
+    proxies = SimpleNamespace(
+        fleet=lambda: identities,
+        pods=lambda: pods,
+        sidecar_fleet=lambda: identities,
+        sidecar_pods=lambda: pods,
+        surveyed_pods=lambda: pods,
+    )
+    facet = SimpleNamespace(all=lambda: tbots, last_attempt=last_attempt)
+    cluster = SimpleNamespace(pods_evidence=lambda: ("ev-pods",), silent_nodes=frozenset)
+    teleport = SimpleNamespace(ping=make.ping)
+    return cast("Install", SimpleNamespace(proxies=proxies, tbot=facet, cluster=cluster, teleport=teleport))
+
+
+def told(found: Iterable[Problem | OpenPoint]) -> list[tuple[str, str]]:
+    """Subject and cause of each; an open point has the cause ``?``."""
+    return [
+        (str(each.about.subject), "?") if isinstance(each, OpenPoint) else (str(each.subject), each.cause) for each in found
+    ]
+
+
+def test_a_directory_is_looked_at_only_on_nodes_where_nothing_else_decides() -> None:
+    install = beside_dead_streams(lambda _tbot, _pod: make.last_attempt())
     probes = Looking()
     assert len(diagnosis.cut_off(install)) == 5
     assert len(diagnosis.cut_off(install, cast("Any", probes))) == 2
     assert probes.asked == [(["node-2"], "/run/spire/sockets")]
+
+
+def test_only_a_tbot_that_dead_streams_alone_point_to_is_asked_for_its_log() -> None:
+    asked: list[str] = []
+
+    def waits(_tbot: Tbot, pod: Pod) -> LastAttempt:
+        asked.append(pod.name)
+        return make.last_attempt(Obstacle.NO_CONNECTION, "dial tcp 10.1.2.3:443: i/o timeout")
+
+    install = beside_dead_streams(waits)
+    assert told(diagnosis.cut_off(install)) == [
+        ("Pod test-app/app", "socket-directory-recreated"),
+        ("Pod teleport-system/tbot-2", "?"),
+    ]
+    assert told(diagnosis.kept_from_teleport(install)) == [("Pod teleport-system/tbot-2", "teleport-unreachable")]
+    assert {*asked} == {"tbot-2"}
+
+
+def test_what_a_tbot_that_has_joined_met_later_does_not_keep_its_socket_closed() -> None:
+    later = make.last_attempt(Obstacle.NO_CONNECTION, "dial tcp 10.1.2.3:443: i/o timeout", opened=True)
+    install = beside_dead_streams(lambda _tbot, _pod: later)
+    assert told(diagnosis.kept_from_teleport(install)) == []
+    assert len(diagnosis.cut_off(install)) == 5
+
+
+def test_a_log_that_cannot_be_read_leaves_open_whether_a_socket_is() -> None:
+    def denied(_tbot: Tbot, _pod: Pod) -> LastAttempt:
+        raise CouldNotTell(expected="a log", seen="no answer", where="node-2", remedy="see why its kubelet is silent")
+
+    install = beside_dead_streams(denied)
+    assert told(diagnosis.cut_off(install))[1:] == [("Pod teleport-system/tbot-2", "?")]
+    assert told(diagnosis.kept_from_teleport(install)) == []
+    assert identity.secrets_come_from_the_socket(install).causes == ()
+
+
+def test_proxies_that_cannot_be_read_hide_no_log_of_tbot() -> None:
+    def unreadable() -> Any:
+        raise CouldNotTell(expected="proxies", seen="none", where="the mesh", remedy="grant the right")
+
+    obstacle = make.last_attempt(Obstacle.CERTIFICATE, "x509: unknown authority")
+    tbots = make.tbots(make.tbot(make.tbot_pod(ready=False)))
+    pod = tbots.first.pods["node-1"]
+    running = replace(pod, spec=replace(pod.spec, containers=(replace(make.tbot_container(), state="running"),)))
+    tbots = make.tbots(make.tbot(running))
+    facet = SimpleNamespace(all=lambda: tbots, last_attempt=lambda _tbot, _pod: obstacle)
+    found = diagnosis.kept_from_teleport(reporting(facet, fleet=unreadable))
+    assert told(found) == [("Pod teleport-system/tbot-1", "teleport-certificate-untrusted")]
+
+
+@pytest.mark.parametrize(
+    ("last", "causes"),
+    [
+        (make.last_attempt(), ("socket-directory-recreated",)),
+        (make.last_attempt(joined=False, opened=False), ()),
+        (make.last_attempt(joined=False, opened=None), ()),
+    ],
+)
+def test_the_requirement_names_a_lost_directory_only_beside_a_tbot_that_has_joined(
+    last: LastAttempt, causes: tuple[str, ...]
+) -> None:
+    install = beside_dead_streams(lambda _tbot, _pod: last)
+    assert identity.secrets_come_from_the_socket(install).causes == causes
+
+
+def test_agents_that_exit_beside_a_tbot_that_has_not_joined_show_nothing_of_its_socket() -> None:
+    proxy = make.istio_proxy(
+        state="waiting", reason="CrashLoopBackOff", last_reason="Error", last_exit_code=255, restarts=4, ready=False,
+        started=False,
+    )  # fmt: skip
+    pod = replace(make.pod(proxy=proxy, ready=False), created_at="2026-03-01T10:00:00Z")
+    tbots = make.tbots()
+
+    def found(last: LastAttempt) -> list[tuple[str, str]]:
+        facet = SimpleNamespace(all=lambda: tbots, last_attempt=lambda _tbot, _pod: last)
+        install = reporting(facet, pods=[pod])
+        return told([*diagnosis.agents_that_exit(install), *diagnosis.kept_from_teleport(install)])
+
+    refused = make.last_attempt(Obstacle.CERTIFICATE, "x509: unknown authority")
+    tbots_pod = "Pod teleport-system/tbot-1"
+    assert found(refused) == [(tbots_pod, "?"), (tbots_pod, "teleport-certificate-untrusted")]
+    assert {subject for subject, _cause in found(make.last_attempt())} == {"Node node-1"}
 
 
 def test_where_every_socket_answers_nothing_more_is_made() -> None:

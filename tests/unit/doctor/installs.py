@@ -20,6 +20,7 @@ from observe.istio.facet import CONTROL_PLANES
 from observe.kubernetes.facet import NAMESPACES, PODS
 from observe.proxies.facet import SURVEY
 from observe.readings import Key
+from observe.teleport.facet import PING
 from observe.teleport.tbot_facet import TBOT
 from settings import Names, load
 from tests.unit.judge import builders as make
@@ -50,6 +51,10 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
     tbots = make.tbots(tbot)
     planes = make.planes(plane)
     namespaces = tuple(make.namespace(name) for name in sorted({pod.namespace for pod in pods}))
+
+    def listed() -> tuple[Pod, ...]:  # by a test's own list, if it has one
+        return cast("tuple[Pod, ...]", facets.cluster.pods())
+
     facets = SimpleNamespace(
         names=Names(),
         survey=None,
@@ -58,6 +63,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
             cron_jobs=tuple,
             deployments=tuple,
             pods=lambda: pods,
+            pods_of_install=listed,
             living_pods=lambda: pods,
             pods_evidence=lambda: ("ev-pods",),
             pods_of_the_suite=tuple,
@@ -97,6 +103,7 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
         tbot=SimpleNamespace(
             all=lambda: tbots,
             socket_directories=lambda: make.DIRECTORIES,
+            last_attempt=lambda _tbot, _pod: make.last_attempt(),
             kubelet_rights=lambda _tbot: (
                 make.right("get", "nodes/pods"),
                 make.right("get", "nodes/proxy", allowed=False),
@@ -125,10 +132,43 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
             evidence=lambda _pods: ("ev-pods",),
         ),
     )
+    facets.cluster.unlisted = lambda nodes: frozenset(nodes) - {node.name for node in facets.cluster.nodes()}
     change(facets)
     facets.seen = lambda key: _seen(facets, key)
     facets.asked = lambda _key: True
     return cast("Install", facets)
+
+
+def out_of_sight(name: str, *, silent: bool, **changes: Any) -> Change:
+    """A pod that nobody can ask, so that only the list of all pods has it.
+
+    Args:
+        name: Name of the pod.
+        silent: Its node is not Ready; the node of the others is.
+        changes: Changes of the pod.
+    """
+
+    def change(facets: SimpleNamespace) -> None:
+        pods = facets.cluster.pods()
+        (dark,) = (replace(pod, **changes) for pod in pods if pod.name == name)
+        dark = replace(dark, spec=replace(dark.spec, node="node-2"))
+        living = tuple(pod for pod in pods if pod.name != name)
+        fleet = facets.proxies.fleet()
+        found = replace(fleet, proxies=tuple(proxy for proxy in fleet.proxies if proxy.pod.name != name))
+        nodes = (make.node(), replace(make.node("node-2"), ready=not silent))
+        facets.cluster.nodes, facets.cluster.pods, facets.cluster.living_pods = (
+            lambda: nodes,
+            lambda: (*living, dark),
+            lambda: living,
+        )
+        facets.cluster.silent_nodes = lambda: frozenset(node.name for node in nodes if not node.ready)
+        facets.proxies.pods_by_node = lambda: {make.NODE: list(living)}
+        for each in ("pods", "sidecar_pods", "surveyed_pods", "pods_on_sockets"):
+            setattr(facets.proxies, each, lambda: living)
+        for each in ("fleet", "sidecar_fleet", "fleet_on_sockets"):
+            setattr(facets.proxies, each, lambda: found)
+
+    return change
 
 
 def _seen(facets: SimpleNamespace, key: Key[Any]) -> Any:
@@ -137,6 +177,7 @@ def _seen(facets: SimpleNamespace, key: Key[Any]) -> Any:
         PODS: facets.cluster.pods,
         NAMESPACES: facets.cluster.namespaces,
         TBOT: facets.tbot.all,
+        PING: facets.teleport.ping,
         CONTROL_PLANES: facets.istio.planes,
         SURVEY: lambda: facets.survey,
     }

@@ -9,21 +9,26 @@ from typing import Any
 import pytest
 
 from doctor.check import Case, Check, Needs, Section, probes_of
+from doctor.document import plain
 from doctor.examination import NOTHING_FOUND, examined
+from doctor.sections.cluster import SECTION as CLUSTER
 from doctor.table import SECTIONS
-from facts.errors import CouldNotTell, NotApplicable
+from doctor.told import lines_of
+from facts.errors import CouldNotTell, NotApplicable, NotGiven
 from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
+from facts.proxies.envoy import Validator
+from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome
 from observe.proxies.survey import Survey
 from observe.requests import Requests
-from tests.unit.doctor.installs import SHOP, Change, case, install
+from tests.unit.doctor.installs import SHOP, Change, case, install, out_of_sight
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import catalogue
 from tests.unit.judge.certificates import TRUST_DOMAIN, svid
-from tests.unit.judge.mtls.meshes import PERMISSIVE, Workload
+from tests.unit.judge.mtls.meshes import PERMISSIVE, ROUTER, Workload
 
 
 def diagnosed(of: Case, *sections: Section) -> Diagnosis:
@@ -114,6 +119,69 @@ def test_a_gateway_without_the_overlay_is_named_and_not_the_two_authorities_that
     assert named(made)[0] == "gateway-without-socket"
     assert "mixed-authorities" not in named(made)
     assert [each.cause.id for each in made.effects] == ["mixed-authorities"]
+
+
+def test_no_remedy_leads_into_a_mesh_that_may_be_another_one() -> None:
+    """A control plane that lacks Teleport's name beside one that has it is wrong, or has nothing to do with Teleport."""
+    billing = Workload(
+        "billing",
+        namespace="billing",
+        identity=make.istiod_proxy,
+        pod={"socket": make.EMPTY_DIR, "annotations": make.injected_by("canary")},
+    )
+
+    def legacy(facets: SimpleNamespace) -> None:
+        canary = make.canary(
+            config=make.mesh_config(trust_domain="legacy.local"), injector=make.injector(templates={"sidecar": "x"})
+        )
+        planes = make.planes(make.mesh(), canary)
+        facets.istio.planes = lambda: planes
+
+    made = diagnosed(case(install(*SHOP, billing, change=legacy)))
+    found = {each.cause.id: each.remedy[0] for each in (*made.causes, *made.effects)}
+    assert {*found} == {"template-not-requested", "trust-domain-differs", "template-missing", "mixed-authorities"}
+    for cause, first in found.items():
+        assert first.startswith(f"See first whether {make.canary().title} belongs to another mesh: "), cause
+    assert "leave it as it is, and Pod billing/billing." in found["template-not-requested"]
+    assert plain(made)["causes"][0]["remedy"][0] == made.causes[0].remedy[0]
+    assert any(line.strip() == f"1. {made.causes[0].remedy[0]}" for line in lines_of(made))
+    alone = diagnosed(case(install(SHOP[0], replace(billing, pod={"socket": make.EMPTY_DIR}))))
+    assert all(each.remedy == each.cause.remedy for each in alone.causes)
+
+
+@pytest.mark.parametrize("reaches", [False, True])
+def test_a_gateway_in_whose_configuration_nothing_uses_a_certificate_lacks_none(reaches: bool) -> None:
+    """An egress gateway without a route into the mesh asks for none; one that calls a workload of the mesh should."""
+    silent: dict[str, Any] = {
+        "sds_mode": SdsMode.UNASKED, "secret_state": SecretState.ABSENT, "chain": (), "root_authorities": {},
+        "validator": Validator.NONE, "streams": make.streams(cx_active=0, rq_active=0),
+    }  # fmt: skip
+    egress = Workload(
+        "egress",
+        namespace="istio-egress",
+        inbound={},
+        marked=False,
+        identity=lambda pod: make.proxy(pod, **silent),
+        pod={"proxy": ROUTER},
+        clusters={each.name: built.cluster(each.host, 80) for each in SHOP},
+    )
+
+    def routed(facets: SimpleNamespace) -> None:
+        fleet, pods = facets.proxies.fleet(), facets.proxies.pods()
+        sidecars = replace(fleet, proxies=tuple(p for p in fleet.proxies if not p.pod.is_gateway))
+        facets.proxies.sidecar_fleet = lambda: sidecars
+        facets.proxies.sidecar_pods = lambda: tuple(pod for pod in pods if not pod.is_gateway)
+        if reaches:
+            return
+        tls = facets.proxies.tls()
+        bare = tuple(replace(p, destinations=()) if p.pod.is_gateway else p for p in tls.proxies)
+        found = replace(tls, proxies=bare)
+        facets.proxies.tls = lambda: found
+
+    served = tuple(replace(each, inbound=PERMISSIVE, clusters={"egress": built.cluster(egress.host, 80)}) for each in SHOP)
+    made = diagnosed(case(install(*served, egress, change=routed)))
+    assert ("no-certificate-asked-for" in named(made)) is reaches
+    assert reaches or [each.said for each in made.undetermined] == []
 
 
 def test_plain_text_that_a_server_refuses_breaks_something() -> None:
@@ -243,6 +311,36 @@ def test_what_a_rule_could_not_look_at_is_told_and_its_line_is_no_tick() -> None
     assert made.exit_code == 6
 
 
+def test_a_namespace_without_any_sidecar_is_left_open_beside_a_sound_one() -> None:
+    def pay(facets: SimpleNamespace) -> None:
+        pods = (*facets.cluster.pods(), make.pod("pay", namespace="pay", injected=False, socket=None))
+        namespaces = (*facets.cluster.namespaces(), make.namespace("pay"))
+        facets.cluster.pods = facets.cluster.living_pods = lambda: pods
+        facets.cluster.namespaces = facets.cluster.namespaces_of_install = lambda: namespaces
+
+    made = diagnosed(case(install(change=pay)))
+    assert (made.exit_code, named(made)) == (6, [])
+    assert [str(subject) for each in made.undetermined for subject in each.subjects] == ["Pod pay/pay"]
+
+
+@pytest.mark.parametrize("may_list_nodes", [True, False])
+def test_a_pod_of_the_mesh_that_no_node_takes_is_left_open(may_list_nodes: bool) -> None:
+    def waiting(facets: SimpleNamespace) -> None:
+        pending = make.pod("pending", namespace="shop", node="", phase="Pending", ready=False)
+        pods = (*facets.cluster.pods(), pending)
+        facets.cluster.pods = facets.cluster.living_pods = lambda: pods
+        if not may_list_nodes:
+            facets.cluster.nodes = _denied
+
+    made = diagnosed(case(install(change=waiting)), Section("cluster", CLUSTER.checks))
+    assert (made.exit_code, named(made)) == (6, [])
+    assert "Pod shop/pending" in [str(subject) for each in made.undetermined for subject in each.subjects]
+
+
+def _denied() -> None:
+    raise NotGiven(expected="the right to list nodes", seen="denied", where="nodes", remedy="grant it")
+
+
 def test_no_rule_about_every_proxy_holds_while_one_could_not_be_read() -> None:
     def silent(facets: SimpleNamespace) -> None:
         fleet = facets.proxies.fleet()
@@ -263,6 +361,41 @@ def test_no_rule_about_every_proxy_holds_while_one_could_not_be_read() -> None:
     assert {check.title: check.outcome for check in made.checks if check.title in rules} == dict.fromkeys(
         rules, Outcome.UNKNOWN
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (out_of_sight("b", silent=True), "its node node-2 is not Ready, so nothing of it is judged"),
+        (
+            out_of_sight("b", silent=True, terminating=True, due="2026-03-01T11:59:59Z"),
+            "its node node-2 is not Ready, so nothing of it is judged",
+        ),
+        (
+            out_of_sight("b", silent=False, terminating=True, due="2026-03-01T11:00:00Z"),
+            "it was deleted and is still there after its grace period, at 2026-03-01T11:00:00Z: nothing of it is judged, and"
+            " its proxy may run on",
+        ),
+    ],
+    ids=["on a silent node", "evicted from a silent node", "deleted and still there"],
+)
+def test_a_pod_that_nobody_can_ask_is_named_and_left_open(change: Change, said: str) -> None:
+    made = diagnosed(case(install(change=change)))
+    assert (made.exit_code, named(made)) == (6, [])
+    assert [each.said for each in made.undetermined] == [f"Pod shop/b: {said}"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        out_of_sight("b", silent=True, phase="Failed"),
+        out_of_sight("b", silent=False, terminating=True, due="2999-01-01T00:00:00Z"),
+    ],
+    ids=["it has ended", "it is being deleted"],
+)
+def test_a_pod_that_goes_as_it_should_leaves_nothing_open(change: Change) -> None:
+    made = diagnosed(case(install(change=change)))
+    assert (made.exit_code, made.undetermined) == (0, ())
 
 
 @pytest.mark.parametrize(

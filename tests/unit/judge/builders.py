@@ -46,6 +46,7 @@ from facts.teleport.resources import (
 )
 from facts.teleport.tbot import OtherTbot, SocketDirectories, Tbot, Tbots
 from facts.teleport.tbot_config import KubernetesAttestor, TbotConfig, WorkloadApi
+from facts.teleport.tbot_log import LastAttempt, Obstacle
 from facts.versions import Tool, Version
 from judge.identity.proxies import ObservedProxies
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
@@ -420,6 +421,12 @@ def tbot_pod(name: str = "tbot-1", *, node: str = NODE, image: str = "", **chang
     runs = tbot_container(image=image) if image else tbot_container()
     spec = replace(made.spec, containers=(runs,))
     return replace(made, spec=spec, owner="DaemonSet/tbot", **changes)
+
+
+def last_attempt(obstacle: Obstacle | None = None, said: str = "", **changes: Any) -> LastAttempt:
+    """The last attempt of a tbot that has joined, unless something else is said."""
+    made = LastAttempt(obstacle, said, joined=obstacle is None, evidence=("ev-log",), opened=obstacle is None)
+    return replace(made, **changes)
 
 
 def daemon_set(spec: PodSpec, **changes: Any) -> DaemonSet:

@@ -201,6 +201,11 @@ def test_a_node_without_tbot_does_not_show_in_the_guides_list() -> None:
     assert finding.guide_says == "the guide is content"
 
 
+def test_a_node_that_is_not_listed_leaves_it_open_whether_tbot_runs_there() -> None:
+    hosts = {"gone": [make.pod(node="gone")]}
+    unknown(tbot_running(GUIDE, make.tbots(), hosts, NOW, PODS, unlisted={"gone"}), "CHK-5", "Node gone")
+
+
 def test_no_injected_pod_does_not_make_a_tbot_that_is_down_run() -> None:
     down = tbot_running(GUIDE, make.tbots(make.tbot(ready=0)), {}, NOW, PODS)
     violated(down, "CHK-5", causes=())

@@ -206,3 +206,17 @@ def test_numbers_and_the_guides_answer_are_kept() -> None:
 
 def test_an_empty_fleet_is_confirmed_by_what_was_listed() -> None:
     holds(of_proxies(CLAIM, (), make.fleet(), (), confirmed="no sidecar"), "ID-01", "ev-pods")
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        ({"last_exit_code": 137, "last_reason": "OOMKilled"}, "(CrashLoopBackOff; it ended with code 137, OOMKilled)"),
+        ({"last_exit_code": 1}, "(CrashLoopBackOff; it ended with code 1, for no reason that is given)"),
+        ({}, "(CrashLoopBackOff)"),
+    ],
+)
+def test_how_a_proxy_that_is_down_ended_the_last_time_is_told(ended: dict[str, Any], said: str) -> None:
+    down = created(timedelta(hours=1), reason="CrashLoopBackOff", restarts=4, **ended)
+    finding = judged(make.unread(down), pods=(down,))
+    assert finding.seen == f"Pod test-app/b: it holds no identity: its istio-proxy is not up {said}"

@@ -82,7 +82,7 @@ def test_beside_a_silent_socket_its_own_directory_and_identities_are_read() -> N
     ]
     pods = (make.pod(),)
     facets = {
-        "tbot": SimpleNamespace(all=lambda: POOLS),
+        "tbot": SimpleNamespace(all=lambda: POOLS, last_attempt=lambda _tbot, _pod: make.last_attempt()),
         "teleport": SimpleNamespace(issuing=lambda: issuing),
         "proxies": SimpleNamespace(pods=lambda: pods),
     }

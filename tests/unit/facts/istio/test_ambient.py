@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from facts.istio.ambient import is_enrolled
+from facts.istio.ambient import is_enrolled, is_plain_waypoint
 from facts.kubernetes.objects import Labelled, parse_pod
+from facts.kubernetes.pod_spec import Volume, VolumeMount
 from facts.masks import kept_for
 from facts.redaction import Hiding
 from tests.unit.judge import builders as make
@@ -80,3 +81,12 @@ def test_the_mark_of_the_cni_plugin_is_kept_in_evidence() -> None:
     kept = kept_for(parse_pod).kept(document, Hiding())
     assert kept["metadata"]["annotations"] == ENROLLED
     assert is_enrolled(parse_pod(kept), None)
+
+
+def test_a_waypoint_is_istiods_unless_it_mounts_a_socket() -> None:
+    waypoint = make.istio_proxy(args=("proxy", "waypoint"), mounts=(VolumeMount("own", make.SOCKET_MOUNT),))
+    csi = Volume("own", "csi", driver="csi.spiffe.io")
+    made = [make.pod(proxy=waypoint, socket=socket) for socket in (make.EMPTY_DIR, None, make.NODES_SOCKET, csi)]
+    assert [is_plain_waypoint(pod) for pod in made] == [True, True, False, False]
+    gateway = make.pod(proxy=make.istio_proxy(args=("proxy", "router")), socket=make.EMPTY_DIR)
+    assert not any(map(is_plain_waypoint, (gateway, make.pod(socket=make.EMPTY_DIR), make.pod(injected=False))))

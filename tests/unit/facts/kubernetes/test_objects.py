@@ -195,9 +195,10 @@ def test_a_pod_belongs_to_its_controller() -> None:
     read = pod(
         metadata={"ownerReferences": owners, "name": "p", "namespace": "n", "deletionTimestamp": "2026-03-01T12:00:00Z"}
     )
-    assert (read.owner, read.terminating) == ("ReplicaSet/r", True)
+    assert (read.owner, read.terminating, read.due) == ("ReplicaSet/r", True, "2026-03-01T12:00:00Z")
     assert pod(metadata={"ownerReferences": owners[:1]}).owner == ""
     assert (pod().owner, pod().terminating, pod().native_sidecar, pod().is_gateway) == ("", False, False, False)
+    assert pod().due == ""
     assert pod().ref == ObjectRef("Pod", "p", "n", "u")
 
 

@@ -14,12 +14,17 @@ from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Container
 from facts.proxies.presence import (
     HELD_AT_MOST,
+    LEAVES_WITHIN,
     STARTING,
     Stage,
     initialized,
     is_coming_up,
     is_held_of_late,
+    is_in_its_first_start,
     is_in_its_first_time,
+    last_end,
+    overstays,
+    ready_since,
     restarted_while_starting,
     start_of,
     why_gone,
@@ -177,6 +182,46 @@ def test_only_what_starts_or_waits_may_pass_by_itself(stage: Stage) -> None:
     assert stage.may_pass is (stage in {Stage.STARTING, Stage.HELD})
 
 
+def test_a_container_starts_for_the_first_time_until_it_has_had_its_time_or_its_pod_was_ready() -> None:
+    def first(age: timedelta, *lost: Condition, started: str = "") -> bool:
+        container = make.container("tbot", started_at=started or ago(age))
+        return is_in_its_first_start(replace(make.pod(ready=False), conditions=lost), container, NOW)
+
+    never, before = Condition("Ready", "False", since=ago(3 * SECOND)), Condition("Ready", "False", since="")
+    assert first(SECOND)
+    assert first(SECOND, never)
+    assert first(3 * SECOND, never)
+    assert first(SECOND, before)
+    assert first(5 * SECOND, replace(never, type="ContainersReady"))
+    assert not first(5 * SECOND, never)
+    assert first(STARTING - SECOND)
+    assert not first(STARTING)
+    assert not first(SECOND, started="yesterday")
+    assert not first(-HOUR)
+
+
+def test_the_last_end_of_a_container_is_that_of_its_present_state_or_the_one_before() -> None:
+    minute, now = ago(timedelta(minutes=1)), ago(SECOND)
+    for text in ("", "yesterday"):
+        assert last_end(make.container("a", last_ended=text)) is None
+        assert last_end(make.container("a", last_ended=now, ended_at=text)) == NOW - SECOND
+    assert last_end(make.container("a", last_ended=minute, ended_at=now)) == NOW - SECOND
+    assert last_end(make.container("a", ended_at=minute)) == NOW - timedelta(minutes=1)
+
+
+def test_a_pod_is_ready_since_its_condition_says_so_and_not_before_its_container_started() -> None:
+    def since(ready: str, started: str, kind: str = "Ready") -> Any:
+        pod = replace(make.pod(), conditions=(Condition(kind, "True", since=ready),))
+        return ready_since(pod, make.container("tbot", started_at=started))
+
+    assert since(ago(SECOND), ago(HOUR)) == NOW - SECOND
+    assert since(ago(HOUR), ago(SECOND)) == NOW - SECOND
+    assert since(ago(SECOND), ago(HOUR), "PodScheduled") == NOW - HOUR
+    assert since("", ago(HOUR)) == since("yesterday", ago(HOUR)) == NOW - HOUR
+    assert since(ago(HOUR), "") == NOW - HOUR
+    assert since("", "") is None
+
+
 # Restarts.
 
 
@@ -241,3 +286,12 @@ def test_an_init_container_that_runs_for_long_is_not_waited_for(age: timedelta, 
     assert not is_held_of_late(pod(init(started_at="yesterday"), created_at=""), NOW)
     assert not is_held_of_late(pod(init(started_at=ago(age), restarts=1), age=age), NOW)
     assert not is_held_of_late(pod(ended(age=age), age=age), NOW)
+
+
+def test_a_deleted_pod_overstays_some_minutes_after_its_grace_period() -> None:
+    assert not overstays(make.pod(), NOW)
+    for age, does in ((LEAVES_WITHIN, True), (LEAVES_WITHIN - SECOND, False), (-HOUR, False)):
+        deleted = make.pod(terminating=True, due=ago(age))
+        assert overstays(deleted, NOW) is does
+        assert not overstays(replace(deleted, phase="Succeeded"), NOW)
+    assert overstays(make.pod(terminating=True, due="soon"), NOW)  # a damaged time excuses nothing

@@ -245,12 +245,46 @@ def test_a_pod_is_supplied_by_the_tbot_whose_directory_it_mounts() -> None:
     assert all(twice.supplied_by(tbot, [of_a]) == (of_a,) for tbot in twice.each)
 
 
+def test_a_pod_whose_tbot_is_missing_on_its_node_is_not_the_one_of_another_tbot_there() -> None:
+    a, b = make.pool("a", make.SOCKETS, "node-1", "node-2"), make.pool("b", make.OTHER_SOCKETS, "node-1")
+    both, path = make.tbots(a, b), f"{make.OTHER_SOCKETS}/socket"
+    assert both.serving("node-1", path) == both.serving("node-2", path) == (b,)
+    assert both.serving("node-2", f"{make.OTHER_SOCKETS}/another-name") == (b,), "its directory tells"
+    assert both.serving("node-2", f"{make.SOCKETS}/socket") == both.serving("node-2", "/elsewhere/socket") == (a,)
+    assert both.serving("node-3", path) == (), "no tbot runs there at all"
+    same = make.pool("c", make.SOCKETS, "node-1", socket="other")
+    assert make.tbots(a, same).serving("node-2", f"{make.SOCKETS}/other") == (same,), "its name tells before its directory"
+    assert both.serving("node-2", "") == (a,), "a CSI driver's volume has no path"
+    of_b = make.pod(node="node-2", socket=make.OTHER_NODES_SOCKET)
+    assert (both.supplied_by(a, [of_b]), both.supplied_by(b, [of_b])) == ((), (of_b,))
+    assert [both.is_ready_for(replace(of_b, spec=replace(of_b.spec, node=f"node-{at}"))) for at in (1, 2, 3)] == [
+        True,
+        False,
+        False,
+    ]
+    unready = replace(b, pods={node: replace(pod, ready=False) for node, pod in b.pods.items()})
+    assert not make.tbots(a, unready).is_ready_for(replace(of_b, spec=replace(of_b.spec, node="node-1")))
+
+
+def test_a_tbot_that_could_not_be_read_may_supply_pods_whose_directory_no_other_one_of_the_node_has() -> None:
+    other = OtherTbot(make.tbot().daemon_set.ref, "it is in a Secret", unread=True)
+    a = make.pool("a", make.SOCKETS, "node-1")
+    with_other, without = make.tbots(a, left_out=[other]), make.tbots(a)
+    for node, path, may_be in (
+        ("node-1", f"{make.SOCKETS}/socket", False),
+        ("node-1", f"{make.OTHER_SOCKETS}/socket", True),
+        ("node-2", f"{make.SOCKETS}/socket", True),
+    ):
+        assert (with_other.may_be_unread(node, path), without.may_be_unread(node, path)) == (may_be, False)
+
+
 def test_a_pod_may_mount_the_directory_of_a_tbot_that_could_not_be_read() -> None:
     ref = make.tbot().daemon_set.ref
     other = OtherTbot(ref, "it is in a Secret", unread=True, directories=frozenset({make.OTHER_SOCKETS}))
     found = make.tbots(make.pool("a", make.SOCKETS, "node-1"), left_out=[other]).directories
     assert found.on("node-1") == {make.SOCKETS}
     assert found.on("node-2") == {make.SOCKETS, make.OTHER_SOCKETS}
+    assert found.unread == {make.OTHER_SOCKETS}
 
 
 def test_of_two_tbots_in_one_directory_each_supplies_the_pods_that_look_for_its_socket() -> None:

@@ -90,9 +90,10 @@ def test_a_log_that_names_no_obstacle_on_the_way(log: str, joined: bool) -> None
     ],
 )
 def test_the_times_of_a_certificate_that_tbot_refuses_for_its_time(said: str, validity: Validity | None) -> None:
-    log = f"{START}\nx509: certificate has expired or is not yet valid: current time 2025-10-01T10:00:00Z {said}"
+    dialling = f"{START}\nERROR: connecting to {AT}\n\t"
+    log = f"{dialling}x509: certificate has expired or is not yet valid: current time 2025-10-01T10:00:00Z {said}"
     assert parse_last_attempt(log, AT).validity == validity
-    assert parse_last_attempt(f"{START}\n{UNKNOWN}", AT).validity is None
+    assert parse_last_attempt(f"{dialling}{UNKNOWN}", AT).validity is None
 
 
 def test_the_last_obstacle_counts_also_after_a_renewal_that_failed() -> None:
@@ -122,13 +123,25 @@ def test_an_error_after_joining_counts_where_it_names_teleport_or_joining(telepo
 
 def test_a_secret_in_tbots_words_is_not_repeated_and_words_have_an_end() -> None:
     words = f"x509: {'a b ' * 500} token=eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJlc2lnbmF0dXJl"
-    last = parse_last_attempt(f"{START}\n{words}", AT)
+    last = parse_last_attempt(f"{START}\nERROR: connecting to {AT}\n\t{words}", AT)
     assert last.obstacle is Obstacle.CERTIFICATE
     assert "eyJ" not in last.said
     assert len(last.said) <= 240
 
 
-@pytest.mark.parametrize("piece", ["dial tcp ", "dial tcp a: ", "x509: ", "dial tcp: lookup ", "https://", "t.test"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "dial tcp ",
+        "dial tcp a: ",
+        "proxyconnect tcp ",
+        "reviewing kubernetes token ",
+        "x509: ",
+        "dial tcp: lookup ",
+        "https://",
+        "t.test",
+    ],
+)
 def test_the_time_grows_with_the_log_and_not_with_its_square(piece: str) -> None:
     def seconds(times: int) -> float:
         begun = time.process_time()
@@ -137,3 +150,90 @@ def test_the_time_grows_with_the_log_and_not_with_its_square(piece: str) -> None
 
     seconds(1000)
     assert min(seconds(40_000) for _ in range(3)) < 3 * min(seconds(20_000) for _ in range(3)) + 0.05
+
+
+@pytest.mark.parametrize(
+    ("log", "opened"),
+    [
+        ("", None),
+        ("INFO a busy node", None),
+        (f"WARN proxy t.test:443: {NO_WAY}", None),
+        (START, False),
+        (f"{START}\nERROR failed to join: {NO_WAY}", False),
+        (f"{START}\n{JOINED}", True),
+        (f"{START}\n{JOINED}\nERROR Bot identity renewal failed, will retry error:{NO_WAY}", True),
+        (f"WARN proxy t.test:443: {NO_WAY}\n{ISSUED}", True),
+        (f"{START}\n{JOINED}\n{START}", False),
+        (REAL.read_text(encoding="utf-8"), True),
+    ],
+    ids=str,
+)
+def test_a_tbot_has_opened_its_sockets_once_it_has_joined_whatever_came_later(log: str, opened: bool | None) -> None:
+    assert parse_last_attempt(log, AT).opened is opened
+
+
+EXPORTER = "ERROR traces export: dial tcp 10.1.1.1:4317: connect: connection refused"
+BY_PROXY = "proxyconnect tcp: dial tcp 10.9.9.9:3128: connect: connection refused"
+
+
+@pytest.mark.parametrize("teleport", [AT, ""])
+@pytest.mark.parametrize("error", [EXPORTER, f"WARN cannot read the API server's version: {UNKNOWN}"])
+def test_an_error_before_the_join_that_names_nobody_need_not_be_about_teleport(error: str, teleport: str) -> None:
+    last = parse_last_attempt(f"{START}\n{error}", teleport)
+    assert (last.obstacle, last.joined) == (Obstacle.ELSEWHERE, False)
+    assert error.endswith(last.said)
+    assert parse_last_attempt(error, teleport).obstacle is None
+    assert parse_last_attempt(f"{START}\n{error}\n{JOINED}", teleport).joined
+    assert parse_last_attempt(f"{START}\n{JOINED}\n{error}", teleport).joined
+
+
+@pytest.mark.parametrize(
+    "log", [f"{EXPORTER}\nERROR failed to join: {NO_WAY}", f"ERROR failed to join: {NO_WAY}\n{EXPORTER}"]
+)
+def test_an_error_that_names_nobody_hides_none_about_teleport(log: str) -> None:
+    assert parse_last_attempt(f"{START}\n{log}", AT).obstacle is Obstacle.NO_CONNECTION
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        f'ERROR failed to join: Get "https://t.test:443/webapi/ping": {BY_PROXY}',
+        f"ERROR failed: {BY_PROXY}",
+        'ERROR Get "https://t.test:443/webapi/find": proxyconnect tcp: dial tcp: lookup egress.test: no such host',
+        "ERROR of t.test: socks connect tcp 10.9.9.9:1080->t.test:443: dial tcp 10.9.9.9:1080: i/o timeout",
+    ],
+)
+def test_a_proxy_before_teleport_that_cannot_be_reached_is_not_teleport(error: str) -> None:
+    last = parse_last_attempt(f"{START}\n{error}", AT)
+    assert last.obstacle is Obstacle.PROXY
+    assert last.said.startswith(("proxyconnect tcp", "socks connect tcp"))
+    other = f'WARN Get "https://partner.test/bundle": {BY_PROXY}'
+    assert parse_last_attempt(f"{START}\n{JOINED}\n{other}", AT).joined
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "reviewing kubernetes token with static_jwks\n\tvalidating jwt claims\n\t\tinvalid audience claim (aud)",
+        "reviewing kubernetes token with oidc\n\tvalidating OIDC token",
+        "failed to join\n\treviewing kubernetes token with static_jwks\n\t\tstatic_jwks joining requires the use of a token",
+    ],
+)
+def test_teleports_own_words_show_that_it_refuses_the_token_itself(refusal: str) -> None:
+    last = parse_last_attempt(f"{START}\n{EXPORTER}\n\x1b[31mERROR: \x1b[0m{refusal}\n\n", AT)
+    assert (last.obstacle, last.joined, last.opened) == (Obstacle.TOKEN, False, False)
+    assert last.said in refusal
+    assert parse_last_attempt(f"{START}\nERROR: {refusal}\n{JOINED}", AT).joined
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "failed to initialize storage: open /var/lib/teleport/bot/identity: permission denied",
+        "reviewing kubernetes token with in_cluster\n\tkubernetes failed to validate token: invalid bearer token",
+        "token expired or not found",
+        "kubernetes token did not match any allow rules",
+    ],
+)
+def test_what_else_ends_a_tbot_refuses_no_token(error: str) -> None:
+    assert parse_last_attempt(f"{START}\nERROR: {error}", AT).obstacle is None

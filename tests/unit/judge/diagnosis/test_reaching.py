@@ -146,7 +146,7 @@ def test_tbots_own_words_name_what_keeps_it_from_teleport(obstacle: Obstacle, ca
     found = kept_away(
         pod, LastAttempt(obstacle, "x509: signed by unknown authority", joined=False, evidence=("ev-log",)), NOW
     )
-    assert found is not None
+    assert isinstance(found, Problem)
     assert named([found]) == [("Pod teleport-system/tbot-1", cause)]
     assert found.said.endswith(": x509: signed by unknown authority")
     assert found.evidence == ("ev-log", *pod.evidence)
@@ -155,7 +155,7 @@ def test_tbots_own_words_name_what_keeps_it_from_teleport(obstacle: Obstacle, ca
 def test_a_look_up_that_no_name_server_answers_names_no_cause() -> None:
     last = LastAttempt(Obstacle.NO_NAME_SERVER, "dial tcp: lookup t.test: i/o timeout", joined=False, evidence=("ev-log",))
     found = kept_away(make.tbot_pod(ready=False), last, NOW)
-    assert found is not None
+    assert isinstance(found, Problem)
     assert (found.cause, found.said.endswith(f"{last.obstacle}: {last.said}")) == ("", True)
 
 
@@ -164,14 +164,36 @@ def test_a_log_without_such_words_names_nothing(joined: bool) -> None:
     assert kept_away(make.tbot_pod(ready=False), LastAttempt(None, "", joined, ("ev-log",)), NOW) is None
 
 
-def test_a_tbot_that_is_down_for_no_obstacle_is_refused_for_its_token() -> None:
+REFUSED = LastAttempt(Obstacle.TOKEN, "reviewing kubernetes token with static_jwks", joined=False, evidence=("ev-log",))
+
+
+def test_a_tbot_is_refused_for_its_token_where_teleport_says_so() -> None:
     tbot, pod = make.tbot(volumes=make.tbot_volumes(audience="elsewhere")), ran(state="waiting", restarts=1)
-    down = LastAttempt(None, "", joined=False, evidence=("ev-log",))
-    found = refused_for_its_token(tbot, pod, down, TRUST_DOMAIN)
+    found = refused_for_its_token(tbot, pod, REFUSED, TRUST_DOMAIN)
     assert named(found) == [("DaemonSet teleport-system/tbot", "token-audience-wrong")]
     assert found[0].evidence[0] == "ev-log"
-    assert refused_for_its_token(tbot, pod, replace(down, joined=True), TRUST_DOMAIN) == []
-    assert refused_for_its_token(tbot, pod, replace(down, obstacle=Obstacle.NO_ADDRESS), TRUST_DOMAIN) == []
+    assert kept_away(pod, REFUSED, NOW) is None
+
+
+@pytest.mark.parametrize("obstacle", [None, *(each for each in Obstacle if each is not Obstacle.TOKEN)])
+@pytest.mark.parametrize("joined", [True, False])
+def test_what_else_ends_a_tbot_blames_no_token(obstacle: Obstacle | None, *, joined: bool) -> None:
+    last = LastAttempt(obstacle, "words", joined=joined, evidence=("ev-log",))
+    for tokens in (make.tbot_volumes(audience="elsewhere"), make.tbot_volumes()[1:]):
+        tbot, pod = make.tbot(volumes=tokens), ran(state="waiting", restarts=4, last_exit_code=1)
+        assert refused_for_its_token(tbot, pod, last, TRUST_DOMAIN) == []
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "step"), [(Obstacle.PROXY, "HTTPS_PROXY"), (Obstacle.ELSEWHERE, "see whose address that is")]
+)
+def test_a_connection_that_need_not_be_to_teleport_is_left_open_with_its_words(obstacle: Obstacle, step: str) -> None:
+    pod = make.tbot_pod(ready=False)
+    left = kept_away(pod, LastAttempt(obstacle, "dial tcp 10.1.1.1:4317: refused", joined=False, evidence=("ev-log",)), NOW)
+    assert isinstance(left, OpenPoint)
+    assert (left.about.subject, left.about.cause, left.about.evidence[0]) == (pod.ref, "", "ev-log")
+    assert left.about.said.endswith(": dial tcp 10.1.1.1:4317: refused")
+    assert step in left.settle
 
 
 @pytest.mark.parametrize(
@@ -186,7 +208,7 @@ def test_a_tbot_that_is_down_for_no_obstacle_is_refused_for_its_token() -> None:
 )
 def test_a_tbot_that_may_be_about_to_join_is_not_refused(state: dict[str, Any], *, is_named: bool) -> None:
     tbot = make.tbot(volumes=make.tbot_volumes(audience="elsewhere"))
-    found = refused_for_its_token(tbot, ran(**state), LastAttempt(None, "", joined=False, evidence=()), TRUST_DOMAIN)
+    found = refused_for_its_token(tbot, ran(**state), REFUSED, TRUST_DOMAIN)
     assert bool(found) is is_named
 
 
@@ -234,7 +256,7 @@ def test_the_log_of_a_tbot_that_has_run_and_does_not_serve_is_asked_for(pod: Pod
 def test_a_certificate_that_is_valid_by_our_clock_shows_a_wrong_one_on_the_node(validity: Validity, cause: str) -> None:
     last = LastAttempt(Obstacle.CERTIFICATE, "x509: expired or not yet valid", False, ("ev-log",), validity)
     found = kept_away(make.tbot_pod(ready=False), last, NOW)
-    assert found is not None
+    assert isinstance(found, Problem)
     subject = "Node node-1" if cause == "node-clock-off" else "Pod teleport-system/tbot-1"
     assert named([found]) == [(subject, cause)]
     assert ("by the clock of this machine" in found.said) == (cause == "node-clock-off")

@@ -9,10 +9,12 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem
+from facts.teleport.tbot import OtherTbot
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed, told_apart
 from judge.diagnosis.realms import Realms
 from tests.unit.judge import builders as make
+from tests.unit.judge.certificates import TRUST_DOMAIN
 
 LEFT, RIGHT = (
     replace(make.pool(name, f"/run/{name}", f"{name}-node"), config_map=f"{name}-config") for name in ("left", "right")
@@ -129,6 +131,27 @@ def test_of_a_node_with_two_tbots_none_is_meant() -> None:
     assert str(LEFT.daemon_set.ref) in REALMS.with_(NODE)
 
 
+def test_a_tbot_that_could_not_be_read_is_another_one() -> None:
+    """Nothing tells whom its bot's role or its own defects reach, and no other tbot explains what its pods lack."""
+    other = OtherTbot(RIGHT.daemon_set.ref, "it is in a Secret", unread=True, directories=frozenset({"/run/right"}))
+    assert not REALMS.has_one_bot
+    for left_out, is_one in (((), True), ((replace(other, unread=False),), True), ((other,), False)):
+        realms = replace(REALMS, tbots=make.tbots(LEFT, left_out=left_out))
+        assert realms.has_one_bot is is_one
+        role = Problem(ObjectRef("Teleport", "bot/left-bot"), "it lacks the role", "bot-without-role")
+        checks = [
+            Checked("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (role,)),
+            Checked("proxies", "t", "ID-01", Outcome.PROBLEM, "s", (Problem(B, "no SDS server supplies it"),)),
+        ]
+        made = diagnosed(checks, {}, realms=realms)
+        assert [each.subjects for each in made.undetermined] == ([] if is_one else [(B,)])
+    assert Realms().has_one_bot
+    beside = replace(PODS[1], spec=replace(PODS[1].spec, node="left-node"))
+    realms = Realms({str(B): beside, str(A): PODS[0]}, make.tbots(LEFT, left_out=[other]))
+    assert str(LEFT.daemon_set.ref) not in realms.with_(B)
+    assert str(LEFT.daemon_set.ref) in realms.with_(A)
+
+
 def test_the_token_of_a_tbot_and_its_configuration_are_its_own() -> None:
     for subject in (CONFIG, ObjectRef("Teleport", "token/left-token")):
         assert str(LEFT.daemon_set.ref) in REALMS.reached_from(subject)
@@ -220,3 +243,43 @@ def test_a_pod_that_no_node_has_yet_is_served_by_no_tbot() -> None:
     tbots = make.tbots(replace(LEFT, pods={"": of_tbot}))
     realms = replace(REALMS, pods={str(pending.ref): pending}, tbots=tbots)
     assert realms.with_(pending.ref) == {"Pod shop/pending", "Namespace shop", make.mesh().title}
+
+
+def apart(trust_domain: str = "legacy.local", cluster_name: str = TRUST_DOMAIN) -> Realms:
+    """The same install, whose second control plane has a trust domain of its own."""
+    canary = make.canary(config=make.mesh_config(trust_domain=trust_domain))
+    return replace(REALMS, planes=make.planes(make.mesh(), canary), cluster_name=cluster_name)
+
+
+CANARY = frozenset({make.canary().title})
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        B,
+        ObjectRef("Node", "right-node"),
+        ObjectRef("", make.canary().title),
+        make.canary().config_map,
+        ObjectRef("Deployment", "web", "bank"),
+    ],
+    ids=str,
+)
+def test_what_may_be_of_another_mesh_is_known_by_its_control_plane(subject: ObjectRef) -> None:
+    assert apart().maybe_of_others(subject) == CANARY
+    assert apart(trust_domain=TRUST_DOMAIN).maybe_of_others(subject) == frozenset()
+    assert apart(cluster_name="").maybe_of_others(subject) == frozenset()
+    # Where no control plane has Teleport's name, all of them are wrong.
+    assert apart(cluster_name="other.example.com").maybe_of_others(subject) == frozenset()
+    assert Realms().maybe_of_others(subject) == frozenset()
+
+
+@pytest.mark.parametrize("subject", [A, NODE, OF_RIGHT, CONFIG, GONE, ISTIOD, ObjectRef("Teleport", "role/istio")], ids=str)
+def test_what_is_of_this_mesh_or_of_none_is_not(subject: ObjectRef) -> None:
+    assert apart().maybe_of_others(subject) == frozenset()
+
+
+def test_a_node_with_pods_of_both_is_of_this_mesh() -> None:
+    beside = make.pod("beside", namespace="shop", node="right-node", socket=ON_LEFT)
+    both = replace(apart(), pods={**REALMS.pods, str(beside.ref): beside})
+    assert both.maybe_of_others(ObjectRef("Node", "right-node")) == frozenset()

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from facts.finding import OpenPoint, Problem
 from facts.istio.control_planes import UnreadPlane
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Container, Volume
 from facts.kubernetes.workloads import Deployment, PodTemplate
 from facts.proxies.sds_mode import SdsMode
+from facts.teleport.tbot import OtherTbot
 from judge.diagnosis.starting import held_up, refused, without_directory, without_istiod
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
@@ -99,6 +101,41 @@ def test_a_sidecar_that_may_not_fall_back_waits_for_tbot() -> None:
     assert named(held_up([crashing], unready, NOW)) == [("Pod test-app/app", "fail-closed-without-tbot")]
     before_that_condition = replace(crashing, conditions=())
     assert named(held_up([before_that_condition], NONE_THERE, NOW)) == [("Pod test-app/app", "fail-closed-without-tbot")]
+
+
+def test_nothing_is_held_up_for_good_by_a_tbot_that_is_about_to_come() -> None:
+    crashing = waiting(BEGUN, name="agent.sock", reason="CrashLoopBackOff", restarts=4)
+    runs = make.tbot_container(ready=False, state="running", started_at=f"{NOW - timedelta(seconds=3):%Y-%m-%dT%H:%M:%SZ}")
+    unready = make.tbot_pod(ready=False)
+    starting = make.tbot(replace(unready, spec=replace(unready.spec, containers=(runs,))))
+    replaced = replace(make.tbot(), pods={}, leaving=frozenset({make.NODE}))
+    for tbot in (starting, replaced):
+        assert held_up([crashing, waiting(NOT_BEGUN)], make.tbots(tbot), NOW) == []
+    elsewhere = make.tbots(replace(replaced, leaving=frozenset({"node-9"})))
+    assert len(held_up([crashing, waiting(NOT_BEGUN)], elsewhere, NOW)) == 2
+
+
+def test_a_ready_tbot_that_serves_other_pods_of_the_node_is_none_for_a_pod() -> None:
+    tbots = make.tbots(make.pool("a", make.SOCKETS, "node-1", "node-2"), make.pool("b", make.OTHER_SOCKETS, "node-2"))
+    crashing = waiting(BEGUN, name="agent.sock", socket=make.OTHER_NODES_SOCKET, reason="CrashLoopBackOff", restarts=4)
+    found = held_up([crashing], tbots, NOW)
+    assert named(found) == [("Pod test-app/app", "fail-closed-without-tbot")]
+    assert found[0].said.endswith("and node node-1 has no Ready tbot for it")
+    of_a = waiting(BEGUN, name="agent.sock", reason="CrashLoopBackOff", restarts=4)
+    on_node_2 = replace(crashing, spec=replace(crashing.spec, node="node-2"))
+    assert held_up([of_a, on_node_2], tbots, NOW) == []
+
+
+def test_a_tbot_that_could_not_be_read_may_be_the_one_that_a_pod_waits_for() -> None:
+    other = OtherTbot(make.tbot().daemon_set.ref, "it is in a Secret", unread=True, directories=frozenset({make.SOCKETS}))
+    crashing = waiting(BEGUN, name="agent.sock", reason="CrashLoopBackOff", restarts=4)
+    for left_out, names in (([], 2), ([replace(other, unread=False)], 2), ([other], 0)):
+        tbots = make.tbots(make.tbot(make.tbot_pod(node="node-2")), left_out=left_out)
+        assert len(held_up([crashing, waiting(NOT_BEGUN)], tbots, NOW)) == names
+    # It is not, where one that was read has the directory on the node.
+    unready = make.tbots(make.tbot(make.tbot_pod(ready=False)), left_out=[other])
+    assert len(held_up([crashing], unready, NOW)) == 1
+    assert len(held_up([waiting(BEGUN, reason="ErrImagePull")], make.tbots(left_out=[other]), NOW)) == 1
 
 
 def test_a_sidecar_that_crashes_beside_a_ready_tbot_or_may_fall_back_has_another_reason() -> None:
@@ -207,7 +244,7 @@ def tbot_that_waits(*conditions: Condition, kind: str = "Directory", path: str =
 
 def test_a_tbot_that_waits_for_a_directory_that_it_does_not_make() -> None:
     tbots = make.tbots(make.tbot(tbot_that_waits(NOT_BEGUN), volumes=volumes("Directory")))
-    found = without_directory([waiting(NOT_BEGUN)], tbots, NOW)
+    found = problems(without_directory([waiting(NOT_BEGUN)], tbots, NOW))
     assert named(found) == [("Pod teleport-system/tbot-1", "socket-directory-not-recreated")]
     assert "of type Directory, requires /run/spire/sockets to exist on node node-1" in found[0].said
     assert named(held_up([waiting(NOT_BEGUN)], tbots, NOW)) == [("Pod test-app/app", "socket-directory-absent")]
@@ -228,8 +265,20 @@ def test_a_tbot_that_the_directory_does_not_hold_up(pod: Pod) -> None:
     assert without_directory([], make.tbots(make.tbot(pod, volumes=volumes("Directory"))), NOW) == []
 
 
+def problems(found: Sequence[Problem | OpenPoint]) -> list[Problem]:
+    return [each for each in found if isinstance(each, Problem)]
+
+
+def left_open(found: Sequence[Problem | OpenPoint]) -> list[OpenPoint]:
+    return [each for each in found if isinstance(each, OpenPoint)]
+
+
 def of_tbot(*pods: Pod, others: Sequence[Pod] = ()) -> list[tuple[str, str]]:
-    return named(without_directory([*pods, *others], make.tbots(make.tbot(*pods, volumes=volumes("Directory"))), NOW))
+    return named(problems(beside(*pods, others=others)))
+
+
+def beside(*pods: Pod, others: Sequence[Pod] = ()) -> list[Problem | OpenPoint]:
+    return without_directory([*pods, *others], make.tbots(make.tbot(*pods, volumes=volumes("Directory"))), NOW)
 
 
 NOT_MADE = ("Pod teleport-system/tbot-1", "socket-directory-not-recreated")
@@ -290,3 +339,72 @@ def test_a_control_plane_that_could_not_be_read_may_inject_what_asks_for_it() ->
 def test_a_pod_that_no_node_has_yet_is_held_up_by_no_nodes_tbot() -> None:
     for pod in (waiting(NOT_BEGUN), waiting(BEGUN, name="agent.sock")):
         assert held_up([replace(pod, spec=replace(pod.spec, node=""))], NONE_THERE, NOW) == []
+
+
+def made(pod: Pod, ago: timedelta) -> Pod:
+    return replace(pod, created_at=f"{NOW - ago:%Y-%m-%dT%H:%M:%SZ}")
+
+
+LATER = made(waiting(BEGUN), timedelta(seconds=100))
+
+
+def test_a_directory_that_a_pod_which_was_made_later_has_mounted_is_there() -> None:
+    tbot = made(tbot_that_waits(NOT_BEGUN), timedelta(seconds=300))
+    (left,) = left_open(beside(tbot, others=[LATER]))
+    assert of_tbot(tbot, others=[LATER, made(waiting(NOT_BEGUN), timedelta(seconds=90))]) == []
+    assert (left.about.subject, left.about.cause) == (tbot.ref, "")
+    assert left.about.said.endswith(
+        "Pod test-app/app, which was made later, has mounted /run/spire/sockets there, so that it waits for something else"
+    )
+    assert left.about.evidence == ("ev-pod-tbot-1", "ev-pod-app")
+    assert "kubectl -n NAMESPACE describe pod POD" in left.settle
+    app = made(waiting(NOT_BEGUN), timedelta(seconds=300))
+    assert held_up([app, LATER], NONE_THERE, NOW) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        made(waiting(BEGUN), timedelta(seconds=400)),
+        made(waiting(NOT_BEGUN), timedelta(seconds=100)),
+        replace(LATER, spec=replace(LATER.spec, node="node-2")),
+        made(waiting(BEGUN, socket=replace(make.NODES_SOCKET, path="/var/lib/else")), timedelta(seconds=100)),
+        made(waiting(BEGUN, socket=replace(make.NODES_SOCKET, type="DirectoryOrCreate")), timedelta(seconds=100)),
+    ],
+    ids=["made before", "waits as well", "elsewhere", "another directory", "makes it"],
+)
+def test_what_other_pods_do_not_show_of_a_directory(other: Pod) -> None:
+    tbot = made(tbot_that_waits(NOT_BEGUN), timedelta(seconds=300))
+    assert of_tbot(tbot, others=[other]) == [NOT_MADE]
+    app = made(replace(waiting(NOT_BEGUN), uid="uid-waiting"), timedelta(seconds=300))
+    assert ("Pod test-app/app", "socket-directory-absent") in named(held_up([app, other], NONE_THERE, NOW))
+
+
+@pytest.mark.parametrize(
+    ("volume", "is_open"),
+    [
+        (Volume("ca", "secret"), True),
+        (Volume("ca", "configMap", config_map="ca"), True),
+        (Volume("state", "persistentVolumeClaim"), True),
+        (Volume("state", "csi", driver="a"), True),
+        (Volume("all", "projected"), True),
+        (Volume("state", "hostPath", path="/var/lib/a", type="File"), True),
+        (Volume("config", "configMap", config_map=make.tbot().config_map), False),
+        (Volume("state", "emptyDir"), False),
+        (Volume("labels", "downwardAPI"), False),
+        (Volume("state", "hostPath", path="/var/lib/a"), False),
+        (Volume("state", "hostPath", path="/var/lib/a", type="DirectoryOrCreate"), False),
+        (make.tbot_volumes()[0], False),
+    ],
+    ids=str,
+)
+def test_a_tbot_with_another_volume_that_may_be_missing_is_open_unless_the_mesh_misses_the_directory(
+    volume: Volume, *, is_open: bool
+) -> None:
+    pod = tbot_that_waits(NOT_BEGUN)
+    pod = replace(pod, spec=replace(pod.spec, volumes=(*pod.spec.volumes, volume)))
+    assert of_tbot(pod) == ([] if is_open else [NOT_MADE])
+    assert of_tbot(pod, others=[waiting(NOT_BEGUN)]) == [NOT_MADE]
+    assert [f"volume {volume.name} ({volume.source})" in each.about.said for each in left_open(beside(pod))] == (
+        [True] if is_open else []
+    )

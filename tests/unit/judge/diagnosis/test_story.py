@@ -85,6 +85,16 @@ def test_another_tbot_of_the_node_that_is_not_ready_is_no_matter() -> None:
     assert (line.said, line.wanted) == (f"Pod teleport-system/own-{make.NODE} is Ready", "")
 
 
+def test_a_pod_whose_tbot_is_missing_on_its_node_is_told_so_beside_another_one() -> None:
+    other, own = make.pool("other", make.SOCKETS, make.NODE, "node-2"), make.pool("own", make.OTHER_SOCKETS, "node-2")
+    pod, tbots = make.pod(socket=make.OTHER_NODES_SOCKET), make.tbots(other, own)
+    assert story.tbot_of(pod, tbots).said == f"no tbot pod of DaemonSet teleport-system/own runs on {make.NODE}"
+    assert not story.mount(pod, tbots.directories).wanted, "it is tbot that is missing"
+    nowhere = make.pod(socket=replace(make.NODES_SOCKET, path="/run/elsewhere"))
+    assert story.mount(nowhere, tbots.directories).wanted
+    assert story.tbot_of(replace(pod, spec=replace(pod.spec, node="node-9")), tbots).said == "no tbot pod runs on node-9"
+
+
 def test_a_certificate_of_istiod_and_one_of_nobody() -> None:
     line = story.issuer(make.istiod_proxy(), make.bundle(), make.istiod())
     assert line.said.startswith("istiod issued its certificate")

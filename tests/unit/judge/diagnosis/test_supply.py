@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.resources import AllowRule, BotInstance, RuleCondition, WorkloadIdentity
-from facts.teleport.tbot import Tbots
-from judge.diagnosis.supply import CLOSED, cut_off, refused_by_rules, unheard_of
+from facts.teleport.tbot import Tbot, Tbots
+from facts.teleport.tbot_log import LastAttempt, Obstacle
+from judge.diagnosis.supply import CLOSED, Clues, cut_off, refused_by_rules, unheard_of, unsettled
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named
@@ -30,18 +34,32 @@ def since(minutes: float, **changes: Any) -> Tbots:
 
 
 CUT, CUT_OFF = make.proxy(POD, streams=DEAD), "socket-directory-recreated"
+OF_TBOT = make.tbot_pod().uid
+JOINED = {OF_TBOT: make.last_attempt()}
 
 
-def test_a_proxy_that_is_cut_off_where_another_one_of_the_node_is_connected_holds_a_directory_that_is_gone() -> None:
+def clues(*looked: SocketDirectoryProbe | Refused, attempts: Mapping[str, LastAttempt] = JOINED) -> Clues:
+    """What probe pods saw, beside the log of a tbot that has joined."""
+    return Clues(attempts, looked)
+
+
+def named_ones(found: Sequence[Problem | OpenPoint]) -> list[Problem]:
+    return [each for each in found if isinstance(each, Problem)]
+
+
+@pytest.mark.parametrize("attempts", [JOINED, {}])
+def test_a_proxy_that_is_cut_off_where_another_one_of_the_node_is_connected_holds_a_directory_that_is_gone(
+    attempts: Mapping[str, LastAttempt],
+) -> None:
     other = make.pod("b")
-    found = cut_off([CUT, make.proxy(other)], [POD, other], since(5))
+    found = named_ones(cut_off([CUT, make.proxy(other)], [POD, other], since(5), clues(attempts=attempts)))
     assert named(found) == [("Pod test-app/app", CUT_OFF)]
     assert found[0].said.endswith("its mount is of a directory that is gone")
 
 
 @pytest.mark.parametrize("beside", [make.pod("b", node="node-2"), make.pod("b", socket=make.OTHER_NODES_SOCKET)])
 def test_a_proxy_that_is_cut_off_where_nothing_decides_has_a_class_of_causes(beside: Pod) -> None:
-    found = cut_off([CUT, make.proxy(beside)], [POD, beside], since(5))
+    found = named_ones(cut_off([CUT, make.proxy(beside)], [POD, beside], since(5), clues()))
     assert named(found) == [("Pod test-app/app", cause) for cause in (CUT_OFF, *CLOSED)]
     assert "directory that is gone" not in found[0].said
     assert len({each.said for each in found}) == 1
@@ -64,9 +82,92 @@ def test_a_probe_pod_tells_a_directory_that_is_gone_from_what_else_cuts_off(
     directory = make.seen_file(mode=mode)
     socket = make.seen_file("socket", entry, is_socket=True, listener=listener)
     looked = make.socket_directory_probe(directory=directory, entries=None if mode == 0o700 else (socket,))
-    found = cut_off([CUT], [POD], since(5), [looked])
-    assert named(found) == [("Pod test-app/app", cause)]
-    assert len(cut_off([CUT], [POD], since(5), [make.refused(), replace(looked, node="node-2")])) == 1 + len(CLOSED)
+    assert named(named_ones(cut_off([CUT], [POD], since(5), clues(looked)))) == [("Pod test-app/app", cause)]
+    assert len(cut_off([CUT], [POD], since(5), clues(make.refused(), replace(looked, node="node-2")))) == 1 + len(CLOSED)
+
+
+WAITS = make.last_attempt(joined=False, opened=False)
+UNKNOWN = make.last_attempt(joined=False, opened=None)
+REFUSED = make.last_attempt(Obstacle.NO_CONNECTION, "dial tcp 10.1.2.3:443: connect: connection refused")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "words"),
+    [
+        ({OF_TBOT: WAITS}, "its log shows no join since its start"),
+        ({OF_TBOT: REFUSED}, "its log shows no join since its start (dial tcp 10.1.2.3:443: connect: connection refused)"),
+        ({OF_TBOT: UNKNOWN}, "the end of its log shows neither its start nor an answer of Teleport"),
+        ({}, "its log was not read"),
+    ],
+)
+@pytest.mark.parametrize(
+    "looked",
+    [
+        (),
+        (make.refused(),),
+        (make.socket_directory_probe(entries=None),),
+        (make.socket_directory_probe(),),
+        (make.socket_directory_probe(entries=(make.seen_file("socket", 0o600, is_socket=True),)),),
+        (make.socket_directory_probe(entries=(make.seen_file("socket", 0o777, is_socket=True, listener="nobody"),)),),
+    ],
+    ids=["not looked", "refused", "not listed", "nobody asked", "left behind, closed", "left behind"],
+)
+def test_a_tbot_that_need_not_have_joined_is_left_open_once_and_no_proxy_beside_it_has_a_cause(
+    looked: tuple[SocketDirectoryProbe | Refused, ...], attempts: Mapping[str, LastAttempt], words: str
+) -> None:
+    other = make.pod("b")
+    found = cut_off([CUT, make.proxy(other, streams=DEAD)], [POD, other], since(5), clues(*looked, attempts=attempts))
+    (left,) = found
+    assert isinstance(left, OpenPoint)
+    assert (str(left.about.subject), left.about.cause) == ("Pod teleport-system/tbot-1", "")
+    assert left.about.said.endswith(words)
+    assert "kubectl -n NAMESPACE logs POD" in left.settle
+
+
+@pytest.mark.parametrize("attempts", [JOINED, {OF_TBOT: WAITS}, {}])
+@pytest.mark.parametrize("entries", [(), (make.seen_file("socket"),), (make.seen_file("other", is_socket=True),)])
+def test_a_directory_without_the_socket_is_none_that_was_made_again(entries: Any, attempts: Any) -> None:
+    (left,) = cut_off([CUT], [POD], since(5), clues(make.socket_directory_probe(entries=entries), attempts=attempts))
+    assert isinstance(left, OpenPoint)
+    assert "a probe pod sees no socket called socket in /run/spire/sockets" in left.about.said
+    assert left.about.evidence[:1] == ("ev-directory-node-1",)
+
+
+@pytest.mark.parametrize(
+    ("looked", "cause"),
+    [
+        (make.socket_directory_probe(directory=make.seen_file(mode=0o700), entries=None), "socket-directory-closed"),
+        (
+            make.socket_directory_probe(entries=(make.seen_file("socket", 0o777, is_socket=True, listener="answers"),)),
+            CUT_OFF,
+        ),
+    ],
+)
+def test_what_a_probe_pod_shows_by_itself_takes_no_log(looked: SocketDirectoryProbe, cause: str) -> None:
+    found = cut_off([CUT], [POD], since(5), clues(looked, attempts={}))
+    assert named(named_ones(found)) == [("Pod test-app/app", cause)]
+
+
+def test_each_directory_of_a_node_is_judged_by_its_own_probe() -> None:
+    def pool(name: str, directory: str) -> Tbot:
+        made = make.pool(name, directory, make.NODE)
+        return replace(made, pods=since(5).first.pods)
+
+    tbots = make.tbots(pool("tbot-a", make.SOCKETS), pool("tbot-b", make.OTHER_SOCKETS))
+    pods = [make.pod("a"), make.pod("b", socket=make.OTHER_NODES_SOCKET)]
+    closed = make.socket_directory_probe(entries=(make.seen_file("socket", 0o600, is_socket=True),))
+    answers = make.seen_file("socket", 0o777, is_socket=True, listener="answers")
+    fine = make.socket_directory_probe(path=make.OTHER_SOCKETS, entries=(answers,))
+    for looked in ([closed, fine], [fine, closed]):
+        found = cut_off([make.proxy(pod, streams=DEAD) for pod in pods], pods, tbots, clues(*looked))
+        assert named(named_ones(found)) == [("Pod test-app/a", "socket-closed"), ("Pod test-app/b", CUT_OFF)]
+
+
+def test_only_dead_streams_beside_which_no_proxy_is_connected_take_a_closer_look() -> None:
+    other = make.pod("b")
+    assert unsettled([CUT, make.proxy(other)], [POD, other], since(5)) == []
+    (dead,) = unsettled([CUT, make.proxy(other)], [POD, replace(other, uid="gone")], since(5))
+    assert (dead.supplier.uid, dead.pod) == (OF_TBOT, POD)
 
 
 def of(*conditions: RuleCondition, expression: str = "") -> WorkloadIdentity:
@@ -157,8 +258,8 @@ def test_tbots_that_teleport_hears_of_or_may() -> None:
 
 def test_a_proxy_that_tbots_start_does_not_concern_is_cut_off_by_nothing_though_no_other_one_is_connected() -> None:
     looked = make.socket_directory_probe()
-    assert cut_off([CUT], [POD], since(600), [looked]) == []
-    assert cut_off([CUT], [POD], since(600)) == []
+    assert cut_off([CUT], [POD], since(600), clues(looked)) == []
+    assert cut_off([CUT], [POD], since(600), clues()) == []
 
 
 def test_a_tbot_of_which_nothing_is_known_hides_none_that_is_silent() -> None:

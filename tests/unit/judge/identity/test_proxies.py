@@ -11,7 +11,7 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from facts.errors import CouldNotTell
-from facts.finding import Finding, Holds
+from facts.finding import Finding, Holds, Remark
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import PodRef, ProxyIdentity
@@ -559,3 +559,12 @@ def test_a_pod_that_went_away_is_left_out_and_alone_proves_nothing(item: str) ->
     holds(finding, item, "ev-gone-gone")
     assert [(str(each.subject), each.said) for each in finding.left_out] == [("Pod test-app/gone", make.GONE)]
     unknown(ALL[item](make.sidecars(make.left_out())), item, "every proxy went away while the suite read it")
+
+
+def test_some_of_the_proxies_can_be_left_out() -> None:
+    pods = [make.pod(name) for name in ("a", "b", "c")]
+    observed = make.sidecars(make.proxy(pods[0]), make.proxy(pods[1]), make.unread(pods[2]), pods=tuple(pods))
+    left = observed.without([Remark(pods[1].ref, "it needs none"), Remark(pods[2].ref, "nor this one")])
+    assert [pod.name for pod in left.pods] == ["a"]
+    assert [each.pod.name for each in left.fleet.outcomes] == ["a"]
+    assert observed.without([]).fleet.outcomes == observed.fleet.outcomes

@@ -20,6 +20,7 @@ from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named
 
 POD = make.pod()
+JOINED = frozenset({make.tbot_pod().uid})
 DEAD = make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)
 
 
@@ -33,7 +34,7 @@ def started(minutes: float, *, ready: bool = True, **config: Any) -> Tbots:
 
 
 def judged(proxy: ProxyIdentity, tbots: Tbots) -> list[Problem]:
-    found = lost_directory(proxy, {POD.uid: POD}, tbots)
+    found = lost_directory(proxy, {POD.uid: POD}, tbots, JOINED)
     return [] if found is None else [found]
 
 
@@ -74,11 +75,17 @@ def test_proxies_with_another_reason_or_none(proxy: dict[str, Any], tbots: Tbots
 
 
 def test_a_proxy_whose_pod_is_not_known() -> None:
-    assert lost_directory(make.proxy(POD, streams=DEAD), {}, started(5)) is None
+    assert lost_directory(make.proxy(POD, streams=DEAD), {}, started(5), JOINED) is None
+
+
+def test_a_tbot_that_is_ready_and_need_not_have_joined_shows_no_directory_that_is_gone() -> None:
+    assert lost_directory(make.proxy(POD, streams=DEAD), {POD.uid: POD}, started(5), frozenset({"uid-another"})) is None
+    finding = secrets_come_from_the_socket(make.sidecars(make.proxy(POD, streams=DEAD), pods=[POD]), started(5))
+    violated(finding, "ID-01", "0 of 2 live streams", causes=())
 
 
 def test_the_requirement_names_it_beside_the_dead_streams() -> None:
     sidecars = make.sidecars(make.proxy(POD, streams=DEAD), pods=[POD])
-    finding = secrets_come_from_the_socket(sidecars, started(5))
+    finding = secrets_come_from_the_socket(sidecars, started(5), JOINED)
     violated(finding, "ID-01", "0 of 2 live streams", "is gone", causes=("socket-directory-recreated",))
     violated(secrets_come_from_the_socket(sidecars), "ID-01", "0 of 2 live streams", causes=())

@@ -511,4 +511,6 @@ def test_a_pod_of_another_pool_lacks_nothing() -> None:
     named = [make.namespace()], make.planes(), "spire"
     assert outside_of_teleport(pods, *named, OF_POOLS).lacking == ()
     swapped = make.pod("a", socket=OTHER_NODES_SOCKET, annotations=ASKS)
-    assert [each.cause for each in outside_of_teleport([swapped], *named, OF_POOLS).lacking] == ["socket-path-differs"]
+    assert [each.cause for each in outside_of_teleport([swapped], *named, OF_POOLS).lacking] == [""]
+    nowhere = make.pod("a", socket=replace(OTHER_NODES_SOCKET, path="/run/elsewhere"), annotations=ASKS)
+    assert [each.cause for each in outside_of_teleport([nowhere], *named, OF_POOLS).lacking] == ["socket-path-differs"]

@@ -153,6 +153,28 @@ def test_what_is_read_beside_a_socket_that_gave_nothing(beside: Beside, words: s
     violated(finding, "INST-14", words, causes=causes)
 
 
+@pytest.mark.parametrize(
+    ("beside", "cause"),
+    [
+        (own_file(), ""),
+        (own_file(mode=0o777, listener=NOBODY), ""),
+        (own_file(mode=0o777, listener=SILENT), ""),
+        (Beside([make.socket_directory_probe(directory=CLOSED, entries=None)]), "socket-directory-closed"),
+    ],
+    ids=["closed", "stale", "silent", "directory"],
+)
+def test_what_lies_where_a_tbot_that_has_not_joined_will_open_its_socket_is_not_its_own(beside: Beside, cause: str) -> None:
+    refusing = {SOCKET: [make.identity(rules=(among("kubernetes.namespace", "payments"),))]}
+    waits = replace(beside, unjoined=frozenset({SOCKET}), identities=refusing)
+    finding = probes_got_their_own_identity([UNANSWERED], make.bundle(), make.tbots(), waits)
+    violated(finding, "INST-14", causes=(cause,) if cause else ())
+    assert ("the tbot there has not joined since its start, so that it has opened no socket" in finding.seen) is not bool(
+        cause
+    )
+    elsewhere = replace(beside, unjoined=frozenset({("node-2", SOCKET[1])}))
+    assert probes_got_their_own_identity([UNANSWERED], make.bundle(), make.tbots(), elsewhere).causes
+
+
 def test_each_of_two_sockets_of_a_node_is_held_against_its_own_directory_and_file_name() -> None:
     here, there = make.sds_probe(socket="/run/spire-a/one"), replace(UNANSWERED, socket="/run/spire-b/two")
     closed = make.socket_directory_probe(path="/run/spire-a", directory=CLOSED)

@@ -73,6 +73,20 @@ def test_a_canary_with_another_trust_domain_fails_for_itself() -> None:
     assert [(str(each.subject), each.said) for each in canary.problems] == [("ConfigMap istio-system/istio-canary", said)]
 
 
+def test_a_canary_with_another_trust_domain_may_belong_to_another_mesh_and_its_problem_says_so() -> None:
+    """A remedy must not lead anybody to change a mesh that has nothing to do with Teleport."""
+    other = make.canary(config=make.mesh_config(trust_domain="legacy.local"))
+    planes, ping = make.planes(DEFAULT, other), make.ping()
+    beside = planes.in_trust_domain(ping.cluster_name)
+    assert beside == (DEFAULT,)
+    finding = trust_domain_is_teleports(other, ping, beside)
+    violated(finding, "INST-06", causes=("trust-domain-differs",))
+    assert finding.seen.endswith(
+        f"; {DEFAULT.title} has it: if this control plane belongs to another mesh, leave it as it is"
+    )
+    holds(trust_domain_is_teleports(DEFAULT, ping, beside), "INST-06")
+
+
 def test_two_versions_of_two_revisions_are_not_mixed() -> None:
     default, canary = images(OLD, NEW)
     holds(default, "INST-05", "ev-mesh", "ev-pod-old")

@@ -10,7 +10,7 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Finding
-from facts.kubernetes.objects import Pod
+from facts.kubernetes.objects import Condition, Pod
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
 from facts.teleport.resources import BotInstance
@@ -26,9 +26,9 @@ HOSTS = {"node-1": [make.pod()]}
 EVIDENCE = ("ev-pods",)
 
 
-def ready(tbot: Tbot, *judged_by: Any) -> Finding:
+def ready(tbot: Tbot, *judged_by: Any, **beside: Any) -> Finding:
     """The judgment on a single DaemonSet."""
-    return ready_on_every_node(make.tbots(tbot), *judged_by)
+    return ready_on_every_node(make.tbots(tbot), *judged_by, **beside)
 
 
 # INST-13, where it runs
@@ -60,6 +60,34 @@ def test_each_of_several_daemon_sets_must_be_complete() -> None:
     assert none.seen == "Ready on all 2 nodes; none of them hosts an injected pod"
 
 
+BESIDE = make.pool("tbot-a", make.SOCKETS, "node-1", "node-2"), make.pool("tbot-b", make.OTHER_SOCKETS, "node-1")
+OF_B = make.pod("b2", node="node-2", socket=make.OTHER_NODES_SOCKET)
+
+
+def test_a_pod_whose_tbot_is_missing_is_named_beside_another_tbot_of_its_node() -> None:
+    hosts = {"node-1": [make.pod("b1", socket=make.OTHER_NODES_SOCKET)], "node-2": [make.pod("a2", node="node-2"), OF_B]}
+    finding = ready_on_every_node(make.tbots(*BESIDE), hosts, NOW, EVIDENCE)
+    violated(finding, "INST-13", causes=("tbot-not-on-node",))
+    assert finding.seen == (
+        f"Pod test-app/b2: it looks for {OF_B.socket_on_node}: DaemonSet teleport-system/tbot-b listens in that directory,"
+        " and node node-2 has no pod of it"
+    )
+    holds(ready_on_every_node(make.tbots(*BESIDE), {"node-2": hosts["node-2"][:1]}, NOW, EVIDENCE), "INST-13")
+    coming = replace(BESIDE[1], daemon_set=replace(BESIDE[1].daemon_set, desired=2), leaving=frozenset({"node-2"}))
+    finding = ready_on_every_node(make.tbots(BESIDE[0], coming), hosts, NOW, EVIDENCE)
+    violated(finding, "INST-13", "DaemonSet teleport-system/tbot-b has fewer pods than its controller wants", causes=())
+    other = OtherTbot(ObjectRef("DaemonSet", "tbot-c", "teleport-system"), "it is in a Secret", unread=True)
+    unknown(ready_on_every_node(make.tbots(*BESIDE, left_out=[other]), hosts, NOW, EVIDENCE), "INST-13", "Pod test-app/b2")
+
+
+def test_the_directory_of_a_tbot_need_not_be_that_of_a_pod_whose_own_tbot_is_missing() -> None:
+    tbots = make.tbots(*BESIDE)
+    for tbot in tbots.each:
+        pods = tbots.supplied_by(tbot, [make.pod("a2", node="node-2"), OF_B])
+        finding = configuration_is_sound(make.joining(tbot, make.token()), make.ping().cluster_name, pods, EVIDENCE)
+        holds(finding, "INST-13")
+
+
 def test_a_tbot_that_does_not_serve_the_mesh_is_named() -> None:
     other = OtherTbot(ObjectRef("DaemonSet", "tbot", "batch"), "no proxy looks for its socket")
     finding = ready_on_every_node(make.tbots(left_out=[other]), HOSTS, NOW, EVIDENCE)
@@ -75,6 +103,7 @@ def test_a_node_may_have_the_tbot_that_could_not_be_read() -> None:
     finding = ready_on_every_node(tbots, hosts, NOW, EVIDENCE)
     said = "Node node-2: it hosts 1 injected pods and no tbot but perhaps DaemonSet teleport-system/tbot-b"
     unknown(finding, "INST-13", said)
+    assert finding.settle == "keep the configuration of that tbot in a ConfigMap, as the guide does (step 7)"
     silent = make.tbots(make.tbot(make.tbot_pod(ready=False)), left_out=[other])
     violated(ready_on_every_node(silent, hosts, NOW, EVIDENCE), "INST-13", "tbot on node node-1 is not Ready")
     assert (tbots.on("node-2"), make.tbots().on("node-2")) == ((), make.tbots().each)
@@ -151,6 +180,65 @@ def test_a_node_whose_tbot_is_about_to_be_made_names_no_cause() -> None:
     for absent in (make.tbot(), replace(coming, pods={}), make.tbot(desired=2, updated=2)):
         without = ready(absent, {"node-2": [make.pod()]}, NOW, EVIDENCE)
         violated(without, "INST-13", "it hosts 1 injected pods and no tbot", causes=("tbot-not-on-node",))
+
+
+def at(seconds: float) -> str:
+    """The time so many seconds before that of the judgment."""
+    return f"{NOW - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize(
+    ("started", "lost", "causes"),
+    [
+        (3, None, ()),
+        (59, 60, ()),
+        (60, None, ("tbot-not-answering",)),
+        (7200, None, ("tbot-not-answering",)),
+        (40, 5, ("tbot-not-answering",)),
+        (-3600, None, ("tbot-not-answering",)),
+    ],
+    ids=["new", "never Ready", "had its time", "old", "was Ready and is frozen", "wrong clock"],
+)
+def test_a_tbot_that_has_just_started_may_still_become_ready(
+    started: float, lost: float | None, causes: tuple[str, ...]
+) -> None:
+    tbot = running(started_at=at(started))
+    conditions = () if lost is None else (Condition("Ready", "False", since=at(lost)),)
+    pods = {node: replace(pod, conditions=conditions) for node, pod in tbot.pods.items()}
+    finding = ready(replace(tbot, pods=pods), HOSTS, NOW, EVIDENCE)
+    violated(finding, "INST-13", causes=causes)
+    assert finding.seen.endswith("running" if causes else "running, for less than 60 s")
+
+
+def test_a_tbot_that_ended_before_buys_no_time_by_its_next_start() -> None:
+    finding = ready(running(started_at=at(3), last_exit_code=1), HOSTS, NOW, EVIDENCE)
+    assert finding.seen.endswith("is not Ready: running")
+
+
+def test_a_node_whose_tbot_pod_is_being_replaced_names_no_cause() -> None:
+    elsewhere = make.tbot(make.tbot_pod(node="node-9"), desired=2, updated=2)
+    violated(ready(elsewhere, HOSTS, NOW, EVIDENCE), "INST-13", causes=("tbot-not-on-node",))
+    replaced = replace(elsewhere, leaving=frozenset({"node-1"}))
+    violated(ready(replaced, HOSTS, NOW, EVIDENCE), "INST-13", "DaemonSet teleport-system/tbot has fewer pods", causes=())
+    alone = replace(make.tbot(), pods={}, leaving=frozenset({"node-1"}))
+    violated(ready(alone, HOSTS, NOW, EVIDENCE), "INST-13", causes=())
+    # Its controller wants none there any more.
+    for_good = replace(replaced, daemon_set=replace(replaced.daemon_set, desired=1, updated=1))
+    violated(ready(for_good, HOSTS, NOW, EVIDENCE), "INST-13", causes=("tbot-not-on-node",))
+    violated(ready(replaced, {"node-3": [make.pod()]}, NOW, EVIDENCE), "INST-13", causes=("tbot-not-on-node",))
+
+
+def test_a_node_that_is_not_listed_is_an_open_point() -> None:
+    gone = make.tbot(make.tbot_pod("gone", node="node-3", ready=False), desired=2)
+    hosts = {"node-2": [make.pod("b", node="node-2")], "node-3": [make.pod("c", node="node-3")]}
+    finding = ready(make.tbot(), {**HOSTS, **hosts}, NOW, EVIDENCE, unlisted={"node-2", "node-3"})
+    said = "the API server does not list it, and has 1 injected pods that are bound to it"
+    unknown(finding, "INST-13", f"Node node-2, Node node-3: {said}")
+    assert finding.settle.startswith("run again in a minute")
+    violated(ready(gone, hosts, NOW, EVIDENCE, unlisted={"node-3"}), "INST-13", "Node node-2: it hosts 1 injected pods")
+    held = ready(make.tbot(), HOSTS, NOW, EVIDENCE, unlisted={"node-9"})
+    holds(held, "INST-13")
+    assert held.seen == "Ready on node-1"
 
 
 def test_each_node_without_tbot_is_named_and_nodes_in_the_same_state_together() -> None:

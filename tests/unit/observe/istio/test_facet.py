@@ -28,7 +28,7 @@ def test_a_gateway_that_a_run_had_deployed_for_itself_is_none_of_the_mesh(monkey
     read = install(cluster)
     assert [g.namespace for g in read.istio.mesh().gateways] == ["istio-system"]
     read.cluster.living_pods()
-    assert cluster.asked == ["namespaces", "pods", "nodes", "namespaces"]
+    assert cluster.asked == ["namespaces", "pods", "namespaces", "nodes"]
 
 
 UNREAD = UnreadPlane("istio-system", "canary", CouldNotTell(expected="a", seen="its configuration", where="c", remedy="d"))

@@ -24,6 +24,7 @@ def test_what_a_run_made_for_itself_is_not_judged_and_what_it_installed_is() -> 
     read = install(cluster)
     assert [p.namespace for p in read.proxies.pods()] == ["test-app", "conformance-of-quality"]
     assert [p.namespace for p in read.cluster.pods()] == list(names)
+    assert [p.namespace for p in read.cluster.pods_of_install()] == ["test-app", "conformance-of-quality"]
 
 
 def test_namespaces_are_read_after_the_pods_and_once() -> None:
@@ -47,6 +48,20 @@ def test_pods_of_nodes_that_do_not_report_are_left_out() -> None:
     assert [p.namespace for p in (*read.application.pods(), *read.application.silent_pods())] == [names.app_namespace] * 2
     assert [p.name for p in read.application.silent_pods()] == ["there"]
     assert [p.name for p in read.cluster.silent_pods()] == ["there"]
+
+
+def test_a_node_that_hosts_only_a_waypoint_of_ambient_mode_needs_no_tbot() -> None:
+    waypoint = make.pod("w", node="node-2", socket=make.EMPTY_DIR, proxy=make.istio_proxy(args=("proxy", "waypoint")))
+    read = install(Cluster(make.pod(), waypoint, nodes=(make.node(), make.node("node-2"))))
+    assert [p.name for p in read.proxies.pods()] == ["app", "w"]
+    assert {node: [p.name for p in pods] for node, pods in read.proxies.pods_by_node().items()} == {"node-1": ["app"]}
+
+
+def test_nodes_that_the_api_server_does_not_list() -> None:
+    read = install(Cluster(make.pod(), nodes=(make.node(),)))
+    assert read.cluster.unlisted(["node-1", "gone"]) == {"gone"}
+    denied = NotGiven(expected="the right to list nodes", seen="denied", where="nodes", remedy="grant it")
+    assert install(Cluster(nodes=denied)).cluster.unlisted(["node-1"]) == frozenset()
 
 
 def test_without_the_right_to_list_nodes_no_pod_is_left_out() -> None:

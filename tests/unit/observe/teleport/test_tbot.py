@@ -36,6 +36,24 @@ def test_tbot_as_installed(cluster: Cluster, healthy: ApiServer) -> None:
     assert tbot.config_map == "tbot-config"
 
 
+def test_a_pod_of_tbot_that_has_ended_or_goes_away_runs_on_no_node(cluster: Cluster, healthy: ApiServer) -> None:
+    path = "GET /api/v1/namespaces/teleport-system/pods"
+    pods = [pod for pod in document("cluster/pods.json")["items"] if pod["metadata"]["namespace"] == "teleport-system"]
+    (one,) = (pod for pod in pods if pod["spec"]["nodeName"] == "dev5-worker")
+    evicted = {**one, "status": {"phase": "Failed", "reason": "Evicted", "message": "low on resource: ephemeral-storage"}}
+    healthy.answer(path, {"items": [*pods, evicted]})
+    assert read_tbot(cluster, Names()).pods["dev5-worker"].phase == "Running"
+    assert read_tbot(cluster, Names()).leaving == frozenset()
+    others = [pod for pod in pods if pod is not one]
+    going = {**one, "metadata": {**one["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    for gone, leaving in ((evicted, []), (going, ["dev5-worker"]), ({**evicted, "metadata": going["metadata"]}, [])):
+        healthy.answer(path, {"items": [*others, gone]})
+        found = read_tbot(cluster, Names())
+        assert (sorted(found.pods), sorted(found.leaving)) == (["dev5-control-plane"], leaving)
+    healthy.answer(path, {"items": [*pods, going]})
+    assert read_tbot(cluster, Names()).leaving == frozenset(), "its successor runs there"
+
+
 def test_tbot_under_another_name_is_found_by_its_image(cluster: Cluster, healthy: ApiServer) -> None:
     assert read_tbot(cluster, Names(tbot_namespace="elsewhere", tbot="tbot")).daemon_set.name == "tbot"
     healthy.answer(f"GET {APPS}/daemonsets", {"items": []})

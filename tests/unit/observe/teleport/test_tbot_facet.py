@@ -107,34 +107,51 @@ def test_each_nodes_sockets_are_those_of_its_own_tbots() -> None:
     assert facet.sockets_on("node-1") == ("/run/spire/sockets/socket",)
 
 
-UNTRUSTED = "Initializing tbot\nERROR: x509: certificate signed by unknown authority"
+UNTRUSTED = "Initializing tbot\nERROR: joining: x509: certificate signed by unknown authority"
+EXPORTER = "Initializing tbot\nERROR exporter: dial tcp 10.1.1.1:4317: i/o timeout"
 
 
 @pytest.mark.parametrize(
-    ("now", "restarts", "asked", "obstacle"),
+    ("now", "restarts", "asked", "obstacle", "opened"),
     [
-        (UNTRUSTED, 1, [False], Obstacle.CERTIFICATE),
-        ("Initializing tbot", 1, [False, True], Obstacle.CERTIFICATE),
-        ("Initializing tbot", 0, [False], None),
-        ("Initializing tbot\nFetched new bot identity", 1, [False], None),
-        ("INFO a busy node", 1, [False], None),
-        ("Fetched new bot identity\nWARN of teleport.example.com: x509: unknown", 1, [False], Obstacle.CERTIFICATE),
+        (UNTRUSTED, 1, [False], Obstacle.CERTIFICATE, False),
+        ("Initializing tbot", 1, [False, True], Obstacle.CERTIFICATE, False),
+        ("", 1, [False, True], Obstacle.CERTIFICATE, None),
+        (EXPORTER, 1, [False, True], Obstacle.CERTIFICATE, False),
+        (EXPORTER, 0, [False], Obstacle.ELSEWHERE, False),
+        ("Initializing tbot", 0, [False], None, False),
+        ("Initializing tbot\nFetched new bot identity", 1, [False], None, True),
+        ("INFO a busy node", 1, [False], None, None),
+        ("Fetched new bot identity\nWARN of teleport.example.com: x509: unknown", 1, [False], Obstacle.CERTIFICATE, True),
     ],
 )
 def test_the_log_before_a_restart_is_read_where_the_present_one_decides_nothing(
-    now: str, restarts: int, asked: list[bool], obstacle: Obstacle | None
+    now: str, restarts: int, asked: list[bool], obstacle: Obstacle | None, opened: bool | None
 ) -> None:
     made: list[bool] = []
 
     def logs(namespace: str, pod: str, container: str, *, tail: int, previous: bool = False) -> Reading:
         assert (namespace, pod, container, tail) == ("teleport-system", "tbot-1", "tbot", LINES)
         made.append(previous)
-        return Reading(UNTRUSTED if previous else now, f"ev-{previous}", datetime.now(UTC))
+        before = f"Fetched new bot identity\n{UNTRUSTED}"
+        return Reading(before if previous else now, f"ev-{previous}", datetime.now(UTC))
 
     pod = make.tbot_pod(ready=False)
     runs = replace(make.tbot_container(), state="running", restarts=restarts)
     pod = replace(pod, spec=replace(pod.spec, containers=(runs,)))
     cluster: Any = SimpleNamespace(reader=SimpleNamespace(logs=logs), once=lambda _key, read: read())
     last = TbotFacet(cluster).last_attempt(make.tbot(pod), pod)
-    assert (made, last.obstacle) == (asked, obstacle)
+    assert (made, last.obstacle, last.opened) == (asked, obstacle, opened)
     assert last.evidence == tuple(f"ev-{each}" for each in reversed(asked))
+
+
+def test_a_connection_to_somebody_else_counts_where_the_log_before_the_restart_says_nothing() -> None:
+    def logs(*_pod: str, tail: int, previous: bool = False) -> Reading:
+        assert tail == LINES
+        return Reading("Initializing tbot" if previous else EXPORTER, f"ev-{previous}", datetime.now(UTC))
+
+    pod = make.tbot_pod(ready=False)
+    pod = replace(pod, spec=replace(pod.spec, containers=(replace(make.tbot_container(), restarts=2),)))
+    cluster: Any = SimpleNamespace(reader=SimpleNamespace(logs=logs), once=lambda _key, read: read())
+    last = TbotFacet(cluster).last_attempt(make.tbot(pod), pod)
+    assert (last.obstacle, last.opened, last.evidence) == (Obstacle.ELSEWHERE, False, ("ev-False",))
