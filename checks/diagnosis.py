@@ -247,12 +247,12 @@ def _of_tbot_and_its_bot(install: Install) -> Iterator[Finding]:
 
 def proxies_that_wait(install: Install) -> list[Problem]:
     """Nodes on which connected proxies get no certificate, where no judgment about tbot or its bot says why."""
-    realms = Realms(tbots=install.tbot.all())
-    decided = undecided.decided(_of_tbot_and_its_bot(install), realms)
     fleet = install.proxies.fleet()  # before the pods, as above
-    pods = {pod.uid: pod for pod in install.proxies.pods()}
-    found = undecided.waiting(fleet.proxies, pods, install.tbot.all())
-    return [each for each in found if decided.isdisjoint((*realms.with_(each.subject), EVERYWHERE))]
+    pods, tbots = {pod.uid: pod for pod in install.proxies.pods()}, install.tbot.all()
+    realms = Realms({str(pod.ref): pod for pod in pods.values()}, tbots)
+    decided = undecided.decided(_of_tbot_and_its_bot(install), realms)
+    open_ones = [each for each in fleet.proxies if decided.isdisjoint((*realms.with_(each.pod.ref), EVERYWHERE))]
+    return undecided.waiting(open_ones, pods, tbots)
 
 
 def in_ambient_mode(install: Install) -> list[Problem]:

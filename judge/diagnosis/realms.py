@@ -64,11 +64,15 @@ class Realms:
     def extent_of(self, subject: ObjectRef) -> frozenset[str]:
         """The realms of `reached_from`, and everything where the object is one of the whole install.
 
-        Where several tbots join or issue by different names, nothing tells which of them a role or a bot of Teleport serves:
-        such an object reaches nothing else then.
+        Where several tbots join or issue by different names, a workload identity reaches what those serve that select it by
+        its name. Nothing tells which of them a role or a bot of Teleport serves: such an object reaches nothing else then.
         """
-        whole = self.is_of_install(subject) and (self.has_one_bot or subject.kind != TELEPORT)
-        return self.reached_from(subject) | ({EVERYWHERE} if whole else set())
+        own = self.reached_from(subject)
+        if not self.is_of_install(subject):
+            return own
+        if self.has_one_bot or subject.kind != TELEPORT:
+            return own | {EVERYWHERE}
+        return own | {str(tbot.daemon_set.ref) for tbot in self._tbots() if str(subject) in _selected_by(tbot)}
 
     def is_of_install(self, subject: ObjectRef) -> bool:
         """Tell whether an object lies in no namespace of workloads and on no node, as far as is known.
@@ -157,10 +161,16 @@ def _objects_of(tbot: Tbot) -> frozenset[str]:
     return frozenset(map(str, (tbot.daemon_set.ref, config_map, token, account)))
 
 
-def _asks_by(tbot: Tbot) -> tuple[str, frozenset[tuple[str, str]]]:
-    """The names by which a tbot joins and issues."""
+def _selected_by(tbot: Tbot) -> frozenset[str]:
+    """The workload identities that a tbot selects by name."""
+    names = (each.selector_name for each in tbot.config.services if each.selector_name)
+    return frozenset(str(ObjectRef(TELEPORT, f"workload_identity/{name}")) for name in names)
+
+
+def _asks_by(tbot: Tbot) -> tuple[str, str, frozenset[tuple[str, str]]]:
+    """The names by which a tbot joins and issues. Of a token that is a secret, its configuration has a mark alone."""
     selectors = frozenset((each.selector_name, str(each.selector_labels)) for each in tbot.config.services)
-    return tbot.config.token, selectors
+    return tbot.config.token, tbot.join_secret, selectors
 
 
 def _on(tbot: Tbot, node: str) -> str:

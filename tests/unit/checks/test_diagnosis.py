@@ -13,11 +13,14 @@ import pytest
 
 from checks import diagnosis, identity
 from facts.errors import CouldNotTell
+from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Volume
+from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.teleport.tbot import Tbot
 from facts.teleport.tbot_log import LastAttempt, Obstacle
+from judge.findings import Claim
 from observe.install import Install
 from tests.unit.judge import builders as make
 
@@ -285,6 +288,22 @@ def test_agents_that_exit_beside_a_tbot_that_has_not_joined_show_nothing_of_its_
     tbots_pod = "Pod teleport-system/tbot-1"
     assert found(refused) == [(tbots_pod, "?"), (tbots_pod, "teleport-certificate-untrusted")]
     assert {subject for subject, _cause in found(make.last_attempt())} == {"Node node-1"}
+
+
+@pytest.mark.parametrize(("config_map", "left"), [("config-a", set()), ("config-b", {"Node node-1"})])
+def test_of_two_tbots_on_a_node_the_one_with_a_known_defect_leaves_nothing_to_decide(
+    monkeypatch: pytest.MonkeyPatch, config_map: str, left: set[str]
+) -> None:
+    a, b = make.pool("a", make.SOCKETS, "node-1"), make.pool("b", make.OTHER_SOCKETS, "node-1")
+    tbots = make.tbots(replace(a, config_map="config-a"), replace(b, config_map="config-b"))
+    of_a, of_b = make.pod("of-a", uid="uid-a"), make.pod("of-b", uid="uid-b", socket=make.OTHER_NODES_SOCKET)
+    waits = make.proxy(of_a, sds_mode=SdsMode.SILENT, secret_state=SecretState.WARMING, chain=())
+    found = make.fleet(waits, make.proxy(of_b))
+    install = reporting(SimpleNamespace(all=lambda: tbots), fleet=lambda: found, pods=[of_a, of_b])
+    claim = Claim("INST-13", "a sound configuration", "tbot", ("ev",))
+    misspelt = Problem(ObjectRef("ConfigMap", config_map, "teleport-system"), "attestor", "attestor-misspelt")
+    monkeypatch.setattr(diagnosis, "_of_tbot_and_its_bot", lambda _install: [claim.judged([misspelt])])
+    assert {str(each.subject) for each in diagnosis.proxies_that_wait(install)} == left
 
 
 def test_where_every_socket_answers_nothing_more_is_made() -> None:

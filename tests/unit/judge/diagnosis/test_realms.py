@@ -179,6 +179,26 @@ def test_a_role_settles_a_class_of_every_tbot_that_joins_by_the_same_token(token
     assert bool(classes) is not settles
 
 
+def test_an_identity_reaches_the_tbots_that_select_it() -> None:
+    (service,) = LEFT.config.services
+    selecting = [
+        replace(each, config=replace(each.config, services=(replace(service, selector_name=name),)))
+        for each, name in ((LEFT, "workloads"), (RIGHT, "others"))
+    ]
+    realms = replace(REALMS, tbots=make.tbots(*selecting))
+    for name, reached in (("workloads", LEFT), ("others", RIGHT)):
+        identity = ObjectRef("Teleport", f"workload_identity/{name}")
+        assert realms.extent_of(identity) == {str(identity), str(reached.daemon_set.ref)}
+    elsewhere = ObjectRef("Teleport", "workload_identity/of-nobody")
+    assert realms.extent_of(elsewhere) == {str(elsewhere)}
+
+
+def test_tbots_that_join_by_secrets_of_their_own_have_bots_of_their_own() -> None:
+    for secret, is_one in (("one", True), ("two", False)):
+        both = [replace(LEFT, join_secret="one"), replace(RIGHT, config=LEFT.config, join_secret=secret)]
+        assert Realms(tbots=make.tbots(*both)).has_one_bot is is_one
+
+
 def test_a_tbot_that_asks_for_other_identities_has_a_bot_of_its_own() -> None:
     (service,) = LEFT.config.services
     others = replace(service, selector_name="others")
