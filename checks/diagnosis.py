@@ -107,8 +107,9 @@ def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Pro
     """
     fleet = install.proxies.fleet()  # before the pods, as above
     pods, tbots = install.proxies.pods(), install.tbot.all()
+    every = supply.dead_streams(fleet.proxies, pods, tbots)
+    clues = supply.Clues(tbot.last_attempts(install, ((each.tbot, each.supplier) for each in every)))
     dead = supply.unsettled(fleet.proxies, pods, tbots)
-    clues = supply.Clues(tbot.last_attempts(install, ((each.tbot, each.supplier) for each in dead)))
     if probes is not None and dead:
         sockets = {(each.pod.socket_on_node.rpartition("/")[0], each.pod.node) for each in dead}
         looked = [

@@ -65,15 +65,14 @@ def secrets_come_from_the_socket(install: Install) -> Finding:
 
 
 def supply_of(install: Install, observed: ObservedProxies) -> Finding:
-    """ID-01, for sidecars that were read: a tbot beside dead streams is asked for its log, which shows whether it joined."""
+    """ID-01, for sidecars that were read: a tbot beside dead streams is asked for its log, which shows when it joined."""
     tbots = tbots_if_known(install)
     if tbots is None:
         return judge.secrets_come_from_the_socket(observed)
     pods = observed.by_uid
     dead = [each for proxy in observed.fleet.proxies if (each := dead_stream(proxy, pods, tbots)) is not None]
     attempts = last_attempts(install, ((each.tbot, each.supplier) for each in dead))
-    joined = {uid for uid, last in attempts.items() if last.opened}
-    return judge.secrets_come_from_the_socket(observed, tbots, joined)
+    return judge.secrets_come_from_the_socket(observed, tbots, attempts)
 
 
 def install_fails_closed(install: Install) -> Finding:
@@ -132,8 +131,9 @@ def beside(install: Install, probes: SocketProbes, found: Sequence[SdsProbe | Re
     nodes: dict[str, set[str]] = {}
     for node, path in silent:
         nodes.setdefault(path.rpartition("/")[0], set()).add(node)
+    unjoined = _unjoined(install, silent)  # before the directories: a tbot may join in between
     directories = [each for path in sorted(nodes) for each in probes.of_socket_directories(sorted(nodes[path]), path)]
-    return Beside(directories, _issued_at(install, silent), install.proxies.pods(), _unjoined(install, silent))
+    return Beside(directories, _issued_at(install, silent), install.proxies.pods(), unjoined)
 
 
 def _unjoined(install: Install, sockets: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:

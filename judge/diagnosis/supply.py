@@ -44,6 +44,11 @@ class Clues:
     attempts: Mapping[str, LastAttempt] = field(default_factory=dict)
     looked: tuple[SocketDirectoryProbe | Refused, ...] = ()
 
+    def is_late(self, dead: DeadStream) -> bool:
+        """Whether tbot opened its socket too late for the proxy to have tried again; others may be connected already."""
+        last = self.attempts.get(dead.supplier.uid)
+        return last is not None and last.opened_after(dead.open_by)
+
     def seen_of(self, pod: Pod) -> SocketDirectoryProbe | None:
         """What a probe pod saw of the directory in which a pod looks for its socket."""
         there = (pod.node, pod.socket_on_node.rpartition("/")[0])
@@ -77,7 +82,8 @@ def cut_off(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots,
     They hold a directory that is gone; or the socket's mode or its directory's keeps them out, or no process listens on it.
     It is the first where a proxy of the node is connected to this tbot under the same path, or a probe pod found nothing
     else wrong. Where nothing decides, each such proxy has one problem for every cause, in the same words. A tbot that need
-    not have opened its socket is an open point instead: there none of them need be so.
+    not have opened its socket is an open point instead, as is one that did so too late for the proxy to have tried again by
+    then: there none of them need be so.
 
     Args:
         proxies: Proxies of the mesh.
@@ -89,7 +95,7 @@ def cut_off(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots,
     connected = _connected(every, known)
     found: list[Problem | OpenPoint] = []
     for dead in dead_streams(every, known, tbots):
-        if (dead.pod.node, dead.pod.socket_on_node) in connected:
+        if (dead.pod.node, dead.pod.socket_on_node) in connected and not clues.is_late(dead):
             found.append(dead.lost_directory)
         else:
             found += _why(dead, clues)
@@ -102,14 +108,15 @@ def _why(dead: DeadStream, clues: Clues) -> Sequence[Problem | OpenPoint]:
     if (probe := clues.seen_of(dead.pod)) is not None:
         why, cause = why_unreachable(probe, name)
         socket = socket_seen(probe, name)
-        is_served = socket is not None and socket.listener in (ANSWERS, SILENT)
-        if cause == DIRECTORY_CLOSED or is_served or (socket is not None and last is not None and last.opened):
+        is_served = socket is not None and socket.listener in (ANSWERS, SILENT) and not clues.is_late(dead)
+        is_open = socket is not None and last is not None and last.opened_before(dead.open_by)
+        if cause == DIRECTORY_CLOSED or is_served or is_open:
             said = dead.because(cause, why) if cause else dead.lost_directory
             return [replace(said, evidence=(*probe.evidence, *said.evidence))]
         if socket is None and probe.entries is not None:
             unseen = f"a probe pod sees no socket called {name} in {probe.path}"
             return [_unopened(dead, unseen, (*probe.evidence, *readings(last)))]
-    if why := reaching.unjoined(last):
+    if why := reaching.unjoined(last, dead.open_by):
         return [_unopened(dead, why, readings(last))]
     return [dead.because(cause) for cause in (DEAD_DIRECTORY, *CLOSED)]
 

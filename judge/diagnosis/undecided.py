@@ -82,7 +82,8 @@ def exiting(
 ) -> list[Problem | OpenPoint]:
     """Nodes with a Ready tbot on which Istio's agents exit again and again at their start, the last time since it is Ready.
 
-    A tbot that need not have opened its socket is an open point: an agent that may not fall back exits where there is none.
+    A tbot that need not have opened its socket before the last exit is an open point: an agent that may not fall back exits
+    where there is none, and the kubelet starts it again after up to five minutes.
     Where a proxy is connected that has started since, the socket can be used, and the agents exit for another reason. One
     that was connected before shows nothing: it keeps its connection whatever becomes of the socket.
 
@@ -96,7 +97,11 @@ def exiting(
     by_node: dict[str, list[Pod]] = {}
     found: list[Problem | OpenPoint] = []
     for pod in _exiting(pods, proxies, tbots, now):
-        beside = [(of_tbot, reaching.unjoined(attempts.get(of_tbot.uid))) for _tbot, of_tbot in _ready_beside(tbots, pod)]
+        ended = last_end(pod.proxy) if pod.proxy is not None else None
+        beside = [
+            (of_tbot, reaching.unjoined(attempts.get(of_tbot.uid), ended or now))
+            for _tbot, of_tbot in _ready_beside(tbots, pod)
+        ]
         if all(why for _pod, why in beside):
             found += [
                 reaching.unopened(

@@ -6,9 +6,10 @@ sweep over the whole mesh (`judge.identity.sweep`) use as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from facts.document import SKEW
 from facts.errors import CouldNotTell
@@ -25,6 +26,7 @@ from facts.teleport.bundle import TrustBundle
 from facts.teleport.issuing import Issuing
 from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbots
+from facts.teleport.tbot_log import LastAttempt
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import ASK_ALL, each_of, not_asked, of_proxies
 from judge.identity.streams import lost_directory
@@ -371,14 +373,14 @@ class ObservedProxies:
 
 
 def secrets_come_from_the_socket(
-    sidecars: ObservedProxies, tbots: Tbots | None = None, joined: Collection[str] = ()
+    sidecars: ObservedProxies, tbots: Tbots | None = None, attempts: Mapping[str, LastAttempt] = MappingProxyType({})
 ) -> Finding:
     """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod.
 
     Args:
         sidecars: The sidecars.
         tbots: Every tbot that serves the mesh, which may tell why a stream is dead.
-        joined: Uids of the pods of tbot that have joined since their start.
+        attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
     """
     proxies, pods = sidecars.fleet.proxies, sidecars.by_uid
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
@@ -393,7 +395,7 @@ def secrets_come_from_the_socket(
         if cause := cause_of_no_configuration(proxy, pods.get(proxy.pod.uid)):
             fails = f"its Istio agent failed {proxy.istiod_failures} times to connect to istiod"
             found = [replace(each, said=f"{each.said}; {fails}", cause=cause) for each in found]
-        lost = lost_directory(proxy, pods, tbots, joined) if tbots is not None else None
+        lost = lost_directory(proxy, pods, tbots, attempts) if tbots is not None else None
         return found if lost is None else [*found, lost]
 
     return _judged(

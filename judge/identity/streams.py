@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,11 +14,12 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.tbot import Tbot, Tbots
+from facts.teleport.tbot_log import LastAttempt
 
 DEAD_DIRECTORY = "socket-directory-recreated"
 
 RECONNECTED = timedelta(seconds=60)
-"""Time after a start of tbot within which every Envoy has tried again; its back-off is 30 s at most."""
+"""Time after tbot opened its socket within which every Envoy has tried again; its back-off is 30 s at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class DeadStream:
     tbot: Tbot
     supplier: Pod
     since: datetime
+
+    @property
+    def open_by(self) -> datetime:
+        """UTC time at which the socket has to have been open: otherwise its Envoy need not have tried again since."""
+        return self.proxy.read_at - RECONNECTED
 
     @property
     def said(self) -> str:
@@ -89,17 +95,21 @@ def dead_stream(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots) -> 
     return None
 
 
-def lost_directory(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots, joined: Collection[str]) -> Problem | None:
-    """A problem if a proxy has a dead stream to a tbot that has joined, so that its socket is open.
+def lost_directory(
+    proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots, attempts: Mapping[str, LastAttempt]
+) -> Problem | None:
+    """A problem if a proxy has a dead stream to a tbot whose socket was open in time for it.
 
     Args:
         proxy: The proxy.
         pods: Pods by uid.
         tbots: Every tbot that serves the mesh.
-        joined: Uids of the pods of tbot that have joined since their start.
+        attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
     """
     dead = dead_stream(proxy, pods, tbots)
-    return dead.lost_directory if dead is not None and dead.supplier.uid in joined else None
+    last = attempts.get(dead.supplier.uid) if dead is not None else None
+    is_open = dead is not None and last is not None and last.opened_before(dead.open_by)
+    return dead.lost_directory if dead is not None and is_open else None
 
 
 def ready_since(tbot: Tbot, node: str) -> datetime | None:

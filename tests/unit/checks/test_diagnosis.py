@@ -206,7 +206,7 @@ def test_a_directory_is_looked_at_only_on_nodes_where_nothing_else_decides() -> 
     assert probes.asked == [(["node-2"], "/run/spire/sockets")]
 
 
-def test_only_a_tbot_that_dead_streams_alone_point_to_is_asked_for_its_log() -> None:
+def test_each_tbot_beside_dead_streams_is_asked_for_its_log_and_only_one_that_they_alone_point_to_for_its_obstacle() -> None:
     asked: list[str] = []
 
     def waits(_tbot: Tbot, pod: Pod) -> LastAttempt:
@@ -218,6 +218,8 @@ def test_only_a_tbot_that_dead_streams_alone_point_to_is_asked_for_its_log() -> 
         ("Pod test-app/app", "socket-directory-recreated"),
         ("Pod teleport-system/tbot-2", "?"),
     ]
+    assert {*asked} == {"tbot-1", "tbot-2"}
+    asked.clear()
     assert told(diagnosis.kept_from_teleport(install)) == [("Pod teleport-system/tbot-2", "teleport-unreachable")]
     assert {*asked} == {"tbot-2"}
 

@@ -74,6 +74,14 @@ def test_agents_that_exit_beside_a_tbot_that_need_not_have_opened_its_socket_hav
     assert [(tbot, pod.uid) for tbot, pod in beside_exits([crashing()], [], READY, NOW)] == [(READY.first, OF_TBOT)]
 
 
+@pytest.mark.parametrize(("ended", "is_named"), [(10, True), (20, False), (120, False)])
+def test_only_an_exit_after_tbot_joined_shows_a_socket_that_an_agent_cannot_use(ended: int, *, is_named: bool) -> None:
+    attempts = {OF_TBOT: make.last_attempt(opened_at=NOW - timedelta(seconds=20))}
+    pod = crashing(ends=GIVES_UP | {"last_ended": f"{NOW - timedelta(seconds=ended):%Y-%m-%dT%H:%M:%SZ}"})
+    found = exiting([pod], [], READY, NOW, attempts)
+    assert [*map(type, found)] == ([Problem] * len(SOCKET_USELESS) if is_named else [OpenPoint])
+
+
 @pytest.mark.parametrize(
     ("ends", "is_named"),
     [
