@@ -56,7 +56,7 @@ class LastAttempt:
         evidence: Ids of the readings.
         validity: Of a certificate that tbot does not accept for its time; None otherwise.
         opened: Its container has joined since it started, whatever came later, so that its sockets are open; None where the
-            log shows neither its start nor an answer of Teleport.
+            log shows neither its start nor an answer of Teleport nor a caller.
         opened_at: UTC time at which it had joined at the latest: of the first line since its start that shows it; None where
             that has no time.
         start: The log goes back to the start of the container, so that it opened its sockets at `opened_at` and not before.
@@ -91,6 +91,9 @@ _REACHED = re.compile(rf"{JOINED.pattern}|\bIssued Workload Identity|\bIssued \S
 
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) ")
 """The time with which a line begins: the kubelet's where the log was asked for with times, otherwise tbot's own."""
+
+_ASKED = re.compile(r"\bWorkload attestation failed\b|\bFailed to perform \w{1,20} workload attestation\b")
+"""A line of a tbot that a caller has asked over its socket, so that this is open; Teleport need not have answered since."""
 
 _VALIDITY = re.compile(r"\bcurrent time \S{1,40} is (after|before) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
@@ -139,14 +142,14 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
     start = False
     for stamped in lines(plain(log)):
         at, line = _stamp(stamped)
+        if STARTED in line:
+            opened, opened_at, start = False, None, True
+        elif not opened and (_REACHED.search(line) or _ASKED.search(line)):
+            opened, opened_at = True, at
         if not line[:1].isspace():  # the layers of an error stand on lines of their own, each further in
             entry = line
         if STARTED in line or _REACHED.search(line):
-            if STARTED in line:
-                opened, opened_at, start = False, None, True
-            elif not opened:
-                opened, opened_at = True, at
-            last = LastAttempt(None, "", joined=opened, evidence=evidence)
+            last = LastAttempt(None, "", joined=STARTED not in line, evidence=evidence)
         elif refused := _REFUSED.search(line):
             last = LastAttempt(Obstacle.TOKEN, beginning(line[refused.start() :], WORDS), joined=False, evidence=evidence)
         elif error := _error_in(line, evidence):

@@ -164,7 +164,7 @@ def unjoined(last: LastAttempt | None, at: datetime) -> str:
         return "its log was not read"
     words = f" ({last.said})" if last.said else ""
     if last.opened is None:
-        return f"the end of its log shows neither its start nor an answer of Teleport{words}"
+        return f"the end of its log shows neither its start nor an answer of Teleport nor a caller{words}"
     if not last.opened:
         return f"its log shows no join since its start{words}"
     if last.opened_before(at):

@@ -19,7 +19,7 @@ from facts.teleport.tbot import Tbots
 from facts.teleport.tbot_log import LastAttempt
 from judge.causes import causes_of_release
 from judge.diagnosis import reaching
-from judge.identity.streams import DEAD_DIRECTORY, DeadStream, dead_stream, ready_since
+from judge.identity.streams import DEAD_DIRECTORY, DeadStream, connected_sockets, dead_stream, ready_since
 from judge.install.probes import DIRECTORY_CLOSED, socket_seen, why_unreachable
 
 SILENT_FOR = timedelta(minutes=65)
@@ -44,11 +44,6 @@ class Clues:
     attempts: Mapping[str, LastAttempt] = field(default_factory=dict)
     looked: tuple[SocketDirectoryProbe | Refused, ...] = ()
 
-    def is_late(self, dead: DeadStream) -> bool:
-        """Whether tbot opened its socket too late for the proxy to have tried again; others may be connected already."""
-        last = self.attempts.get(dead.supplier.uid)
-        return last is not None and last.opened_after(dead.open_by)
-
     def seen_of(self, pod: Pod) -> SocketDirectoryProbe | None:
         """What a probe pod saw of the directory in which a pod looks for its socket."""
         there = (pod.node, pod.socket_on_node.rpartition("/")[0])
@@ -65,15 +60,8 @@ def dead_streams(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: T
 def unsettled(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots) -> list[DeadStream]:
     """The proxies with dead streams, without those beside which another one is connected under the same path."""
     every, known = list(proxies), list(pods)
-    connected = _connected(every, known)
+    connected = connected_sockets(every, {pod.uid: pod for pod in known})
     return [d for d in dead_streams(every, known, tbots) if (d.pod.node, d.pod.socket_on_node) not in connected]
-
-
-def _connected(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod]) -> frozenset[tuple[str, str]]:
-    """The sockets to which a proxy is connected, each by its node and its path there."""
-    known = {pod.uid: pod for pod in pods}
-    there = [known[p.pod.uid] for p in proxies if p.streams.cx_active and p.pod.uid in known]
-    return frozenset((pod.node, pod.socket_on_node) for pod in there)
 
 
 def cut_off(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots, clues: Clues) -> list[Problem | OpenPoint]:
@@ -92,10 +80,10 @@ def cut_off(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots,
         clues: What tells them apart.
     """
     every, known = list(proxies), list(pods)
-    connected = _connected(every, known)
+    connected = connected_sockets(every, {pod.uid: pod for pod in known})
     found: list[Problem | OpenPoint] = []
     for dead in dead_streams(every, known, tbots):
-        if (dead.pod.node, dead.pod.socket_on_node) in connected and not clues.is_late(dead):
+        if dead.is_used_beside(connected, clues.attempts.get(dead.supplier.uid)):
             found.append(dead.lost_directory)
         else:
             found += _why(dead, clues)
@@ -108,8 +96,8 @@ def _why(dead: DeadStream, clues: Clues) -> Sequence[Problem | OpenPoint]:
     if (probe := clues.seen_of(dead.pod)) is not None:
         why, cause = why_unreachable(probe, name)
         socket = socket_seen(probe, name)
-        is_served = socket is not None and socket.listener in (ANSWERS, SILENT) and not clues.is_late(dead)
-        is_open = socket is not None and last is not None and last.opened_before(dead.open_by)
+        is_served = socket is not None and socket.listener in (ANSWERS, SILENT) and not dead.opened_too_late(last)
+        is_open = socket is not None and dead.opened_in_time(last)
         if cause == DIRECTORY_CLOSED or is_served or is_open:
             said = dead.because(cause, why) if cause else dead.lost_directory
             return [replace(said, evidence=(*probe.evidence, *said.evidence))]

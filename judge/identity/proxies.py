@@ -29,7 +29,7 @@ from facts.teleport.tbot import Tbots
 from facts.teleport.tbot_log import LastAttempt
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import ASK_ALL, each_of, not_asked, of_proxies
-from judge.identity.streams import lost_directory
+from judge.identity.streams import connected_sockets, lost_directory
 from judge.install.istio import NO_SIDECAR
 
 CAUSES_OF_MODES = {SdsMode.RACE: "pod-started-before-tbot", SdsMode.TAKEOVER: "socket-taken-over"}
@@ -383,6 +383,7 @@ def secrets_come_from_the_socket(
         attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
     """
     proxies, pods = sidecars.fleet.proxies, sidecars.by_uid
+    connected = connected_sockets(proxies, pods)
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
 
     def problems(proxy: ProxyIdentity) -> list[Problem]:
@@ -395,7 +396,7 @@ def secrets_come_from_the_socket(
         if cause := cause_of_no_configuration(proxy, pods.get(proxy.pod.uid)):
             fails = f"its Istio agent failed {proxy.istiod_failures} times to connect to istiod"
             found = [replace(each, said=f"{each.said}; {fails}", cause=cause) for each in found]
-        lost = lost_directory(proxy, pods, tbots, attempts) if tbots is not None else None
+        lost = lost_directory(proxy, pods, tbots, attempts, connected) if tbots is not None else None
         return found if lost is None else [*found, lost]
 
     return _judged(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,6 +46,27 @@ class DeadStream:
     def open_by(self) -> datetime:
         """UTC time at which the socket has to have been open: otherwise its Envoy need not have tried again since."""
         return self.proxy.read_at - RECONNECTED
+
+    def opened_in_time(self, last: LastAttempt | None) -> bool:
+        """Whether the log of tbot shows that its socket was open by `open_by`.
+
+        Args:
+            last: Its last attempt to speak with Teleport; None where its log was not read.
+        """
+        return last is not None and last.opened_before(self.open_by)
+
+    def opened_too_late(self, last: LastAttempt | None) -> bool:
+        """Whether it shows that the socket was not open by then; other proxies may be connected already."""
+        return last is not None and last.opened_after(self.open_by)
+
+    def is_used_beside(self, connected: Collection[tuple[str, str]], last: LastAttempt | None) -> bool:
+        """Whether another proxy is connected to the socket, which thus was open by then unless the log denies it.
+
+        Args:
+            connected: The sockets to which a proxy is connected; see `connected_sockets`.
+            last: As above.
+        """
+        return (self.pod.node, self.pod.socket_on_node) in connected and not self.opened_too_late(last)
 
     @property
     def said(self) -> str:
@@ -96,20 +117,38 @@ def dead_stream(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots) -> 
 
 
 def lost_directory(
-    proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots, attempts: Mapping[str, LastAttempt]
+    proxy: ProxyIdentity,
+    pods: Mapping[str, Pod],
+    tbots: Tbots,
+    attempts: Mapping[str, LastAttempt],
+    connected: Collection[tuple[str, str]] = (),
 ) -> Problem | None:
-    """A problem if a proxy has a dead stream to a tbot whose socket was open in time for it.
+    """A problem if a proxy has a dead stream to a tbot whose socket was open in time for it, by its log or another proxy.
 
     Args:
         proxy: The proxy.
         pods: Pods by uid.
         tbots: Every tbot that serves the mesh.
         attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
+        connected: The sockets to which a proxy is connected; see `connected_sockets`.
     """
     dead = dead_stream(proxy, pods, tbots)
-    last = attempts.get(dead.supplier.uid) if dead is not None else None
-    is_open = dead is not None and last is not None and last.opened_before(dead.open_by)
-    return dead.lost_directory if dead is not None and is_open else None
+    if dead is None:
+        return None
+    last = attempts.get(dead.supplier.uid)
+    is_open = dead.is_used_beside(connected, last) or dead.opened_in_time(last)
+    return dead.lost_directory if is_open else None
+
+
+def connected_sockets(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod]) -> frozenset[tuple[str, str]]:
+    """The sockets to which a proxy is connected, each by its node and its path there.
+
+    Args:
+        proxies: The proxies.
+        pods: Pods by uid.
+    """
+    there = [pods[proxy.pod.uid] for proxy in proxies if proxy.streams.cx_active and proxy.pod.uid in pods]
+    return frozenset((pod.node, pod.socket_on_node) for pod in there)
 
 
 def ready_since(tbot: Tbot, node: str) -> datetime | None:

@@ -238,7 +238,12 @@ def test_a_log_that_cannot_be_read_leaves_open_whether_a_socket_is() -> None:
     install = beside_dead_streams(denied)
     assert told(diagnosis.cut_off(install))[1:] == [("Pod teleport-system/tbot-2", "?")]
     assert told(diagnosis.kept_from_teleport(install)) == []
-    assert identity.secrets_come_from_the_socket(install).causes == ()
+    assert told(blamed(install)) == [("Pod test-app/app", "socket-directory-recreated")]
+
+
+def blamed(install: Install) -> list[Problem]:
+    """The problems of the requirement on the socket that have a cause."""
+    return [each for each in identity.secrets_come_from_the_socket(install).problems if each.cause]
 
 
 def test_proxies_that_cannot_be_read_hide_no_log_of_tbot() -> None:
@@ -256,18 +261,19 @@ def test_proxies_that_cannot_be_read_hide_no_log_of_tbot() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "causes"),
+    ("last", "pods"),
     [
-        (make.last_attempt(), ("socket-directory-recreated",)),
-        (make.last_attempt(joined=False, opened=False), ()),
-        (make.last_attempt(joined=False, opened=None), ()),
+        (make.last_attempt(), ["app", "b"]),
+        (make.last_attempt(joined=False, opened=False), ["app"]),
+        (make.last_attempt(joined=False, opened=None), ["app"]),
+        (make.last_attempt(opened_at=datetime.now(UTC), start=True), []),
     ],
 )
-def test_the_requirement_names_a_lost_directory_only_beside_a_tbot_that_has_joined(
-    last: LastAttempt, causes: tuple[str, ...]
+def test_the_requirement_names_a_lost_directory_beside_a_proxy_that_is_connected_or_a_tbot_that_has_joined_in_time(
+    last: LastAttempt, pods: list[str]
 ) -> None:
     install = beside_dead_streams(lambda _tbot, _pod: last)
-    assert identity.secrets_come_from_the_socket(install).causes == causes
+    assert told(blamed(install)) == [(f"Pod test-app/{pod}", "socket-directory-recreated") for pod in pods]
 
 
 def test_agents_that_exit_beside_a_tbot_that_has_not_joined_show_nothing_of_its_socket() -> None:

@@ -17,6 +17,7 @@ UNKNOWN = "tls: failed to verify certificate: x509: certificate signed by unknow
 NO_WAY = "dial tcp 10.1.2.3:443: connect: connection refused"
 AT = "t.test:443"
 ISSUED = "2025-10-01T10:02:01.123Z INFO [WORKLOAD] Issued Workload Identity Credential"
+UNASKED = "2025-10-01T11:00:00Z ERROR [TBOT:SVC:] Workload attestation failed"
 PARTNER = f'WARN Failed to refresh federated bundle error:Get "https://partner.test/bundle": {UNKNOWN}'
 API = 'WARN Put "https://10.96.0.1:443/api/v1/namespaces/a/secrets/b": dial tcp 10.96.0.1:443: i/o timeout'
 
@@ -164,6 +165,10 @@ def test_the_time_grows_with_the_log_and_not_with_its_square(piece: str) -> None
         (f"{START}\n{JOINED}\nERROR Bot identity renewal failed, will retry error:{NO_WAY}", True),
         (f"WARN proxy t.test:443: {NO_WAY}\n{ISSUED}", True),
         (f"{START}\n{JOINED}\n{START}", False),
+        (f"{UNASKED} error:{UNKNOWN}", True),
+        (f'{UNASKED} error:[Get "https://10.1.1.1:10250/pods": {NO_WAY}]', True),
+        ("WARN Failed to perform Kubernetes workload attestation error:timeout", True),
+        (f"{UNASKED}\n{START}", False),
         (REAL.read_text(encoding="utf-8"), True),
     ],
     ids=str,
@@ -211,6 +216,13 @@ def test_the_kubelets_time_before_a_line_hides_no_layer_of_an_error() -> None:
     assert parse_last_attempt("\n".join(f"{stamp} {line}" for line in log), AT).obstacle is Obstacle.NO_CONNECTION
     of_kubelet = ["WARN Workload attestation failed", f"\tdialing: {NO_WAY}"]
     assert parse_last_attempt("\n".join(f"{stamp} {line}" for line in [START, *of_kubelet]), AT).obstacle is None
+
+
+def test_a_caller_shows_an_open_socket_and_no_answer_of_teleport() -> None:
+    last = parse_last_attempt("\n".join([UNASKED] * 60), AT)
+    assert (last.opened_at, last.joined, last.obstacle) == (THEN, False, None)
+    last = parse_last_attempt(f"WARN proxy t.test:443: {NO_WAY}\n{UNASKED}", AT)
+    assert (last.opened, last.obstacle) == (True, Obstacle.NO_CONNECTION)
 
 
 EXPORTER = "ERROR traces export: dial tcp 10.1.1.1:4317: connect: connection refused"

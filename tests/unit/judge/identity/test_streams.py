@@ -102,3 +102,26 @@ def test_a_socket_that_opened_too_late_for_the_proxy_to_try_again_shows_no_direc
     attempts = {OF_TBOT: make.last_attempt(opened_at=NOW - timedelta(seconds=seconds))}
     found = lost_directory(make.proxy(POD, streams=DEAD), {POD.uid: POD}, started(5), attempts)
     assert (found is not None) is is_named
+
+
+LATE = {OF_TBOT: make.last_attempt(opened_at=NOW - timedelta(seconds=20), start=True)}
+NOISY = {OF_TBOT: make.last_attempt(joined=False, opened=None)}
+
+
+@pytest.mark.parametrize(
+    ("beside", "attempts", "causes"),
+    [
+        ({}, {}, ("socket-directory-recreated",)),
+        ({}, NOISY, ("socket-directory-recreated",)),
+        ({}, LATE, ()),
+        ({"node": "node-2"}, NOISY, ()),
+        ({"socket": make.OTHER_NODES_SOCKET}, NOISY, ()),
+    ],
+    ids=["log unread", "log tells nothing", "joined too late", "another node", "another socket"],
+)
+def test_a_proxy_that_is_connected_shows_that_the_socket_is_open_where_the_log_does_not(
+    beside: Any, attempts: Any, causes: tuple[str, ...]
+) -> None:
+    other = make.pod("b", **beside)
+    sidecars = make.sidecars(make.proxy(POD, streams=DEAD), make.proxy(other), pods=[POD, other])
+    assert secrets_come_from_the_socket(sidecars, started(5), attempts).causes == causes
