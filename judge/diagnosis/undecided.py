@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from facts.document import SKEW, when
+from facts.document import SKEW
 from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import ISTIOS_SOCKET, SOCKET_FILE
 from facts.proxies.identity import ProxyIdentity
-from facts.proxies.presence import Stage, last_end, ready_since, start_of
+from facts.proxies.presence import Stage, last_end, made_at, ready_since, start_of
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.tbot import Tbot, Tbots
 from facts.teleport.tbot_log import LastAttempt
@@ -140,7 +140,8 @@ def _exiting(pods: Iterable[Pod], proxies: Iterable[ProxyIdentity], tbots: Tbots
 
 
 def _started_before(pod: Pod, moment: datetime | None) -> bool:
-    return moment is not None and moment > when(pod.created_at, str(pod.ref)) + SKEW
+    made = made_at(pod)
+    return moment is not None and made is not None and moment > made + SKEW
 
 
 def waiting(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod], tbots: Tbots) -> list[Problem]:

@@ -135,6 +135,13 @@ def test_a_proxy_that_has_started_since_and_is_connected_shows_that_the_socket_c
         assert bool(exiting(pods, known, READY, NOW, JOINED)) is is_named
 
 
+def test_a_pod_without_a_time_keeps_no_other_one_from_being_judged() -> None:
+    pod, proxy = connected(timedelta(minutes=30))
+    pods = [replace(crashing("a"), created_at=""), replace(pod, uid="uid-other")]
+    found = exiting(pods, [replace(proxy, pod=replace(proxy.pod, uid="uid-other"))], READY, NOW, JOINED)
+    assert causes(found) == [*SOCKET_USELESS]
+
+
 def test_where_a_sidecar_may_not_fall_back_the_directory_may_be_closed_as_well() -> None:
     found = exiting([crashing("a", socket="tbot")], [], READY, NOW, JOINED)
     assert causes(found) == [*SOCKET_USELESS, "socket-directory-closed"]
