@@ -157,10 +157,11 @@ def unheard_of(install: Install) -> list[Problem]:
     return supply.unheard_of(install.tbot.all(), install.teleport.bot_instances() or (), datetime.now(UTC))
 
 
-def without_tbot(install: Install) -> list[Problem]:
-    """Nodes that host injected pods and no tbot, with what keeps tbot away."""
-    hosts, cluster = install.proxies.pods_by_node(), install.cluster
-    return placing.without_tbot(install.tbot.all(), hosts, cluster.nodes(), cluster.pods())
+def without_tbot(install: Install) -> list[Problem | OpenPoint]:
+    """Nodes that host injected pods and no tbot, with what keeps tbot away; pods of tbot there that do not go away."""
+    hosts, cluster, tbots = install.proxies.pods_by_node(), install.cluster, install.tbot.all()
+    lacking = placing.without_tbot(tbots, hosts, cluster.nodes(), cluster.pods())
+    return [*lacking, *placing.tbots_that_stay(tbots, hosts)]
 
 
 def kept_from_teleport(install: Install) -> Iterator[Problem | OpenPoint]:

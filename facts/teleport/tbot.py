@@ -78,7 +78,9 @@ class Tbot:
             mark in its place.
         looked_for: Paths on the node of the sockets that the proxies of the mesh look for. They tell the service that the
             mesh uses from others.
-        leaving: Names of the nodes on which a pod of it is terminating, and no other one runs.
+        leaving: Names of the nodes on which a pod of it is terminating, and no other one runs; it goes away in a moment.
+        overstaying: Its pods that were deleted and should be gone for long, by node, where no other one runs: until such a
+            pod is gone, the controller makes no other one there.
     """
 
     daemon_set: DaemonSet
@@ -92,6 +94,7 @@ class Tbot:
     join_secret: str = field(default="", repr=False)
     looked_for: frozenset[str] = frozenset()
     leaving: frozenset[str] = frozenset()
+    overstaying: Mapping[str, Pod] = field(default_factory=dict)
 
     def runs_older_config(self, node: str) -> bool:
         """Tell whether the tbot on a node may have started before a change of its file, which it reads at its start."""

@@ -43,6 +43,9 @@ TAKE_PROXIES = (
 NOT_ON_NODE = "tbot-not-on-node"
 """Cause of a node that hosts injected pods and no tbot."""
 
+STAYS = "was deleted and is still there after its grace period, so that no other one is made"
+"""What is said of a pod of tbot that does not go away."""
+
 
 def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[Problem]:
     """Problems unless a Ready tbot pod of the current template runs on each node with injected pods, of each pod's own tbot.
@@ -71,6 +74,7 @@ def _problems_on(tbots: Tbots, node: str, pods: Sequence[Pod], now: datetime) ->
     for lacking in lacking_on(tbots, node, pods):
         coming = listed((tbot.daemon_set.ref for tbot in lacking.tbots if is_coming(tbot, node)), "")
         words = f"; {coming} has fewer pods than its controller wants" if coming else ""
+        words += "".join(f"; {pod.ref} there {STAYS}" for pod in lacking.overstaying)
         found += lacking.problems(words, "" if coming else NOT_ON_NODE, tbots.evidence)
     for tbot, pod in ((tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods):
         if not pod.ready or pod.terminating:
@@ -121,6 +125,11 @@ class Lacking:
     tbots: tuple[Tbot, ...]
     beside: bool
 
+    @property
+    def overstaying(self) -> tuple[Pod, ...]:
+        """Pods of these tbots on the node that were deleted and do not go away."""
+        return tuple(tbot.overstaying[self.node] for tbot in self.tbots if self.node in tbot.overstaying)
+
     def problems(self, words: str, cause: str, evidence: tuple[str, ...]) -> list[Problem]:
         """What is wrong: one problem of the node; beside another tbot one of each pod, since other pods there lack nothing.
 
@@ -169,8 +178,10 @@ def is_coming(tbot: Tbot, node: str) -> bool:
     """Tell whether a node without a pod of a tbot may soon have one: its controller replaces it, or has pods to make.
 
     Where something keeps tbot off a node, such as a taint, its controller wants no pod there; where the API server refuses
-    all of its pods, it has none.
+    all of its pods, it has none; and where a deleted one does not go away, it makes none.
     """
+    if node in tbot.overstaying:
+        return False
     daemon_set = tbot.daemon_set
     is_rolled_out = daemon_set.is_current and daemon_set.updated >= daemon_set.desired
     return is_replacing(tbot, node) or (0 < len(tbot.pods) < daemon_set.desired and not is_rolled_out)

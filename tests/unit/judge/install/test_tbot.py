@@ -228,6 +228,20 @@ def test_a_node_whose_tbot_pod_is_being_replaced_names_no_cause() -> None:
     violated(ready(replaced, {"node-3": [make.pod()]}, NOW, EVIDENCE), "INST-13", causes=("tbot-not-on-node",))
 
 
+@pytest.mark.parametrize("updated", [1, 2])
+def test_a_tbot_pod_that_never_goes_away_hides_no_cause(updated: int) -> None:
+    """Also where it is of an older template, so that the controller seems to have pods to make."""
+    stays = make.tbot_pod("stays", terminating=True, due="2026-03-01T06:00:00Z")
+    elsewhere = make.tbot(make.tbot_pod(node="node-9"), desired=2, updated=updated)
+    finding = ready(replace(elsewhere, overstaying={"node-1": stays}), HOSTS, NOW, EVIDENCE)
+    violated(
+        finding,
+        "INST-13",
+        "it hosts 1 injected pods and no tbot; Pod teleport-system/stays there was deleted and is still there",
+        causes=("tbot-not-on-node",),
+    )
+
+
 def test_what_is_wrong_on_a_node_that_is_not_listed_is_an_open_point() -> None:
     gone = make.tbot(make.tbot_pod(), make.tbot_pod("gone", node="node-3", ready=False), desired=2, updated=2)
     hosts = {"node-2": [make.pod("b", node="node-2")], "node-3": [make.pod("c", node="node-3")]}
