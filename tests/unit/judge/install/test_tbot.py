@@ -80,6 +80,18 @@ def test_a_pod_whose_tbot_is_missing_is_named_beside_another_tbot_of_its_node() 
     unknown(ready_on_every_node(make.tbots(*BESIDE, left_out=[other]), hosts, NOW, EVIDENCE), "INST-13", "Pod test-app/b2")
 
 
+def test_a_rename_of_the_socket_that_one_pool_lacks_is_the_fault_of_its_configuration() -> None:
+    old = make.pool("tbot-a", make.SOCKETS, "node-1", socket="socket")
+    tbots = make.tbots(old, make.pool("tbot-b", make.SOCKETS, "node-2", socket="tbot"))
+    named = make.istio_proxy(env={"WORKLOAD_IDENTITY_SOCKET_FILE": "tbot"})
+    hosts = {node: [make.pod(node, node=node, proxy=named)] for node in ("node-1", "node-2")}
+    holds(ready_on_every_node(tbots, hosts, NOW, EVIDENCE), "INST-13")
+    for tbot, causes in zip(tbots.each, (("socket-name-differs",), ()), strict=True):
+        pods = tbots.supplied_by(tbot, [pod for each in hosts.values() for pod in each])
+        finding = configuration_is_sound(make.joining(tbot, make.token()), make.ping().cluster_name, pods, EVIDENCE)
+        assert finding.causes == causes, finding.seen
+
+
 def test_the_directory_of_a_tbot_need_not_be_that_of_a_pod_whose_own_tbot_is_missing() -> None:
     tbots = make.tbots(*BESIDE)
     for tbot in tbots.each:
