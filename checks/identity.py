@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from checks import diagnosis
+from checks import diagnosis, mtls
+from checks.mtls import Sweeps
 from checks.tbot import last_attempts
 from facts.document import Absent
 from facts.errors import ConformanceError
@@ -32,11 +33,12 @@ def sidecars(install: Install) -> ObservedProxies:
     return ObservedProxies(install.proxies.sidecar_pods(), fleet, evidence, asked=asked)
 
 
-def proxies(install: Install) -> ObservedProxies:
-    """Every proxy of the mesh, gateways included."""
+def proxies(install: Install, sweeps: Sweeps) -> ObservedProxies:
+    """Every proxy of the mesh, gateways included; those that need no certificate are left out by name."""
     fleet = install.proxies.fleet()  # before the pods, as above
     evidence, asked = install.cluster.pods_evidence(), install.proxies.surveyed_pods()
-    return ObservedProxies(install.proxies.pods(), fleet, evidence, asked=asked)
+    observed = ObservedProxies(install.proxies.pods(), fleet, evidence, asked=asked)
+    return mtls.but_for_unused_gateways(observed, install, sweeps)
 
 
 def lifetime(install: Install) -> Lifetime:

@@ -28,10 +28,12 @@ from facts.teleport.tbot import Tbots
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import ASK_ALL, each_of, not_asked, of_proxies
 from judge.identity.streams import lost_directory
-from judge.install.istio import NO_SIDECAR
+from judge.install.istio import NO_SIDECAR, NO_WORKLOAD
 
 CAUSES_OF_MODES = {SdsMode.RACE: "pod-started-before-tbot", SdsMode.TAKEOVER: "socket-taken-over"}
 """Modes that have one cause. A certificate of istiod has several: `cause_of_no_socket` tells which from the pod's spec."""
+
+ONLY_UNUSED_GATEWAYS = "only gateways that need no certificate run in the mesh"
 
 FROM_TELEPORT = (SdsMode.EXTERNAL, SdsMode.RACE)
 """Modes in which Envoy's certificate comes from tbot, so that Teleport's clock and tbot's configuration set its times."""
@@ -308,6 +310,7 @@ class ObservedProxies:
         evidence: The list of all pods, which also shows that there is none.
         others: Pods with a proxy that are not among them.
         asked: Pods that were asked, as they were listed then; some are listed no more.
+        left_out: Gateways that `without` took out, since they need no certificate; a finding names them.
     """
 
     pods: Sequence[Pod]
@@ -315,6 +318,7 @@ class ObservedProxies:
     evidence: tuple[str, ...]
     others: Sequence[Pod] = ()
     asked: Sequence[Pod] = ()
+    left_out: tuple[Remark, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -327,10 +331,17 @@ class ObservedProxies:
         return {pod.uid: pod for pod in (*self.asked, *self.pods)}
 
     def without(self, left_out: Iterable[Remark]) -> ObservedProxies:
-        """The same, without some of them. Whoever leaves them out must say so."""
-        refs = {each.subject for each in left_out}
+        """The same, without gateways that need no certificate; remarks about other pods change nothing."""
+        known = {pod.ref for pod in self.pods} | {each.pod.ref for each in self.fleet.outcomes}
+        taken = tuple(each for each in left_out if each.subject in known)
+        refs = {each.subject for each in taken}
         fleet = Fleet.of(each for each in self.fleet.outcomes if each.pod.ref not in refs)
-        return replace(self, pods=[pod for pod in self.pods if pod.ref not in refs], fleet=fleet)
+        pods = [pod for pod in self.pods if pod.ref not in refs]
+        return replace(self, pods=pods, fleet=fleet, left_out=(*self.left_out, *taken))
+
+    def not_applicable(self, claim: Claim) -> Finding:
+        """A claim about them where none is left to judge; it names those that were left out."""
+        return replace(claim.not_applicable(ONLY_UNUSED_GATEWAYS if self.left_out else NO_WORKLOAD), left_out=self.left_out)
 
     @property
     def not_asked(self) -> list[Problem]:
@@ -367,6 +378,7 @@ class ObservedProxies:
             measures=measures,
             unclear=[*unclear, *missing],
             settle=settle or (ASK_ALL if missing else ""),
+            left_out=self.left_out,
         )
 
 

@@ -50,7 +50,6 @@ from judge.identity.proxies import (
     supply_problems,
 )
 from judge.install.application import cause_of_no_socket, socket_volume_problems
-from judge.install.istio import NO_WORKLOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +257,7 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
         evidence=readings(proxies, expectation, outside, *(each.pod for each in lacking)),
     )
     if proxies.is_empty and not lacking:
-        return claim.not_applicable(NO_WORKLOAD)
+        return proxies.not_applicable(claim)
     gone = {each.pod.uid for each in proxies.fleet.left_out}
     without = {each.pod.uid: each for each in lacking if each.pod.uid not in gone}
     pods = proxies.by_uid
@@ -266,7 +265,7 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
     judged = [p for p in proxies.fleet.proxies if p not in waypoints]
     missing = proxies.not_asked
     if waypoints and not (judged or proxies.fleet.unread or lacking or missing):
-        return claim.not_applicable(NO_WORKLOAD)
+        return proxies.not_applicable(claim)
     problems = []
     for proxy in judged:
         if failed := failures_of(proxy, expectation):
@@ -296,7 +295,7 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
         held=each_of(judged, lambda _proxy: "it meets ID-01 to ID-06"),
         unclear=missing,
         settle=ASK_ALL if missing else "",
-        left_out=(*(Remark(p.ref, AMBIENTS_WAYPOINT) for p in waypoints), *outside.left_out),
+        left_out=(*(Remark(p.ref, AMBIENTS_WAYPOINT) for p in waypoints), *outside.left_out, *proxies.left_out),
         notes=outside.unwatched,
     )
 
