@@ -11,7 +11,7 @@ from checks.mtls import Sweeps
 from checks.tbot import last_attempts
 from facts.document import Absent
 from facts.errors import ConformanceError
-from facts.finding import Finding, Remark
+from facts.finding import Finding
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
 from facts.teleport.issuing import why_refused
 from facts.teleport.resources import WorkloadIdentity
@@ -53,12 +53,11 @@ def expectation(install: Install) -> Expectation:
 
 
 def outside_of_teleport(install: Install) -> Outside:
-    """The workloads that should use the socket but lack the injection template; by name, the proxies that nobody can ask."""
+    """The workloads that should use the socket but lack the injection template, and the proxies that nobody can ask."""
     pods, namespaces, planes = install.cluster.living_pods(), install.cluster.namespaces_of_install(), install.istio.planes()
     named, directories = install.names.injection_template, install.tbot.socket_directories()
     found = sweep.outside_of_teleport(pods, namespaces, planes, named, directories)
-    dark = (Remark(each.about.subject, each.about.said) for each in diagnosis.out_of_sight(install))
-    return replace(found, left_out=(*found.left_out, *dark))
+    return replace(found, dark=tuple(diagnosis.out_of_sight(install)))
 
 
 def secrets_come_from_the_socket(install: Install) -> Finding:

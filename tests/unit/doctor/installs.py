@@ -180,26 +180,27 @@ def beside_an_egress_gateway(*, reaches: bool, alone: bool = False) -> Install:
     return install(*served, egress, change=routed)
 
 
-def out_of_sight(name: str, *, silent: bool, **changes: Any) -> Change:
-    """A pod that nobody can ask, so that only the list of all pods has it.
+def out_of_sight(*names: str, silent: bool, **changes: Any) -> Change:
+    """Pods that nobody can ask, so that only the list of all pods has them.
 
     Args:
-        name: Name of the pod.
-        silent: Its node is not Ready; the node of the others is.
-        changes: Changes of the pod.
+        names: Names of the pods.
+        silent: Their node is not Ready; the node of the others is.
+        changes: Changes of these pods.
     """
 
     def change(facets: SimpleNamespace) -> None:
         pods = facets.cluster.pods()
-        (dark,) = (replace(pod, **changes) for pod in pods if pod.name == name)
-        dark = replace(dark, spec=replace(dark.spec, node="node-2"))
-        living = tuple(pod for pod in pods if pod.name != name)
+        assert {*names} <= {pod.name for pod in pods}
+        moved = (replace(pod, spec=replace(pod.spec, node="node-2")) for pod in pods if pod.name in names)
+        dark = tuple(replace(pod, **changes) for pod in moved)
+        living = tuple(pod for pod in pods if pod.name not in names)
         fleet = facets.proxies.fleet()
-        found = replace(fleet, proxies=tuple(proxy for proxy in fleet.proxies if proxy.pod.name != name))
+        found = replace(fleet, proxies=tuple(proxy for proxy in fleet.proxies if proxy.pod.name not in names))
         nodes = (make.node(), replace(make.node("node-2"), ready=not silent))
         facets.cluster.nodes, facets.cluster.pods, facets.cluster.living_pods = (
             lambda: nodes,
-            lambda: (*living, dark),
+            lambda: (*living, *dark),
             lambda: living,
         )
         facets.cluster.silent_nodes = lambda: frozenset(node.name for node in nodes if not node.ready)
