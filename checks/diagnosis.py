@@ -107,8 +107,9 @@ def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Pro
     """
     fleet = install.proxies.fleet()  # before the pods, as above
     pods, tbots = install.proxies.pods(), install.tbot.all()
+    every = supply.dead_streams(fleet.proxies, pods, tbots)
+    clues = supply.Clues(tbot.last_attempts(install, ((each.tbot, each.supplier) for each in every)))
     dead = supply.unsettled(fleet.proxies, pods, tbots)
-    clues = supply.Clues(tbot.last_attempts(install, ((each.tbot, each.supplier) for each in dead)))
     if probes is not None and dead:
         sockets = {(each.pod.socket_on_node.rpartition("/")[0], each.pod.node) for each in dead}
         looked = [
@@ -157,10 +158,11 @@ def unheard_of(install: Install) -> list[Problem]:
     return supply.unheard_of(install.tbot.all(), install.teleport.bot_instances() or (), datetime.now(UTC))
 
 
-def without_tbot(install: Install) -> list[Problem]:
-    """Nodes that host injected pods and no tbot, with what keeps tbot away."""
-    hosts, cluster = install.proxies.pods_by_node(), install.cluster
-    return placing.without_tbot(install.tbot.all(), hosts, cluster.nodes(), cluster.pods())
+def without_tbot(install: Install) -> list[Problem | OpenPoint]:
+    """Nodes that host injected pods and no tbot, with what keeps tbot away; pods of tbot there that do not go away."""
+    hosts, cluster, tbots = install.proxies.pods_by_node(), install.cluster, install.tbot.all()
+    lacking = placing.without_tbot(tbots, hosts, cluster.nodes(), cluster.pods())
+    return [*lacking, *placing.tbots_that_stay(tbots, hosts)]
 
 
 def kept_from_teleport(install: Install) -> Iterator[Problem | OpenPoint]:

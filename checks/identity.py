@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from checks import diagnosis
+from checks import diagnosis, mtls
+from checks.mtls import Sweeps
 from checks.tbot import last_attempts
 from facts.document import Absent
 from facts.errors import ConformanceError
-from facts.finding import Finding, Remark
+from facts.finding import Finding
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
 from facts.teleport.issuing import why_refused
 from facts.teleport.resources import WorkloadIdentity
@@ -32,11 +33,12 @@ def sidecars(install: Install) -> ObservedProxies:
     return ObservedProxies(install.proxies.sidecar_pods(), fleet, evidence, asked=asked)
 
 
-def proxies(install: Install) -> ObservedProxies:
-    """Every proxy of the mesh, gateways included."""
+def proxies(install: Install, sweeps: Sweeps) -> ObservedProxies:
+    """Every proxy of the mesh, gateways included; those that need no certificate are left out by name."""
     fleet = install.proxies.fleet()  # before the pods, as above
     evidence, asked = install.cluster.pods_evidence(), install.proxies.surveyed_pods()
-    return ObservedProxies(install.proxies.pods(), fleet, evidence, asked=asked)
+    observed = ObservedProxies(install.proxies.pods(), fleet, evidence, asked=asked)
+    return mtls.but_for_unused_gateways(observed, install, sweeps)
 
 
 def lifetime(install: Install) -> Lifetime:
@@ -51,12 +53,11 @@ def expectation(install: Install) -> Expectation:
 
 
 def outside_of_teleport(install: Install) -> Outside:
-    """The workloads that should use the socket but lack the injection template; by name, the proxies that nobody can ask."""
+    """The workloads that should use the socket but lack the injection template, and the proxies that nobody can ask."""
     pods, namespaces, planes = install.cluster.living_pods(), install.cluster.namespaces_of_install(), install.istio.planes()
     named, directories = install.names.injection_template, install.tbot.socket_directories()
     found = sweep.outside_of_teleport(pods, namespaces, planes, named, directories)
-    dark = (Remark(each.about.subject, each.about.said) for each in diagnosis.out_of_sight(install))
-    return replace(found, left_out=(*found.left_out, *dark))
+    return replace(found, dark=tuple(diagnosis.out_of_sight(install)))
 
 
 def secrets_come_from_the_socket(install: Install) -> Finding:
@@ -65,15 +66,14 @@ def secrets_come_from_the_socket(install: Install) -> Finding:
 
 
 def supply_of(install: Install, observed: ObservedProxies) -> Finding:
-    """ID-01, for sidecars that were read: a tbot beside dead streams is asked for its log, which shows whether it joined."""
+    """ID-01, for sidecars that were read: a tbot beside dead streams is asked for its log, which shows when it joined."""
     tbots = tbots_if_known(install)
     if tbots is None:
         return judge.secrets_come_from_the_socket(observed)
     pods = observed.by_uid
     dead = [each for proxy in observed.fleet.proxies if (each := dead_stream(proxy, pods, tbots)) is not None]
     attempts = last_attempts(install, ((each.tbot, each.supplier) for each in dead))
-    joined = {uid for uid, last in attempts.items() if last.opened}
-    return judge.secrets_come_from_the_socket(observed, tbots, joined)
+    return judge.secrets_come_from_the_socket(observed, tbots, attempts)
 
 
 def install_fails_closed(install: Install) -> Finding:
@@ -132,8 +132,9 @@ def beside(install: Install, probes: SocketProbes, found: Sequence[SdsProbe | Re
     nodes: dict[str, set[str]] = {}
     for node, path in silent:
         nodes.setdefault(path.rpartition("/")[0], set()).add(node)
+    unjoined = _unjoined(install, silent)  # before the directories: a tbot may join in between
     directories = [each for path in sorted(nodes) for each in probes.of_socket_directories(sorted(nodes[path]), path)]
-    return Beside(directories, _issued_at(install, silent), install.proxies.pods(), _unjoined(install, silent))
+    return Beside(directories, _issued_at(install, silent), install.proxies.pods(), unjoined)
 
 
 def _unjoined(install: Install, sockets: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from facts.evidence import readings
 from facts.finding import Remark
 from facts.proxies.sds_mode import SdsMode
+from judge.identity.proxies import ObservedProxies
 from judge.mtls import gateways
 from judge.mtls.contexts import TrustDomains
 from judge.mtls.ends import Ends, MeshTls
@@ -71,7 +72,7 @@ class Sweeps:
 
 
 def unused_gateways(install: Install, sweeps: Sweeps) -> tuple[Remark, ...]:
-    """Ready gateways that ask for no certificate and need none, which MTL-06 leaves out.
+    """Ready gateways that ask for no certificate and need none; every requirement on certificates leaves them out.
 
     Args:
         install: The install.
@@ -84,6 +85,20 @@ def unused_gateways(install: Install, sweeps: Sweeps) -> tuple[Remark, ...]:
     # Before a gateway is Ready, istiod may not have configured it yet.
     found = [pod for pod in mesh.ends.mesh.injected if pod.uid in unasked - mesh.without and pod.ready]
     return tuple(gateways.unused(mesh.ends, found, mesh.meant))
+
+
+def but_for_unused_gateways(observed: ObservedProxies, install: Install, sweeps: Sweeps) -> ObservedProxies:
+    """The same proxies without those of `unused_gateways`, which a finding about them names as left out.
+
+    Whatever asks a proxy for its certificate asks it of these proxies: that a gateway holds none is no defect where nothing
+    in the mesh needs it to.
+
+    Args:
+        observed: Some proxies of the mesh.
+        install: The install.
+        sweeps: As above.
+    """
+    return observed.without(unused_gateways(install, sweeps))
 
 
 def trust_domains(install: Install) -> TrustDomains:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from checks import mtls
+from checks.mtls import Sweeps
 from facts.finding import Finding
 from judge.hygiene import in_force
 from judge.identity.proxies import ObservedProxies
@@ -18,6 +20,11 @@ def proxies_on_sockets(install: Install) -> ObservedProxies:
     uids = {pod.uid for pod in supplied}
     others = [pod for pod in proxies.pods() if pod.uid not in uids]
     return ObservedProxies(supplied, fleet, evidence, others, proxies.surveyed_pods())
+
+
+def proxies_to_renew(install: Install, sweeps: Sweeps) -> ObservedProxies:
+    """The same, but for gateways that need no certificate."""
+    return mtls.but_for_unused_gateways(proxies_on_sockets(install), install, sweeps)
 
 
 def versions_of_tbot(install: Install) -> list[Component]:

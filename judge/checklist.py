@@ -29,12 +29,17 @@ from facts.teleport.resources import Ping, WorkloadIdentity
 from facts.teleport.tbot import SocketDirectories, Tbots
 from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
-from judge.identity.proxies import cause_of_no_certificate, own_identity_problems, stream_problems, supply_problems
+from judge.identity.proxies import (
+    ObservedProxies,
+    cause_of_no_certificate,
+    own_identity_problems,
+    stream_problems,
+    supply_problems,
+)
 from judge.install.application import SEE_NODES, missing_pods, silent_alone, socket_volume_problems
 from judge.install.issuing import grant_problems, template_problems
 from judge.install.istio import (
     ADMIT_THE_POD,
-    NO_WORKLOAD,
     acceptance_problems,
     availability_problems,
     no_istiod,
@@ -138,25 +143,22 @@ def tbot_running(
     return judged_on_nodes(claim, tbots, nodes, now, unlisted=unlisted)
 
 
-def tbot_issues(
-    guide: GuideAnswer, fleet: Fleet, bundle: TrustBundle, *, injected: Sequence[Pod], evidence: Sequence[str]
-) -> Finding:
+def tbot_issues(guide: GuideAnswer, observed: ObservedProxies, bundle: TrustBundle) -> Finding:
     """CHK-6: each sidecar that is meant to use the socket holds an identity that Teleport issued.
 
     A clean log proves nothing: tbot logs no refusal over SDS. Only a certificate proves issuance.
 
     Args:
         guide: The answer to the guide's own command.
-        fleet: Proxies of the pods that mount the node's socket directory.
+        observed: Proxies of the pods that mount the node's socket directory, beside the other injected pods.
         bundle: Teleport's authorities.
-        injected: All injected pods, also those that do not mount it.
-        evidence: Ids of the readings of the list of pods.
     """
+    fleet, injected = observed.fleet, [*observed.pods, *observed.others]
     where = f"{len(fleet.proxies)} proxies on {listed({p.pod.node for p in fleet.proxies}, 'no node')}"
     expected = "every sidecar on tbot's nodes to hold its own identity from Teleport"
-    claim = _item("CHK-6", guide, expected, where, bundle, others=evidence)
+    claim = _item("CHK-6", guide, expected, where, bundle, others=observed.evidence)
     if not (injected or fleet.outcomes):
-        return claim.not_applicable(NO_WORKLOAD)
+        return observed.not_applicable(claim)
     pods = {pod.uid: pod for pod in injected}
     problems = [
         replace(each, cause=each.cause or cause_of_no_certificate(proxy, pods.get(proxy.pod.uid)))
@@ -165,7 +167,7 @@ def tbot_issues(
     ]
     if not fleet.outcomes:
         problems.append(claim.problem(f"none of {len(injected)} injected pods mounts the directory of tbot's socket"))
-    return of_proxies(claim, injected, fleet, problems, held=_names(fleet))
+    return of_proxies(claim, injected, fleet, problems, held=_names(fleet), left_out=observed.left_out)
 
 
 def test_app_running(

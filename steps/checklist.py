@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from pytest_bdd import parsers, then, when
 
+from checks.mtls import Sweeps
+from checks.rotation import proxies_to_renew
 from facts.guide import GuideAnswer
 from judge import checklist as judge
 from judge import conditions
@@ -55,10 +57,8 @@ def tbot_is_ready_everywhere(guide: GuideAnswer, install: Install, conclude: Con
 
 
 @then("every sidecar on the nodes' sockets must hold an identity that Teleport issued")
-def sidecars_hold_teleports_identity(guide: GuideAnswer, install: Install, conclude: Conclude) -> None:
-    fleet, bundle = install.proxies.fleet_on_sockets(), install.teleport.bundle()
-    injected, evidence = install.proxies.pods(), install.cluster.pods_evidence()
-    conclude(judge.tbot_issues(guide, fleet, bundle, injected=injected, evidence=evidence))
+def sidecars_hold_teleports_identity(guide: GuideAnswer, install: Install, sweeps: Sweeps, conclude: Conclude) -> None:
+    conclude(judge.tbot_issues(guide, proxies_to_renew(install, sweeps), install.teleport.bundle()))
 
 
 @then("the test application must run with its own identity from Teleport")

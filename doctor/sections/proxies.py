@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from checks import diagnosis, identity, mtls, rotation
+from checks import diagnosis, identity, rotation
 from doctor.check import Answer, Case, Check, Needs, Section
 from facts.finding import Problem
 from judge.identity import issuance, sweep
@@ -17,11 +16,8 @@ from observe.install import Install
 
 def _mesh(case: Case) -> Answer:
     install = case.install
-    observed, expectation = identity.proxies(install), identity.expectation(install)
-    outside = identity.outside_of_teleport(install)
-    unused = mtls.unused_gateways(install, case.sweeps)
-    left_out = replace(outside, left_out=(*outside.left_out, *unused))
-    return [sweep.mesh_is_teleports(observed.without(unused), expectation, left_out)]
+    observed, expectation = identity.proxies(install, case.sweeps), identity.expectation(install)
+    return [sweep.mesh_is_teleports(observed, expectation, identity.outside_of_teleport(install))]
 
 
 def _of_every(rule: Callable[[Install], list[Problem]]) -> Callable[[Case], Answer]:
@@ -45,23 +41,22 @@ def _audited(case: Case) -> Answer:
     return [issuance.certificates_are_audited(identity.sidecars(install), trail)]
 
 
-def _on_sockets(case: Case) -> ObservedProxies:
-    """The proxies whose certificates are to be renewed: a gateway that needs none has none, as the line of ID-11 says."""
-    return rotation.proxies_on_sockets(case.install).without(mtls.unused_gateways(case.install, case.sweeps))
+def _to_renew(case: Case) -> ObservedProxies:
+    return rotation.proxies_to_renew(case.install, case.sweeps)
 
 
 def _overdue(case: Case) -> Answer:
-    return [rotation.none_is_overdue(case.install, _on_sockets(case))]
+    return [rotation.none_is_overdue(case.install, _to_renew(case))]
 
 
 def _renewal(case: Case) -> Answer:
-    return [age.renewed_before_expiry(_on_sockets(case), case.install.tbot.all())]
+    return [age.renewed_before_expiry(_to_renew(case), case.install.tbot.all())]
 
 
 def _expiry(case: Case) -> Answer:
     settings, install = case.settings, case.install
     thresholds = settings.expiry_warning, settings.authority_expiry_warning
-    return [age.nothing_expires_soon(_on_sockets(case), install.tbot.all(), *thresholds)]
+    return [age.nothing_expires_soon(_to_renew(case), install.tbot.all(), *thresholds)]
 
 
 SESSION = frozenset({Needs.SESSION})

@@ -197,6 +197,11 @@ def restarted_while_starting(pod: Pod) -> bool:
     return last is not None and since is not None and last - since < STARTING
 
 
+def made_at(pod: Pod) -> datetime | None:
+    """UTC time at which a pod was created; None where its status has none that can be read."""
+    return _time(pod.created_at)
+
+
 def initialized(pod: Pod) -> datetime | None:
     """UTC time at which all init containers of a pod had ended or, as native sidecars, started; before that its creation."""
     since = next((c.since for c in pod.conditions if c.type == "Initialized" and c.status == "True" and c.since), "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 from facts.document import when
 from facts.errors import CouldNotTell
@@ -78,7 +77,9 @@ class Tbot:
             mark in its place.
         looked_for: Paths on the node of the sockets that the proxies of the mesh look for. They tell the service that the
             mesh uses from others.
-        leaving: Names of the nodes on which a pod of it is terminating, and no other one runs.
+        leaving: Names of the nodes on which a pod of it is terminating, and no other one runs; it goes away in a moment.
+        overstaying: Its pods that were deleted and should be gone for long, by node, where no other one runs: until such a
+            pod is gone, the controller makes no other one there.
     """
 
     daemon_set: DaemonSet
@@ -92,6 +93,12 @@ class Tbot:
     join_secret: str = field(default="", repr=False)
     looked_for: frozenset[str] = frozenset()
     leaving: frozenset[str] = frozenset()
+    overstaying: Mapping[str, Pod] = field(default_factory=dict)
+
+    @property
+    def placed_on(self) -> frozenset[str]:
+        """Names of the nodes that have a pod of it, those among them whose pod is deleted and still there."""
+        return frozenset(self.pods.keys() | self.leaving | self.overstaying.keys())
 
     def runs_older_config(self, node: str) -> bool:
         """Tell whether the tbot on a node may have started before a change of its file, which it reads at its start."""
@@ -366,15 +373,19 @@ class Tbots:
         """Those that must supply the pods of a node that look for a socket there, by its path.
 
         They listen on it; or, where none does, in its directory. Where no tbot of the node does so, and one of other nodes
-        does, it is that one, which the node lacks. Where none is known to listen there: all of the node.
+        does, it is that one, which the node lacks. Two pools of nodes may have the same directory and different names in it:
+        where a tbot of the node listens in the directory, one that listens on the socket elsewhere counts only if it has a
+        pod beside that one on some node. Where none is known to listen there: all of the node.
         """
         there, directory = self.on(node), path.rpartition("/")[0]
-        everywhere = self.each if there else ()
-        on_it = (tuple(t for t in among if any(s.path == path for s in t.sockets)) for among in (there, everywhere))
-        beside = (
-            tuple(t for t in among if any(s.directory == directory for s in t.sockets)) for among in (there, everywhere)
+        if not there:
+            return ()
+        near, far = (
+            tuple(t for t in among if any(s.directory == directory for s in t.sockets)) for among in (there, self.each)
         )
-        return next(filter(None, chain(on_it, beside)), there)
+        on_it, on_it_elsewhere = (tuple(t for t in among if any(s.path == path for s in t.sockets)) for among in (near, far))
+        beside = tuple(t for t in on_it_elsewhere if not near or any(t.placed_on & other.placed_on for other in near))
+        return on_it or beside or near or far or there
 
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
         """The pods that one of them must supply, see `serving`."""

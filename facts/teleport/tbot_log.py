@@ -56,7 +56,10 @@ class LastAttempt:
         evidence: Ids of the readings.
         validity: Of a certificate that tbot does not accept for its time; None otherwise.
         opened: Its container has joined since it started, whatever came later, so that its sockets are open; None where the
-            log shows neither its start nor an answer of Teleport.
+            log shows neither its start nor an answer of Teleport nor a caller.
+        opened_at: UTC time at which it had joined at the latest: of the first line since its start that shows it; None where
+            that has no time.
+        start: The log goes back to the start of the container, so that it opened its sockets at `opened_at` and not before.
     """
 
     obstacle: Obstacle | None
@@ -65,6 +68,16 @@ class LastAttempt:
     evidence: tuple[str, ...]
     validity: Validity | None = None
     opened: bool | None = None
+    opened_at: datetime | None = None
+    start: bool = False
+
+    def opened_before(self, moment: datetime) -> bool:
+        """Whether the log shows that its sockets were open at a time."""
+        return self.opened_at is not None and self.opened_at < moment
+
+    def opened_after(self, moment: datetime) -> bool:
+        """Whether the log shows that it opened its sockets only after a time."""
+        return self.start and self.opened_at is not None and self.opened_at >= moment
 
 
 JOINED = re.compile(r"Fetched new bot identity|Listener opened for Workload API endpoint")
@@ -75,6 +88,12 @@ STARTED = "Initializing tbot"
 
 _REACHED = re.compile(rf"{JOINED.pattern}|\bIssued Workload Identity|\bIssued \S{{1,20}} SVID|\bSent heartbeat")
 """A line of a tbot that Teleport has just answered."""
+
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) ")
+"""The time with which a line begins: the kubelet's where the log was asked for with times, otherwise tbot's own."""
+
+_ASKED = re.compile(r"\bWorkload attestation failed\b|\bFailed to perform \w{1,20} workload attestation\b")
+"""A line of a tbot that a caller has asked over its socket, so that this is open; Teleport need not have answered since."""
 
 _VALIDITY = re.compile(r"\bcurrent time \S{1,40} is (after|before) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
@@ -113,18 +132,24 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
     over.
 
     Args:
-        log: The end of its log.
+        log: The end of its log, best with the time of each line: not every tbot writes it itself.
         teleport: HOST:PORT at which it looks for Teleport; empty where that is not known.
         evidence: Ids of the readings.
     """
     last, entry, host = LastAttempt(None, "", joined=False, evidence=evidence), "", _host(teleport)
     opened: bool | None = None
-    for line in lines(plain(log)):
+    opened_at: datetime | None = None
+    start = False
+    for stamped in lines(plain(log)):
+        at, line = _stamp(stamped)
+        if STARTED in line:
+            opened, opened_at, start = False, None, True
+        elif not opened and (_REACHED.search(line) or _ASKED.search(line)):
+            opened, opened_at = True, at
         if not line[:1].isspace():  # the layers of an error stand on lines of their own, each further in
             entry = line
         if STARTED in line or _REACHED.search(line):
-            opened = STARTED not in line
-            last = LastAttempt(None, "", joined=opened, evidence=evidence)
+            last = LastAttempt(None, "", joined=STARTED not in line, evidence=evidence)
         elif refused := _REFUSED.search(line):
             last = LastAttempt(Obstacle.TOKEN, beginning(line[refused.start() :], WORDS), joined=False, evidence=evidence)
         elif error := _error_in(line, evidence):
@@ -134,7 +159,16 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
             elif about is None and opened is False and last.obstacle is None:
                 kind = error.obstacle if error.obstacle is Obstacle.PROXY else Obstacle.ELSEWHERE
                 last = replace(error, obstacle=kind, validity=None)
-    return replace(last, opened=opened)
+    return replace(last, opened=opened, opened_at=opened_at, start=start)
+
+
+def _stamp(line: str) -> tuple[datetime | None, str]:
+    """The time with which a line begins, None where it begins with none, and the rest of the line."""
+    found = _STAMP.match(line)
+    try:
+        return (when(found[1], "tbot's log"), line[found.end() :]) if found else (None, line)
+    except CouldNotTell:
+        return None, line
 
 
 def _is_about_teleport(line: str, entry: str, host: str) -> bool | None:

@@ -17,7 +17,7 @@ from judge.diagnosis.starting import is_to_be_injected
 from judge.findings import listed, problem
 from judge.identity.sweep import injects
 from judge.install.application import NO_NODE_FITS, SEE_NODES, silent_alone, why_no_node_fits
-from judge.install.tbot import NOT_ON_NODE, Lacking, is_coming, is_replacing, lacking_on
+from judge.install.tbot import NOT_ON_NODE, STAYS, Lacking, is_coming, is_replacing, lacking_on
 
 NOTHING_SHOWN = "no taint, node selector or waiting pod shows why"
 
@@ -53,7 +53,8 @@ def _kept_away(lacking: Lacking, node: Node, pods: Sequence[Pod]) -> str:
     evicted = [pod for pod in own if pod.has_ended and pod.node == lacking.node]
     if evicted:
         return f"{evicted[0].ref} there has ended ({evicted[0].message or evicted[0].phase})"
-    reasons = [f"the node is tainted {taint}" for taint in node.taints if not taint.endswith(":PreferNoSchedule")]
+    reasons = [f"{pod.ref} there {STAYS}" for pod in lacking.overstaying]
+    reasons += [f"the node is tainted {taint}" for taint in node.taints if not taint.endswith(":PreferNoSchedule")]
     reasons += [reason for tbot in lacking.tbots if (reason := _not_selected(tbot, node))]
     reasons += [f"{pod.ref} is Pending: {pod.why_not_ready}" for pod in own if not pod.node]
     return "; ".join(dict.fromkeys(reasons)) or NOTHING_SHOWN
@@ -70,6 +71,26 @@ SEE_WHAT_HOLDS_IT = (
     " kubelet does not end; run again when it is gone"
 )
 """Next step where a pod that was deleted is still there."""
+
+
+def tbots_that_stay(tbots: Tbots, hosts: Mapping[str, Sequence[Pod]]) -> list[OpenPoint]:
+    """Pods of tbot that were deleted and do not go away, on nodes whose injected pods lack that tbot.
+
+    Args:
+        tbots: Every tbot that serves the mesh.
+        hosts: Injected pods by node.
+    """
+    staying = {
+        pod.uid: pod
+        for node in sorted(hosts)
+        for lacking in lacking_on(tbots, node, hosts[node])
+        for pod in lacking.overstaying
+    }
+    said = f"it {STAYS} on node {{}}; that period ended at {{}}"
+    return [
+        OpenPoint(problem(pod, said.format(pod.node, pod.due or "an unknown time")), SEE_WHAT_HOLDS_IT)
+        for pod in staying.values()
+    ]
 
 
 def out_of_sight(pods: Iterable[Pod], silent: Collection[str], now: datetime) -> list[OpenPoint]:

@@ -153,18 +153,27 @@ READ_ITS_LOG = (
 """The next step where a Ready tbot need not have opened its socket."""
 
 
-def unjoined(last: LastAttempt | None) -> str:
-    """Why it is not shown that a tbot has joined since its start, so that its sockets are open; empty where it is.
+def unjoined(last: LastAttempt | None, at: datetime) -> str:
+    """Why it is not shown that a tbot had joined since its start, so that its sockets were open; empty where it is.
 
     Args:
         last: Its last attempt; None where its log was not read.
+        at: UTC time at which they have to have been open: the log is of later than what is to be explained.
     """
     if last is None:
         return "its log was not read"
     words = f" ({last.said})" if last.said else ""
     if last.opened is None:
-        return f"the end of its log shows neither its start nor an answer of Teleport{words}"
-    return "" if last.opened else f"its log shows no join since its start{words}"
+        return f"the end of its log shows neither its start nor an answer of Teleport nor a caller{words}"
+    if not last.opened:
+        return f"its log shows no join since its start{words}"
+    if last.opened_before(at):
+        return ""
+    first = f"at {last.opened_at:%F %T} UTC" if last.opened_at is not None else "at a time that is not known"
+    return (
+        f"its log first shows its sockets open {first}, too late to explain what was read; ask again five minutes after"
+        f" that{words}"
+    )
 
 
 def unopened(pod: Pod, socket: str, why: str, evidence: Iterable[str]) -> OpenPoint:

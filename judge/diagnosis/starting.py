@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from facts.document import when
 from facts.evidence import readings
 from facts.finding import OpenPoint, Problem
 from facts.istio.control_planes import ControlPlanes, Injectable, asks_for, why_istio_refuses, why_it_refuses
@@ -14,7 +13,7 @@ from facts.kubernetes.objects import Labelled, Pod, condition_holds
 from facts.kubernetes.pod_spec import ISTIOS_SOCKET, PROXY, SOCKET_FILE, SOCKET_VOLUME, Volume
 from facts.kubernetes.workloads import Deployment
 from facts.proxies.identity import ProxyIdentity
-from facts.proxies.presence import STARTING, Stage, start_of, was_reached
+from facts.proxies.presence import STARTING, Stage, made_at, start_of, was_reached
 from facts.teleport.tbot import Tbot, Tbots
 from judge.findings import listed, problem
 from judge.fleet import cause_of_no_start
@@ -111,15 +110,18 @@ class _Directories:
         """Those that the pods which have begun require."""
         mounted: dict[tuple[str, str], list[tuple[datetime, Pod]]] = {}
         for pod in pods:
-            if pod.node and _has_begun(pod):
+            if pod.node and _has_begun(pod) and (made := made_at(pod)) is not None:
                 for path in _required(pod):
-                    mounted.setdefault((pod.node, path), []).append((when(pod.created_at, str(pod.ref)), pod))
+                    mounted.setdefault((pod.node, path), []).append((made, pod))
         return cls(mounted)
 
     def mounted_since(self, pod: Pod, path: str) -> Pod | None:
-        """A pod that was made after another one of its node, and has mounted a directory that both require to exist."""
-        begun = self.mounted.get((pod.node, path), ())
-        return next((other for made, other in begun if made > when(pod.created_at, str(pod.ref))), None)
+        """A pod that was made after another one of its node, and has mounted a directory that both require to exist.
+
+        None where the time of either is missing.
+        """
+        since, begun = made_at(pod), self.mounted.get((pod.node, path), ())
+        return next((other for made, other in begun if since is not None and made > since), None)
 
 
 SEE_EVENTS = "see what the kubelet says of it: `kubectl -n NAMESPACE describe pod POD`, under Events"
@@ -212,7 +214,8 @@ def _required(pod: Pod) -> tuple[str, ...]:
 
 
 def _had_its_time(pod: Pod, now: datetime) -> bool:
-    return not pod.terminating and now - when(pod.created_at, str(pod.ref)) >= STARTING
+    made = made_at(pod)
+    return not pod.terminating and (made is None or now - made >= STARTING)
 
 
 def _has_begun(pod: Pod) -> bool:

@@ -19,7 +19,7 @@ from facts.teleport.tbot import Tbots
 from facts.teleport.tbot_log import LastAttempt
 from judge.causes import causes_of_release
 from judge.diagnosis import reaching
-from judge.identity.streams import DEAD_DIRECTORY, DeadStream, dead_stream, ready_since
+from judge.identity.streams import DEAD_DIRECTORY, DeadStream, connected_sockets, dead_stream, ready_since
 from judge.install.probes import DIRECTORY_CLOSED, socket_seen, why_unreachable
 
 SILENT_FOR = timedelta(minutes=65)
@@ -60,15 +60,8 @@ def dead_streams(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: T
 def unsettled(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots) -> list[DeadStream]:
     """The proxies with dead streams, without those beside which another one is connected under the same path."""
     every, known = list(proxies), list(pods)
-    connected = _connected(every, known)
+    connected = connected_sockets(every, {pod.uid: pod for pod in known})
     return [d for d in dead_streams(every, known, tbots) if (d.pod.node, d.pod.socket_on_node) not in connected]
-
-
-def _connected(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod]) -> frozenset[tuple[str, str]]:
-    """The sockets to which a proxy is connected, each by its node and its path there."""
-    known = {pod.uid: pod for pod in pods}
-    there = [known[p.pod.uid] for p in proxies if p.streams.cx_active and p.pod.uid in known]
-    return frozenset((pod.node, pod.socket_on_node) for pod in there)
 
 
 def cut_off(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots, clues: Clues) -> list[Problem | OpenPoint]:
@@ -77,7 +70,8 @@ def cut_off(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots,
     They hold a directory that is gone; or the socket's mode or its directory's keeps them out, or no process listens on it.
     It is the first where a proxy of the node is connected to this tbot under the same path, or a probe pod found nothing
     else wrong. Where nothing decides, each such proxy has one problem for every cause, in the same words. A tbot that need
-    not have opened its socket is an open point instead: there none of them need be so.
+    not have opened its socket is an open point instead, as is one that did so too late for the proxy to have tried again by
+    then: there none of them need be so.
 
     Args:
         proxies: Proxies of the mesh.
@@ -86,10 +80,10 @@ def cut_off(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots,
         clues: What tells them apart.
     """
     every, known = list(proxies), list(pods)
-    connected = _connected(every, known)
+    connected = connected_sockets(every, {pod.uid: pod for pod in known})
     found: list[Problem | OpenPoint] = []
     for dead in dead_streams(every, known, tbots):
-        if (dead.pod.node, dead.pod.socket_on_node) in connected:
+        if dead.is_used_beside(connected, clues.attempts.get(dead.supplier.uid)):
             found.append(dead.lost_directory)
         else:
             found += _why(dead, clues)
@@ -102,14 +96,15 @@ def _why(dead: DeadStream, clues: Clues) -> Sequence[Problem | OpenPoint]:
     if (probe := clues.seen_of(dead.pod)) is not None:
         why, cause = why_unreachable(probe, name)
         socket = socket_seen(probe, name)
-        is_served = socket is not None and socket.listener in (ANSWERS, SILENT)
-        if cause == DIRECTORY_CLOSED or is_served or (socket is not None and last is not None and last.opened):
+        is_served = socket is not None and socket.listener in (ANSWERS, SILENT) and not dead.opened_too_late(last)
+        is_open = socket is not None and dead.opened_in_time(last)
+        if cause == DIRECTORY_CLOSED or is_served or is_open:
             said = dead.because(cause, why) if cause else dead.lost_directory
             return [replace(said, evidence=(*probe.evidence, *said.evidence))]
         if socket is None and probe.entries is not None:
             unseen = f"a probe pod sees no socket called {name} in {probe.path}"
             return [_unopened(dead, unseen, (*probe.evidence, *readings(last)))]
-    if why := reaching.unjoined(last):
+    if why := reaching.unjoined(last, dead.open_by):
         return [_unopened(dead, why, readings(last))]
     return [dead.because(cause) for cause in (DEAD_DIRECTORY, *CLOSED)]
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from facts.document import SKEW, when
+from facts.document import SKEW
 from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import ISTIOS_SOCKET, SOCKET_FILE
 from facts.proxies.identity import ProxyIdentity
-from facts.proxies.presence import Stage, last_end, ready_since, start_of
+from facts.proxies.presence import Stage, last_end, made_at, ready_since, start_of
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.tbot import Tbot, Tbots
 from facts.teleport.tbot_log import LastAttempt
@@ -82,7 +82,8 @@ def exiting(
 ) -> list[Problem | OpenPoint]:
     """Nodes with a Ready tbot on which Istio's agents exit again and again at their start, the last time since it is Ready.
 
-    A tbot that need not have opened its socket is an open point: an agent that may not fall back exits where there is none.
+    A tbot that need not have opened its socket before the last exit is an open point: an agent that may not fall back exits
+    where there is none, and the kubelet starts it again after up to five minutes.
     Where a proxy is connected that has started since, the socket can be used, and the agents exit for another reason. One
     that was connected before shows nothing: it keeps its connection whatever becomes of the socket.
 
@@ -96,7 +97,11 @@ def exiting(
     by_node: dict[str, list[Pod]] = {}
     found: list[Problem | OpenPoint] = []
     for pod in _exiting(pods, proxies, tbots, now):
-        beside = [(of_tbot, reaching.unjoined(attempts.get(of_tbot.uid))) for _tbot, of_tbot in _ready_beside(tbots, pod)]
+        ended = last_end(pod.proxy) if pod.proxy is not None else None
+        beside = [
+            (of_tbot, reaching.unjoined(attempts.get(of_tbot.uid), ended or now))
+            for _tbot, of_tbot in _ready_beside(tbots, pod)
+        ]
         if all(why for _pod, why in beside):
             found += [
                 reaching.unopened(
@@ -135,7 +140,8 @@ def _exiting(pods: Iterable[Pod], proxies: Iterable[ProxyIdentity], tbots: Tbots
 
 
 def _started_before(pod: Pod, moment: datetime | None) -> bool:
-    return moment is not None and moment > when(pod.created_at, str(pod.ref)) + SKEW
+    made = made_at(pod)
+    return moment is not None and made is not None and moment > made + SKEW
 
 
 def waiting(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod], tbots: Tbots) -> list[Problem]:

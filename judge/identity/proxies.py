@@ -6,9 +6,10 @@ sweep over the whole mesh (`judge.identity.sweep`) use as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from facts.document import SKEW
 from facts.errors import CouldNotTell
@@ -25,13 +26,16 @@ from facts.teleport.bundle import TrustBundle
 from facts.teleport.issuing import Issuing
 from facts.teleport.resources import BACKDATED
 from facts.teleport.tbot import Tbots
+from facts.teleport.tbot_log import LastAttempt
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import ASK_ALL, each_of, not_asked, of_proxies
-from judge.identity.streams import lost_directory
-from judge.install.istio import NO_SIDECAR
+from judge.identity.streams import connected_sockets, lost_directory
+from judge.install.istio import NO_SIDECAR, NO_WORKLOAD
 
 CAUSES_OF_MODES = {SdsMode.RACE: "pod-started-before-tbot", SdsMode.TAKEOVER: "socket-taken-over"}
 """Modes that have one cause. A certificate of istiod has several: `cause_of_no_socket` tells which from the pod's spec."""
+
+ONLY_UNUSED_GATEWAYS = "only gateways that need no certificate run in the mesh"
 
 FROM_TELEPORT = (SdsMode.EXTERNAL, SdsMode.RACE)
 """Modes in which Envoy's certificate comes from tbot, so that Teleport's clock and tbot's configuration set its times."""
@@ -308,6 +312,7 @@ class ObservedProxies:
         evidence: The list of all pods, which also shows that there is none.
         others: Pods with a proxy that are not among them.
         asked: Pods that were asked, as they were listed then; some are listed no more.
+        left_out: Gateways that `without` took out, since they need no certificate; a finding names them.
     """
 
     pods: Sequence[Pod]
@@ -315,6 +320,7 @@ class ObservedProxies:
     evidence: tuple[str, ...]
     others: Sequence[Pod] = ()
     asked: Sequence[Pod] = ()
+    left_out: tuple[Remark, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -327,10 +333,17 @@ class ObservedProxies:
         return {pod.uid: pod for pod in (*self.asked, *self.pods)}
 
     def without(self, left_out: Iterable[Remark]) -> ObservedProxies:
-        """The same, without some of them. Whoever leaves them out must say so."""
-        refs = {each.subject for each in left_out}
+        """The same, without gateways that need no certificate; remarks about other pods change nothing."""
+        known = {pod.ref for pod in self.pods} | {each.pod.ref for each in self.fleet.outcomes}
+        taken = tuple(each for each in left_out if each.subject in known)
+        refs = {each.subject for each in taken}
         fleet = Fleet.of(each for each in self.fleet.outcomes if each.pod.ref not in refs)
-        return replace(self, pods=[pod for pod in self.pods if pod.ref not in refs], fleet=fleet)
+        pods = [pod for pod in self.pods if pod.ref not in refs]
+        return replace(self, pods=pods, fleet=fleet, left_out=(*self.left_out, *taken))
+
+    def not_applicable(self, claim: Claim) -> Finding:
+        """A claim about them where none is left to judge; it names those that were left out."""
+        return replace(claim.not_applicable(ONLY_UNUSED_GATEWAYS if self.left_out else NO_WORKLOAD), left_out=self.left_out)
 
     @property
     def not_asked(self) -> list[Problem]:
@@ -367,20 +380,22 @@ class ObservedProxies:
             measures=measures,
             unclear=[*unclear, *missing],
             settle=settle or (ASK_ALL if missing else ""),
+            left_out=self.left_out,
         )
 
 
 def secrets_come_from_the_socket(
-    sidecars: ObservedProxies, tbots: Tbots | None = None, joined: Collection[str] = ()
+    sidecars: ObservedProxies, tbots: Tbots | None = None, attempts: Mapping[str, LastAttempt] = MappingProxyType({})
 ) -> Finding:
     """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod.
 
     Args:
         sidecars: The sidecars.
         tbots: Every tbot that serves the mesh, which may tell why a stream is dead.
-        joined: Uids of the pods of tbot that have joined since their start.
+        attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
     """
     proxies, pods = sidecars.fleet.proxies, sidecars.by_uid
+    connected = connected_sockets(proxies, pods)
     owners = {(p.pod.node, p.leaf.key_sha256): p.pod for p in proxies if p.leaf and p.sds_mode is SdsMode.ISTIO_CA}
 
     def problems(proxy: ProxyIdentity) -> list[Problem]:
@@ -393,7 +408,7 @@ def secrets_come_from_the_socket(
         if cause := cause_of_no_configuration(proxy, pods.get(proxy.pod.uid)):
             fails = f"its Istio agent failed {proxy.istiod_failures} times to connect to istiod"
             found = [replace(each, said=f"{each.said}; {fails}", cause=cause) for each in found]
-        lost = lost_directory(proxy, pods, tbots, joined) if tbots is not None else None
+        lost = lost_directory(proxy, pods, tbots, attempts, connected) if tbots is not None else None
         return found if lost is None else [*found, lost]
 
     return _judged(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,11 +14,12 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.teleport.tbot import Tbot, Tbots
+from facts.teleport.tbot_log import LastAttempt
 
 DEAD_DIRECTORY = "socket-directory-recreated"
 
 RECONNECTED = timedelta(seconds=60)
-"""Time after a start of tbot within which every Envoy has tried again; its back-off is 30 s at most."""
+"""Time after tbot opened its socket within which every Envoy has tried again; its back-off is 30 s at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,32 @@ class DeadStream:
     tbot: Tbot
     supplier: Pod
     since: datetime
+
+    @property
+    def open_by(self) -> datetime:
+        """UTC time at which the socket has to have been open: otherwise its Envoy need not have tried again since."""
+        return self.proxy.read_at - RECONNECTED
+
+    def opened_in_time(self, last: LastAttempt | None) -> bool:
+        """Whether the log of tbot shows that its socket was open by `open_by`.
+
+        Args:
+            last: Its last attempt to speak with Teleport; None where its log was not read.
+        """
+        return last is not None and last.opened_before(self.open_by)
+
+    def opened_too_late(self, last: LastAttempt | None) -> bool:
+        """Whether it shows that the socket was not open by then; other proxies may be connected already."""
+        return last is not None and last.opened_after(self.open_by)
+
+    def is_used_beside(self, connected: Collection[tuple[str, str]], last: LastAttempt | None) -> bool:
+        """Whether another proxy is connected to the socket, which thus was open by then unless the log denies it.
+
+        Args:
+            connected: The sockets to which a proxy is connected; see `connected_sockets`.
+            last: As above.
+        """
+        return (self.pod.node, self.pod.socket_on_node) in connected and not self.opened_too_late(last)
 
     @property
     def said(self) -> str:
@@ -89,17 +116,39 @@ def dead_stream(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots) -> 
     return None
 
 
-def lost_directory(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots, joined: Collection[str]) -> Problem | None:
-    """A problem if a proxy has a dead stream to a tbot that has joined, so that its socket is open.
+def lost_directory(
+    proxy: ProxyIdentity,
+    pods: Mapping[str, Pod],
+    tbots: Tbots,
+    attempts: Mapping[str, LastAttempt],
+    connected: Collection[tuple[str, str]] = (),
+) -> Problem | None:
+    """A problem if a proxy has a dead stream to a tbot whose socket was open in time for it, by its log or another proxy.
 
     Args:
         proxy: The proxy.
         pods: Pods by uid.
         tbots: Every tbot that serves the mesh.
-        joined: Uids of the pods of tbot that have joined since their start.
+        attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
+        connected: The sockets to which a proxy is connected; see `connected_sockets`.
     """
     dead = dead_stream(proxy, pods, tbots)
-    return dead.lost_directory if dead is not None and dead.supplier.uid in joined else None
+    if dead is None:
+        return None
+    last = attempts.get(dead.supplier.uid)
+    is_open = dead.is_used_beside(connected, last) or dead.opened_in_time(last)
+    return dead.lost_directory if is_open else None
+
+
+def connected_sockets(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod]) -> frozenset[tuple[str, str]]:
+    """The sockets to which a proxy is connected, each by its node and its path there.
+
+    Args:
+        proxies: The proxies.
+        pods: Pods by uid.
+    """
+    there = [pods[proxy.pod.uid] for proxy in proxies if proxy.streams.cx_active and proxy.pod.uid in pods]
+    return frozenset((pod.node, pod.socket_on_node) for pod in there)
 
 
 def ready_since(tbot: Tbot, node: str) -> datetime | None:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facts.evidence import ObjectRef, readings
-from facts.finding import Finding, Problem, Remark
+from facts.finding import Finding, OpenPoint, Problem, Remark
 from facts.istio.ambient import is_enrolled
 from facts.istio.control_planes import ControlPlanes, asks_for, why_istio_refuses, why_it_refuses
 from facts.istio.istio_ca import IstioAuthorities
@@ -50,7 +50,6 @@ from judge.identity.proxies import (
     supply_problems,
 )
 from judge.install.application import cause_of_no_socket, socket_volume_problems
-from judge.install.istio import NO_WORKLOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +79,14 @@ class Outside:
             watches, with the reason.
         unwatched: The namespaces that no istiod watches although proxies run there, with what that means.
         evidence: Ids of the readings of Istio and of the namespaces.
+        dark: Pods with a proxy that nobody can ask, each with what would settle it.
     """
 
     lacking: tuple[Lacking, ...] = ()
     left_out: tuple[Remark, ...] = ()
     unwatched: tuple[Problem, ...] = ()
     evidence: tuple[str, ...] = ()
+    dark: tuple[OpenPoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,17 +249,22 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
     Args:
         proxies: All proxies of the mesh, gateways included.
         expectation: The expected authorities and lifetime.
-        outside: The pods that lack the template, and what is left out.
+        outside: The pods that lack the template, what is left out, and the pods that nobody can ask: these are left out by
+            name, and keep the answer open where there is no other.
     """
-    lacking = outside.lacking
+    lacking, dark = outside.lacking, [each.about for each in outside.dark]
     claim = Claim(
         "ID-11",
         expected="every proxy of the mesh to have its own identity from Teleport, and no workload to lack the template",
         where=f"{len(proxies.pods)} proxies in {len({p.namespace for p in proxies.pods})} namespaces",
-        evidence=readings(proxies, expectation, outside, *(each.pod for each in lacking)),
+        evidence=(
+            *readings(proxies, expectation, outside, *(each.pod for each in lacking)),
+            *(reading for each in dark for reading in each.evidence),
+        ),
     )
-    if proxies.is_empty and not lacking:
-        return claim.not_applicable(NO_WORKLOAD)
+    if proxies.is_empty and not (lacking or dark):
+        return proxies.not_applicable(claim)
+    open_ones = dark if proxies.is_empty else []
     gone = {each.pod.uid for each in proxies.fleet.left_out}
     without = {each.pod.uid: each for each in lacking if each.pod.uid not in gone}
     pods = proxies.by_uid
@@ -266,7 +272,7 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
     judged = [p for p in proxies.fleet.proxies if p not in waypoints]
     missing = proxies.not_asked
     if waypoints and not (judged or proxies.fleet.unread or lacking or missing):
-        return claim.not_applicable(NO_WORKLOAD)
+        return proxies.not_applicable(claim)
     problems = []
     for proxy in judged:
         if failed := failures_of(proxy, expectation):
@@ -294,9 +300,14 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
         problems,
         confirmed=f"{len(judged) - gateways} sidecars and {gateways} gateways meet ID-01 to ID-06",
         held=each_of(judged, lambda _proxy: "it meets ID-01 to ID-06"),
-        unclear=missing,
-        settle=ASK_ALL if missing else "",
-        left_out=(*(Remark(p.ref, AMBIENTS_WAYPOINT) for p in waypoints), *outside.left_out),
+        unclear=[*missing, *open_ones],
+        settle=ASK_ALL if missing else next((each.settle for each in outside.dark if open_ones), ""),
+        left_out=(
+            *(Remark(p.ref, AMBIENTS_WAYPOINT) for p in waypoints),
+            *(Remark(each.subject, each.said) for each in dark if not open_ones),
+            *outside.left_out,
+            *proxies.left_out,
+        ),
         notes=outside.unwatched,
     )
 

@@ -43,6 +43,9 @@ TAKE_PROXIES = (
 NOT_ON_NODE = "tbot-not-on-node"
 """Cause of a node that hosts injected pods and no tbot."""
 
+STAYS = "was deleted and is still there after its grace period, so that no other one is made"
+"""What is said of a pod of tbot that does not go away."""
+
 
 def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> list[Problem]:
     """Problems unless a Ready tbot pod of the current template runs on each node with injected pods, of each pod's own tbot.
@@ -55,24 +58,45 @@ def node_problems(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetim
         nodes: Injected pods by node.
         now: UTC time of the judgment.
     """
+    found = [each for problems in _by_node(tbots, nodes, now).values() for each in problems]
+    return [*found, *_daemon_set_problems(tbots, nodes)]
+
+
+def _by_node(tbots: Tbots, nodes: Mapping[str, Sequence[Pod]], now: datetime) -> dict[str, list[Problem]]:
+    """Problems of each node that hosts injected pods; where none does, of each node that runs tbot and may not for long."""
+    if not nodes:
+        return {node: _passing_on(tbots, node, now) for node in sorted(tbots.nodes)}
+    return {node: [*_problems_on(tbots, node, nodes[node], now), *_passing_on(tbots, node, now)] for node in sorted(nodes)}
+
+
+def _problems_on(tbots: Tbots, node: str, pods: Sequence[Pod], now: datetime) -> list[Problem]:
     found = []
-    for node in sorted(nodes):
-        for lacking in lacking_on(tbots, node, nodes[node]):
-            coming = listed((tbot.daemon_set.ref for tbot in lacking.tbots if is_coming(tbot, node)), "")
-            words = f"; {coming} has fewer pods than its controller wants" if coming else ""
-            found += lacking.problems(words, "" if coming else NOT_ON_NODE, tbots.evidence)
-        for tbot, pod in ((tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods):
-            if not pod.ready or pod.terminating:
-                waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
-                said = f"tbot on node {node} is not Ready: {waiting}"
-                said += f", for less than {STARTING.total_seconds():.0f} s" if is_starting(tbot, pod, now) else ""
-                found.append(problem(pod, said, _cause_of_not_ready(tbot, pod, now)))
-    found += [
+    for lacking in lacking_on(tbots, node, pods):
+        coming = listed((tbot.daemon_set.ref for tbot in lacking.tbots if is_coming(tbot, node)), "")
+        words = f"; {coming} has fewer pods than its controller wants" if coming else ""
+        words += "".join(f"; {pod.ref} there {STAYS}" for pod in lacking.overstaying)
+        found += lacking.problems(words, "" if coming else NOT_ON_NODE, tbots.evidence)
+    for tbot, pod in ((tbot, tbot.pods[node]) for tbot in tbots.each if node in tbot.pods):
+        if not pod.ready or pod.terminating:
+            waiting = listed({c.reason or c.state for c in pod.containers if not c.ready}, "no reason given")
+            said = f"tbot on node {node} is not Ready: {waiting}"
+            said += f", for less than {STARTING.total_seconds():.0f} s" if is_starting(tbot, pod, now) else ""
+            found.append(problem(pod, said, _cause_of_not_ready(tbot, pod, now)))
+    return found
+
+
+def _passing_on(tbots: Tbots, node: str, now: datetime) -> list[Problem]:
+    """The tbots of a node that are Ready now, and that ended of late."""
+    return [
         problem(tbot.pods[node], f"tbot on node {node} is Ready only until its next exit: {why}")
-        for node in sorted(nodes or tbots.nodes)
         for tbot in tbots.each
         if node in tbot.pods and tbot.pods[node].ready and (why := ended_of_late(tbot, tbot.pods[node], now))
     ]
+
+
+def _daemon_set_problems(tbots: Tbots, nodes: Collection[str]) -> list[Problem]:
+    """Problems of whole DaemonSets, which are of no node."""
+    found = []
     for daemon_set in (tbot.daemon_set for tbot in tbots.each):
         if not nodes and not 0 < daemon_set.desired <= daemon_set.ready:
             said = f"tbot is Ready on {daemon_set.ready} of {daemon_set.desired} nodes; no node hosts an injected pod"
@@ -100,6 +124,11 @@ class Lacking:
     pods: tuple[Pod, ...]
     tbots: tuple[Tbot, ...]
     beside: bool
+
+    @property
+    def overstaying(self) -> tuple[Pod, ...]:
+        """Pods of these tbots on the node that were deleted and do not go away."""
+        return tuple(tbot.overstaying[self.node] for tbot in self.tbots if self.node in tbot.overstaying)
 
     def problems(self, words: str, cause: str, evidence: tuple[str, ...]) -> list[Problem]:
         """What is wrong: one problem of the node; beside another tbot one of each pod, since other pods there lack nothing.
@@ -149,8 +178,10 @@ def is_coming(tbot: Tbot, node: str) -> bool:
     """Tell whether a node without a pod of a tbot may soon have one: its controller replaces it, or has pods to make.
 
     Where something keeps tbot off a node, such as a taint, its controller wants no pod there; where the API server refuses
-    all of its pods, it has none.
+    all of its pods, it has none; and where a deleted one does not go away, it makes none.
     """
+    if node in tbot.overstaying:
+        return False
     daemon_set = tbot.daemon_set
     is_rolled_out = daemon_set.is_current and daemon_set.updated >= daemon_set.desired
     return is_replacing(tbot, node) or (0 < len(tbot.pods) < daemon_set.desired and not is_rolled_out)
@@ -215,7 +246,7 @@ def judged_on_nodes(
     """A claim about where tbot runs, judged by `node_problems`.
 
     A node without tbot is an open point where the suite could not read a further tbot, which may be the one of that node. So
-    is a node that the API server does not list: its pods go with it, or no tbot has had the time to come.
+    is what is wrong on a node that the API server does not list: its pods go with it, or no tbot has had the time to come.
 
     Args:
         claim: The claim.
@@ -224,19 +255,27 @@ def judged_on_nodes(
         now: UTC time of the judgment.
         unlisted: Names of the nodes among them that the API server does not list.
     """
-    known = {node: pods for node, pods in nodes.items() if node not in unlisted}
-    problems = node_problems(tbots, known, now)
-    open_ones = [each for each in problems if tbots.unread and each.cause == NOT_ON_NODE]
-    unread = listed(other.ref for other in tbots.unread)
-    unclear = [replace(each, said=f"{each.said} but perhaps {unread}", cause="") for each in open_ones]
-    gone = [(ObjectRef("Node", node), pods) for node, pods in sorted(nodes.items()) if node in unlisted]
-    said = "the API server does not list it, and has {} injected pods that are bound to it"
+    problems: list[Problem] = []
+    unclear: list[Problem] = []
+    reasons = set()
+    unread = listed((other.ref for other in tbots.unread), "")
+    for node, of_node in _by_node(tbots, nodes, now).items():
+        for each in of_node:
+            if node in nodes and node in unlisted:
+                words, reason = f"{each.said}; the API server does not list that node", ASK_AGAIN
+            elif unread and each.cause == NOT_ON_NODE:
+                words, reason = f"{each.said} but perhaps {unread}", READ_IT
+            else:
+                problems.append(each)
+                continue
+            unclear.append(replace(each, said=words, cause=""))
+            reasons.add(reason)
     return claim.judged(
-        [each for each in problems if each not in open_ones],
-        where_ready(tbots, known),
-        unclear=[*unclear, *(Problem(node, said.format(len(pods)), evidence=readings(*pods)) for node, pods in gone)],
+        [*problems, *_daemon_set_problems(tbots, nodes)],
+        where_ready(tbots, nodes),
+        unclear=unclear,
         left_out=[Remark(other.ref, other.why) for other in tbots.left_out],
-        settle="; ".join(filter(None, (READ_IT if unclear else "", ASK_AGAIN if gone else ""))),
+        settle="; ".join(reason for reason in (READ_IT, ASK_AGAIN) if reason in reasons),
     )
 
 

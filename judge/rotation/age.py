@@ -26,7 +26,6 @@ from judge.findings import Claim, problem
 from judge.fleet import how_to_read, not_read
 from judge.identity.proxies import ObservedProxies, without_certificate
 from judge.install.components import Component
-from judge.install.istio import NO_WORKLOAD
 from judge.rotation.renewal import PUSHED_NOT_RENEWED, Reason
 
 TENTH = 0.1
@@ -227,7 +226,7 @@ def renewed_before_expiry(sidecars: ObservedProxies, tbots: Tbots, later: Fleet 
     again = {p.pod.uid: p for p in later.proxies} if later else {}
     gone = {each.pod.uid: each.why for each in later.left_out} if later else {}
     if later and later.unread and not again:
-        return claim.judged(unclear=not_read(later.unread), settle=how_to_read(later.unread))
+        return claim.judged(unclear=not_read(later.unread), settle=how_to_read(later.unread), left_out=sidecars.left_out)
 
     def told(proxy: ProxyIdentity) -> str:
         if later is None:
@@ -388,12 +387,14 @@ def _claim(requirement: str, expected: str, sidecars: ObservedProxies, tbots: Tb
 def _without_judgment(claim: Claim, sidecars: ObservedProxies, tbots: Tbots) -> Finding | None:
     """The finding where there is no proxy to judge, or no service to judge it by; None otherwise."""
     if sidecars.is_empty and not sidecars.others:
-        return claim.not_applicable(NO_WORKLOAD)
+        return sidecars.not_applicable(claim)
     if sidecars.is_empty:
         said = f"none of {len(sidecars.others)} injected pods mounts the directory of tbot's socket"
-        return claim.judged(unclear=[claim.problem(said)], settle="see ID-01 and CHK-6, which say who certifies these pods")
+        settle = "see ID-01 and CHK-6, which say who certifies these pods"
+        return claim.judged(unclear=[claim.problem(said)], settle=settle, left_out=sidecars.left_out)
     if not any(tbot.config.services for tbot in tbots.each):
         config = ObjectRef("ConfigMap", tbots.first.config_map, tbots.first.daemon_set.namespace)
         said = "it has no service of type workload-identity-api, which would renew the certificates"
-        return claim.judged(unclear=[Problem(config, said)], settle="configure the service; see INST-13")
+        settle = "configure the service; see INST-13"
+        return claim.judged(unclear=[Problem(config, said)], settle=settle, left_out=sidecars.left_out)
     return None

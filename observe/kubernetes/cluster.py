@@ -255,7 +255,16 @@ class Cluster:
 
     # --- pods from inside --------------------------------------------------------------------------------------------
 
-    def logs(self, namespace: str, pod: str, container: str, *, previous: bool = False, tail: int = 2000) -> Reading:
+    def logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        previous: bool = False,
+        tail: int = 2000,
+        timestamps: bool = False,
+    ) -> Reading:
         """The end of a container's log, as text.
 
         Args:
@@ -264,6 +273,7 @@ class Cluster:
             container: Its container.
             previous: The log from before the container's last restart.
             tail: Lines.
+            timestamps: Each line begins with the RFC 3339 time at which the container printed it, and a space.
 
         Raises:
             CouldNotTell: There is no log, e.g. because the container has not started.
@@ -273,7 +283,7 @@ class Cluster:
         return self.api.get(
             f"/api/v1/namespaces/{namespace}/pods/{pod}/log",
             ObjectRef("Pod", pod, namespace),
-            query=query | ({"previous": "true"} if previous else {}),
+            query=query | {name: "true" for name, asked in (("previous", previous), ("timestamps", timestamps)) if asked},
             text=True,
             limit=("log", self._sizes.log),
         )

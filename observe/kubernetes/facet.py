@@ -119,7 +119,11 @@ class ClusterFacet:
         return self.once(PODS, self.reader.pods)
 
     def list_pods_again(self) -> None:
-        """Puts the pods of now, and their namespaces, in the place of those that were listed before."""
+        """Puts the pods of now, and their namespaces, in the place of those that were listed before.
+
+        The nodes stay as they were: tbot was read beside them, and where a node has joined since, it shows no tbot that has
+        come there. `unlisted` tells such a node from one that lacks tbot.
+        """
         pods = self.reader.pods()
         self.readings.renew(NAMESPACES, self.reader.namespaces())  # after the pods, see `scratch_among`
         self.readings.renew(PODS, pods)

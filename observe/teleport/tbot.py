@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -13,6 +14,7 @@ from facts.kubernetes.objects import ConfigMap
 from facts.kubernetes.pod_spec import CONFIG_FLAGS, CONFIG_PATH, Container, VolumeMount, is_tbot_image
 from facts.kubernetes.workloads import DaemonSet
 from facts.masks import KEY, Fields
+from facts.proxies.presence import overstays
 from facts.teleport.tbot import OtherTbot, Tbot, Tbots
 from facts.teleport.tbot_config import KEPT, join_secrets, parse_tbot_config
 from observe.kubernetes.cluster import Cluster
@@ -110,18 +112,22 @@ def _read(cluster: Cluster, daemon_set: DaemonSet, looked_for: Iterable[str]) ->
     own = [pod for pod in cluster.pods(daemon_set.namespace, daemon_set.label_selector) if daemon_set.owns(pod)]
     pods = [pod for pod in own if not (pod.terminating or pod.has_ended)]
     by_node = {pod.node: pod for pod in pods if pod.node}
+    going = [pod for pod in own if pod.terminating and not pod.has_ended and pod.node and pod.node not in by_node]
+    now = datetime.now(UTC)
+    overstaying = {pod.node: pod for pod in going if overstays(pod, now)}
     return Tbot(
         daemon_set=daemon_set,
         pods=by_node,
         container=container,
         config=config,
         config_map=config_map.name,
-        evidence=readings(daemon_set, config_map, *pods),
+        evidence=readings(daemon_set, config_map, *pods, *overstaying.values()),
         config_changed_at=config_map.changed_at,
         config_certainly_changed_at=config_map.texts_changed_at,
         join_secret=next(iter(secrets.get(key, ())), ""),
         looked_for=frozenset(looked_for),
-        leaving=frozenset(p.node for p in own if p.terminating and not p.has_ended and p.node) - by_node.keys(),
+        leaving=frozenset(pod.node for pod in going) - overstaying.keys(),
+        overstaying=overstaying,
     )
 
 

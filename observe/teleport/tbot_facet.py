@@ -100,7 +100,7 @@ class TbotFacet:
         container, reader, teleport = tbot.container.name, self.cluster.reader, tbot.config.teleport
 
         def read() -> LastAttempt:
-            log = reader.logs(pod.namespace, pod.name, container, tail=LINES)
+            log = reader.logs(pod.namespace, pod.name, container, tail=LINES, timestamps=True)
             last = parse_last_attempt(str(log.document), teleport, (log.evidence,))
             there = pod.spec.container(container)
             is_decided = last.joined or last.obstacle not in (None, Obstacle.ELSEWHERE)
@@ -109,10 +109,10 @@ class TbotFacet:
             said = str(log.document)
             if STARTED not in said and said.strip():  # it has only just begun where it has said nothing yet
                 return last
-            log = reader.logs(pod.namespace, pod.name, container, previous=True, tail=LINES)
+            log = reader.logs(pod.namespace, pod.name, container, previous=True, tail=LINES, timestamps=True)
             before = parse_last_attempt(str(log.document), teleport, (log.evidence, *last.evidence))
             says_more = before.obstacle is not None or last.obstacle is None
-            return replace(before if says_more else last, opened=last.opened)
+            return replace(before if says_more else last, opened=last.opened, opened_at=last.opened_at, start=last.start)
 
         return self.cluster.once(LAST_ATTEMPT.narrowed(pod.uid), read)
 

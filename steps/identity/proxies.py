@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pytest_bdd import given, parsers, then
 
 from checks import identity as checks
+from checks.mtls import Sweeps
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.identity import LeftOut
@@ -30,8 +31,8 @@ def every_sidecar(install: Install) -> ObservedProxies:
 
 
 @given("every proxy of the mesh, gateways included, as its own Envoy reports it", target_fixture="proxies")
-def every_proxy(install: Install) -> ObservedProxies:
-    return checks.proxies(install)
+def every_proxy(install: Install, sweeps: Sweeps) -> ObservedProxies:
+    return checks.proxies(install, sweeps)
 
 
 @given("the SPIFFE bundle that Teleport publishes", target_fixture="bundle")

@@ -6,6 +6,7 @@ import pytest
 from pytest_bdd import given, parsers, then, when
 
 from checks import rotation as checks
+from checks.mtls import Sweeps
 from facts.kubernetes.workloads import CronJob
 from facts.proxies.identity import Fleet
 from judge.identity.proxies import ObservedProxies
@@ -44,8 +45,8 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 
 
 @given("every proxy on tbot's sockets, as its own Envoy reports it", target_fixture="on_sockets")
-def proxies_on_sockets(install: Install) -> ObservedProxies:
-    return checks.proxies_on_sockets(install)
+def proxies_to_renew(install: Install, sweeps: Sweeps) -> ObservedProxies:
+    return checks.proxies_to_renew(install, sweeps)
 
 
 @given("a second reading of the same proxies, if --observe asks for it", target_fixture="second_reading")
@@ -66,8 +67,8 @@ def versions(install: Install) -> list[Component]:
 
 
 @then("no certificate must be older than tbot's renewal interval and a margin")
-def none_is_overdue(install: Install, conclude: Conclude) -> None:
-    conclude(checks.none_is_overdue(install, checks.proxies_on_sockets(install)))
+def none_is_overdue(on_sockets: ObservedProxies, install: Install, conclude: Conclude) -> None:
+    conclude(checks.none_is_overdue(install, on_sockets))
 
 
 @then("no certificate and no trusted authority must expire within its warning threshold")

@@ -209,7 +209,7 @@ def test_a_directory_is_looked_at_only_on_nodes_where_nothing_else_decides() -> 
     assert probes.asked == [(["node-2"], "/run/spire/sockets")]
 
 
-def test_only_a_tbot_that_dead_streams_alone_point_to_is_asked_for_its_log() -> None:
+def test_each_tbot_beside_dead_streams_is_asked_for_its_log_and_only_one_that_they_alone_point_to_for_its_obstacle() -> None:
     asked: list[str] = []
 
     def waits(_tbot: Tbot, pod: Pod) -> LastAttempt:
@@ -221,6 +221,8 @@ def test_only_a_tbot_that_dead_streams_alone_point_to_is_asked_for_its_log() -> 
         ("Pod test-app/app", "socket-directory-recreated"),
         ("Pod teleport-system/tbot-2", "?"),
     ]
+    assert {*asked} == {"tbot-1", "tbot-2"}
+    asked.clear()
     assert told(diagnosis.kept_from_teleport(install)) == [("Pod teleport-system/tbot-2", "teleport-unreachable")]
     assert {*asked} == {"tbot-2"}
 
@@ -239,7 +241,12 @@ def test_a_log_that_cannot_be_read_leaves_open_whether_a_socket_is() -> None:
     install = beside_dead_streams(denied)
     assert told(diagnosis.cut_off(install))[1:] == [("Pod teleport-system/tbot-2", "?")]
     assert told(diagnosis.kept_from_teleport(install)) == []
-    assert identity.secrets_come_from_the_socket(install).causes == ()
+    assert told(blamed(install)) == [("Pod test-app/app", "socket-directory-recreated")]
+
+
+def blamed(install: Install) -> list[Problem]:
+    """The problems of the requirement on the socket that have a cause."""
+    return [each for each in identity.secrets_come_from_the_socket(install).problems if each.cause]
 
 
 def test_proxies_that_cannot_be_read_hide_no_log_of_tbot() -> None:
@@ -257,18 +264,19 @@ def test_proxies_that_cannot_be_read_hide_no_log_of_tbot() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "causes"),
+    ("last", "pods"),
     [
-        (make.last_attempt(), ("socket-directory-recreated",)),
-        (make.last_attempt(joined=False, opened=False), ()),
-        (make.last_attempt(joined=False, opened=None), ()),
+        (make.last_attempt(), ["app", "b"]),
+        (make.last_attempt(joined=False, opened=False), ["app"]),
+        (make.last_attempt(joined=False, opened=None), ["app"]),
+        (make.last_attempt(opened_at=datetime.now(UTC), start=True), []),
     ],
 )
-def test_the_requirement_names_a_lost_directory_only_beside_a_tbot_that_has_joined(
-    last: LastAttempt, causes: tuple[str, ...]
+def test_the_requirement_names_a_lost_directory_beside_a_proxy_that_is_connected_or_a_tbot_that_has_joined_in_time(
+    last: LastAttempt, pods: list[str]
 ) -> None:
     install = beside_dead_streams(lambda _tbot, _pod: last)
-    assert identity.secrets_come_from_the_socket(install).causes == causes
+    assert told(blamed(install)) == [(f"Pod test-app/{pod}", "socket-directory-recreated") for pod in pods]
 
 
 def test_agents_that_exit_beside_a_tbot_that_has_not_joined_show_nothing_of_its_socket() -> None:

@@ -13,7 +13,9 @@ from doctor.check import Case
 from facts.errors import ConformanceError
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
+from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet
+from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.teleport.join_tokens import JoinTokens
 from observe.install import Install
 from observe.istio.facet import CONTROL_PLANES
@@ -23,8 +25,9 @@ from observe.readings import Key
 from observe.teleport.facet import PING
 from observe.teleport.tbot_facet import TBOT
 from settings import Names, load
+from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
-from tests.unit.judge.mtls.meshes import Workload, mesh
+from tests.unit.judge.mtls.meshes import PERMISSIVE, Workload, mesh
 
 SHOP = (Workload("a"), Workload("b"))
 
@@ -139,26 +142,65 @@ def install(*workloads: Workload, change: Change = lambda _install: None) -> Ins
     return cast("Install", facets)
 
 
-def out_of_sight(name: str, *, silent: bool, **changes: Any) -> Change:
-    """A pod that nobody can ask, so that only the list of all pods has it.
+def beside_an_egress_gateway(*, reaches: bool, alone: bool = False) -> Install:
+    """A mesh with an egress gateway in whose configuration nothing uses mutual TLS, so that it holds no certificate.
 
     Args:
-        name: Name of the pod.
-        silent: Its node is not Ready; the node of the others is.
-        changes: Changes of the pod.
+        reaches: It calls workloads of the mesh, which are meant to take mutual TLS.
+        alone: No other workload is there.
+    """
+    silent: dict[str, Any] = {
+        "sds_mode": SdsMode.UNASKED, "secret_state": SecretState.ABSENT, "chain": (), "root_authorities": {},
+        "validator": Validator.NONE, "streams": make.streams(cx_active=0, rq_active=0),
+    }  # fmt: skip
+    egress = Workload(
+        "egress",
+        namespace="istio-egress",
+        inbound={},
+        marked=False,
+        identity=lambda pod: make.proxy(pod, **silent),
+        pod={"proxy": make.istio_proxy(args=make.ROUTER, is_init=False, restart_policy="")},
+        clusters={each.name: built.cluster(each.host, 80) for each in SHOP},
+    )
+
+    def routed(facets: SimpleNamespace) -> None:
+        fleet, pods = facets.proxies.fleet(), facets.proxies.pods()
+        sidecars = replace(fleet, proxies=tuple(p for p in fleet.proxies if not p.pod.is_gateway))
+        facets.proxies.sidecar_fleet = lambda: sidecars
+        facets.proxies.sidecar_pods = lambda: tuple(pod for pod in pods if not pod.is_gateway)
+        if reaches:
+            return
+        tls = facets.proxies.tls()
+        bare = tuple(replace(p, destinations=()) if p.pod.is_gateway else p for p in tls.proxies)
+        found = replace(tls, proxies=bare)
+        facets.proxies.tls = lambda: found
+
+    to_it = {"egress": built.cluster(egress.host, 80)}
+    served = [] if alone else [replace(each, inbound=PERMISSIVE, clusters=to_it) for each in SHOP]
+    return install(*served, egress, change=routed)
+
+
+def out_of_sight(*names: str, silent: bool, **changes: Any) -> Change:
+    """Pods that nobody can ask, so that only the list of all pods has them.
+
+    Args:
+        names: Names of the pods.
+        silent: Their node is not Ready; the node of the others is.
+        changes: Changes of these pods.
     """
 
     def change(facets: SimpleNamespace) -> None:
         pods = facets.cluster.pods()
-        (dark,) = (replace(pod, **changes) for pod in pods if pod.name == name)
-        dark = replace(dark, spec=replace(dark.spec, node="node-2"))
-        living = tuple(pod for pod in pods if pod.name != name)
+        assert {*names} <= {pod.name for pod in pods}
+        moved = (replace(pod, spec=replace(pod.spec, node="node-2")) for pod in pods if pod.name in names)
+        dark = tuple(replace(pod, **changes) for pod in moved)
+        living = tuple(pod for pod in pods if pod.name not in names)
         fleet = facets.proxies.fleet()
-        found = replace(fleet, proxies=tuple(proxy for proxy in fleet.proxies if proxy.pod.name != name))
+        found = replace(fleet, proxies=tuple(proxy for proxy in fleet.proxies if proxy.pod.name not in names))
         nodes = (make.node(), replace(make.node("node-2"), ready=not silent))
         facets.cluster.nodes, facets.cluster.pods, facets.cluster.living_pods = (
             lambda: nodes,
-            lambda: (*living, dark),
+            lambda: (*living, *dark),
             lambda: living,
         )
         facets.cluster.silent_nodes = lambda: frozenset(node.name for node in nodes if not node.ready)

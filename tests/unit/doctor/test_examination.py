@@ -17,18 +17,16 @@ from doctor.told import lines_of
 from facts.errors import CouldNotTell, NotApplicable, NotGiven
 from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
-from facts.proxies.envoy import Validator
-from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.recorder import KeptInMemory
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome
 from observe.proxies.survey import Survey
 from observe.requests import Requests
-from tests.unit.doctor.installs import SHOP, Change, case, install, out_of_sight
+from tests.unit.doctor.installs import SHOP, Change, beside_an_egress_gateway, case, install, out_of_sight
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import catalogue
 from tests.unit.judge.certificates import TRUST_DOMAIN, svid
-from tests.unit.judge.mtls.meshes import PERMISSIVE, ROUTER, Workload
+from tests.unit.judge.mtls.meshes import PERMISSIVE, Workload
 
 
 def diagnosed(of: Case, *sections: Section) -> Diagnosis:
@@ -152,34 +150,7 @@ def test_no_remedy_leads_into_a_mesh_that_may_be_another_one() -> None:
 @pytest.mark.parametrize("reaches", [False, True])
 def test_a_gateway_in_whose_configuration_nothing_uses_a_certificate_lacks_none(reaches: bool) -> None:
     """An egress gateway without a route into the mesh asks for none; one that calls a workload of the mesh should."""
-    silent: dict[str, Any] = {
-        "sds_mode": SdsMode.UNASKED, "secret_state": SecretState.ABSENT, "chain": (), "root_authorities": {},
-        "validator": Validator.NONE, "streams": make.streams(cx_active=0, rq_active=0),
-    }  # fmt: skip
-    egress = Workload(
-        "egress",
-        namespace="istio-egress",
-        inbound={},
-        marked=False,
-        identity=lambda pod: make.proxy(pod, **silent),
-        pod={"proxy": ROUTER},
-        clusters={each.name: built.cluster(each.host, 80) for each in SHOP},
-    )
-
-    def routed(facets: SimpleNamespace) -> None:
-        fleet, pods = facets.proxies.fleet(), facets.proxies.pods()
-        sidecars = replace(fleet, proxies=tuple(p for p in fleet.proxies if not p.pod.is_gateway))
-        facets.proxies.sidecar_fleet = lambda: sidecars
-        facets.proxies.sidecar_pods = lambda: tuple(pod for pod in pods if not pod.is_gateway)
-        if reaches:
-            return
-        tls = facets.proxies.tls()
-        bare = tuple(replace(p, destinations=()) if p.pod.is_gateway else p for p in tls.proxies)
-        found = replace(tls, proxies=bare)
-        facets.proxies.tls = lambda: found
-
-    served = tuple(replace(each, inbound=PERMISSIVE, clusters={"egress": built.cluster(egress.host, 80)}) for each in SHOP)
-    made = diagnosed(case(install(*served, egress, change=routed)))
+    made = diagnosed(case(beside_an_egress_gateway(reaches=reaches)))
     assert ("no-certificate-asked-for" in named(made)) is reaches
     assert reaches or [each.said for each in made.undetermined] == []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from facts.document import Absent
@@ -426,6 +427,8 @@ def tbot_pod(name: str = "tbot-1", *, node: str = NODE, image: str = "", **chang
 def last_attempt(obstacle: Obstacle | None = None, said: str = "", **changes: Any) -> LastAttempt:
     """The last attempt of a tbot that has joined, unless something else is said."""
     made = LastAttempt(obstacle, said, joined=obstacle is None, evidence=("ev-log",), opened=obstacle is None)
+    if changes.get("opened", made.opened):
+        made = replace(made, opened_at=NOW - timedelta(days=1))
     return replace(made, **changes)
 
 

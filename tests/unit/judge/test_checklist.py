@@ -28,6 +28,7 @@ from judge.checklist import (
 from judge.checklist import (
     test_app_running as app_running,
 )
+from judge.identity.proxies import ObservedProxies
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.builders import DIRECTORIES, ROLE
@@ -221,7 +222,7 @@ def test_a_tbot_that_does_not_answer_is_told_from_one_that_is_not_there() -> Non
 
 
 def issues(*pods: Pod, fleet: Fleet) -> Finding:
-    return tbot_issues(GUIDE, fleet, make.bundle(), injected=pods, evidence=PODS)
+    return tbot_issues(GUIDE, ObservedProxies(pods, fleet, PODS), make.bundle())
 
 
 def runs(*pods: Pod, fleet: Fleet) -> Finding:

@@ -252,7 +252,7 @@ def test_a_pod_whose_tbot_is_missing_on_its_node_is_not_the_one_of_another_tbot_
     assert both.serving("node-2", f"{make.OTHER_SOCKETS}/another-name") == (b,), "its directory tells"
     assert both.serving("node-2", f"{make.SOCKETS}/socket") == both.serving("node-2", "/elsewhere/socket") == (a,)
     assert both.serving("node-3", path) == (), "no tbot runs there at all"
-    same = make.pool("c", make.SOCKETS, "node-1", socket="other")
+    same = make.pool("c", make.SOCKETS, "node-1", socket="other")  # beside a, in the same directory
     assert make.tbots(a, same).serving("node-2", f"{make.SOCKETS}/other") == (same,), "its name tells before its directory"
     assert both.serving("node-2", "") == (a,), "a CSI driver's volume has no path"
     of_b = make.pod(node="node-2", socket=make.OTHER_NODES_SOCKET)
@@ -264,6 +264,24 @@ def test_a_pod_whose_tbot_is_missing_on_its_node_is_not_the_one_of_another_tbot_
     ]
     unready = replace(b, pods={node: replace(pod, ready=False) for node, pod in b.pods.items()})
     assert not make.tbots(a, unready).is_ready_for(replace(of_b, spec=replace(of_b.spec, node="node-1")))
+
+
+def test_of_two_pools_with_one_directory_each_node_has_its_own_tbot_under_whatever_name() -> None:
+    """A rename of the socket is half done: one pool's tbot listens under the new name, the other's still under the old."""
+    a = make.pool("a", make.SOCKETS, "node-1", socket="socket")
+    b = make.pool("b", make.SOCKETS, "node-2", socket="tbot")
+    pools, renamed = make.tbots(a, b), f"{make.SOCKETS}/tbot"
+    assert (pools.serving("node-1", renamed), pools.serving("node-2", renamed)) == ((a,), (b,))
+    assert pools.serving("node-2", f"{make.SOCKETS}/socket") == (b,)
+    # Beside one another on some node they are no pools: the node lacks the one with that name.
+    both = make.pool("b", make.SOCKETS, "node-2", "node-3", socket="tbot")
+    everywhere = make.pool("a", make.SOCKETS, "node-1", "node-3", socket="socket")
+    assert make.tbots(everywhere, both).serving("node-1", renamed) == (both,)
+    for gone in (replace(b, leaving=frozenset({"node-1"})), replace(b, overstaying={"node-1": make.tbot_pod("stays")})):
+        assert make.tbots(a, gone).serving("node-1", renamed) == (gone,)
+    # Where no tbot of the node listens in the directory, the name elsewhere tells.
+    other = make.pool("c", make.OTHER_SOCKETS, "node-4")
+    assert make.tbots(a, b, other).serving("node-4", renamed) == (b,)
 
 
 def test_a_tbot_that_could_not_be_read_may_supply_pods_whose_directory_no_other_one_of_the_node_has() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ UNKNOWN = "tls: failed to verify certificate: x509: certificate signed by unknow
 NO_WAY = "dial tcp 10.1.2.3:443: connect: connection refused"
 AT = "t.test:443"
 ISSUED = "2025-10-01T10:02:01.123Z INFO [WORKLOAD] Issued Workload Identity Credential"
+UNASKED = "2025-10-01T11:00:00Z ERROR [TBOT:SVC:] Workload attestation failed"
 PARTNER = f'WARN Failed to refresh federated bundle error:Get "https://partner.test/bundle": {UNKNOWN}'
 API = 'WARN Put "https://10.96.0.1:443/api/v1/namespaces/a/secrets/b": dial tcp 10.96.0.1:443: i/o timeout'
 
@@ -164,12 +165,64 @@ def test_the_time_grows_with_the_log_and_not_with_its_square(piece: str) -> None
         (f"{START}\n{JOINED}\nERROR Bot identity renewal failed, will retry error:{NO_WAY}", True),
         (f"WARN proxy t.test:443: {NO_WAY}\n{ISSUED}", True),
         (f"{START}\n{JOINED}\n{START}", False),
+        (f"{UNASKED} error:{UNKNOWN}", True),
+        (f'{UNASKED} error:[Get "https://10.1.1.1:10250/pods": {NO_WAY}]', True),
+        ("WARN Failed to perform Kubernetes workload attestation error:timeout", True),
+        (f"{UNASKED}\n{START}", False),
         (REAL.read_text(encoding="utf-8"), True),
     ],
     ids=str,
 )
 def test_a_tbot_has_opened_its_sockets_once_it_has_joined_whatever_came_later(log: str, opened: bool | None) -> None:
     assert parse_last_attempt(log, AT).opened is opened
+
+
+BEGUN, THEN = datetime(2025, 10, 1, 10, 0, 1, 123000, UTC), datetime(2025, 10, 1, 11, 0, tzinfo=UTC)
+STAMPS = ("2025-10-01T11:00:00Z", "2025-10-01T11:00:00.000000000Z", "2025-10-01T13:00:00.000000000+02:00")
+
+
+@pytest.mark.parametrize(
+    ("log", "opened_at"),
+    [
+        (START, None),
+        ("", None),
+        (f"{START}\n{JOINED}\n{ISSUED}", BEGUN),
+        (f"{JOINED}\n{START}", None),
+        (f"{START}\nINFO Fetched new bot identity", None),
+        (f"{START}\nsoon INFO Fetched new bot identity", None),
+        (f"{START}\n2025-13-01T10:00:00Z INFO Fetched new bot identity", None),
+        *((f"{START}\n{at} \x1b[32mINFO\x1b[0m Fetched new bot identity\n{ISSUED}", THEN) for at in STAMPS),
+        *((f"{at} {START}\n{at} {JOINED}", THEN) for at in STAMPS),
+    ],
+    ids=str,
+)
+def test_the_time_at_which_a_tbot_had_joined(log: str, opened_at: datetime | None) -> None:
+    last = parse_last_attempt(log, AT)
+    assert (last.opened_at, last.start) == (opened_at, START in log)
+    if opened_at is not None:
+        assert [last.opened_before(opened_at), last.opened_after(opened_at)] == [False, True]
+        later = opened_at + timedelta(seconds=1)
+        assert [last.opened_before(later), last.opened_after(later)] == [True, False]
+
+
+def test_a_log_without_the_start_shows_of_no_time_that_the_sockets_were_closed() -> None:
+    last = parse_last_attempt(f"{JOINED}\n{ISSUED}", AT)
+    assert (last.opened_at, last.start, last.opened_after(datetime(2025, 1, 1, tzinfo=UTC))) == (BEGUN, False, False)
+
+
+def test_the_kubelets_time_before_a_line_hides_no_layer_of_an_error() -> None:
+    stamp = "2025-10-01T10:00:00.000000001Z"
+    log = [START, "ERROR: joining", f"\tconnecting: {NO_WAY}"]
+    assert parse_last_attempt("\n".join(f"{stamp} {line}" for line in log), AT).obstacle is Obstacle.NO_CONNECTION
+    of_kubelet = ["WARN Workload attestation failed", f"\tdialing: {NO_WAY}"]
+    assert parse_last_attempt("\n".join(f"{stamp} {line}" for line in [START, *of_kubelet]), AT).obstacle is None
+
+
+def test_a_caller_shows_an_open_socket_and_no_answer_of_teleport() -> None:
+    last = parse_last_attempt("\n".join([UNASKED] * 60), AT)
+    assert (last.opened_at, last.joined, last.obstacle) == (THEN, False, None)
+    last = parse_last_attempt(f"WARN proxy t.test:443: {NO_WAY}\n{UNASKED}", AT)
+    assert (last.opened, last.obstacle) == (True, Obstacle.NO_CONNECTION)
 
 
 EXPORTER = "ERROR traces export: dial tcp 10.1.1.1:4317: connect: connection refused"

@@ -18,6 +18,7 @@ from judge.diagnosis.placing import (
     SEE_WHAT_HOLDS_IT,
     in_ambient_mode,
     out_of_sight,
+    tbots_that_stay,
     without_node,
     without_sidecar,
     without_tbot,
@@ -63,6 +64,24 @@ def test_a_tbot_whose_pod_is_terminating_is_missing_only_where_its_controller_wa
     replaced = replace(gone, daemon_set=replace(gone.daemon_set, desired=2, updated=2))
     for node in (NODE, tainted):
         assert without_tbot(make.tbots(replaced), HOSTS, [node], []) == []
+
+
+def test_a_pod_of_tbot_that_never_goes_away_keeps_another_one_off_its_node() -> None:
+    stays = make.tbot_pod("tbot-9", terminating=True, due="2026-03-01T06:00:00Z")
+    held = replace(ELSEWHERE, overstaying={"node-1": stays})
+    words = "was deleted and is still there after its grace period, so that no other one is made"
+    for updated in (1, 2):
+        tbot = replace(held, daemon_set=replace(held.daemon_set, desired=2, updated=updated))
+        assert said_of(tbot=tbot) == f"Pod teleport-system/tbot-9 there {words}"
+        (left,) = tbots_that_stay(make.tbots(tbot), HOSTS)
+        assert (left.about.subject, left.settle) == (stays.ref, SEE_WHAT_HOLDS_IT)
+        assert left.about.said == f"it {words} on node node-1; that period ended at 2026-03-01T06:00:00Z"
+        assert left.about.evidence
+    two_pods = {"node-1": [make.pod(), make.pod("b", socket=make.OTHER_NODES_SOCKET)]}
+    assert len(tbots_that_stay(make.tbots(held), two_pods)) == 1
+    # Its successor runs there, or nothing of the mesh does.
+    assert tbots_that_stay(make.tbots(replace(make.tbot(), overstaying={"node-1": stays})), HOSTS) == []
+    assert tbots_that_stay(make.tbots(held), {"node-2": [make.pod(node="node-2")]}) == []
 
 
 def test_tbot_was_evicted() -> None:

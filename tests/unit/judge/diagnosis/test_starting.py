@@ -370,14 +370,21 @@ def test_a_directory_that_a_pod_which_was_made_later_has_mounted_is_there() -> N
         replace(LATER, spec=replace(LATER.spec, node="node-2")),
         made(waiting(BEGUN, socket=replace(make.NODES_SOCKET, path="/var/lib/else")), timedelta(seconds=100)),
         made(waiting(BEGUN, socket=replace(make.NODES_SOCKET, type="DirectoryOrCreate")), timedelta(seconds=100)),
+        replace(LATER, created_at=""),
     ],
-    ids=["made before", "waits as well", "elsewhere", "another directory", "makes it"],
+    ids=["made before", "waits as well", "elsewhere", "another directory", "makes it", "without a time"],
 )
 def test_what_other_pods_do_not_show_of_a_directory(other: Pod) -> None:
     tbot = made(tbot_that_waits(NOT_BEGUN), timedelta(seconds=300))
     assert of_tbot(tbot, others=[other]) == [NOT_MADE]
     app = made(replace(waiting(NOT_BEGUN), uid="uid-waiting"), timedelta(seconds=300))
     assert ("Pod test-app/app", "socket-directory-absent") in named(held_up([app, other], NONE_THERE, NOW))
+
+
+def test_a_pod_without_a_time_waits_for_a_directory_as_any_other() -> None:
+    tbot, app = replace(tbot_that_waits(NOT_BEGUN), created_at=""), replace(waiting(NOT_BEGUN), created_at="")
+    assert of_tbot(tbot, others=[LATER]) == [NOT_MADE]
+    assert named(held_up([app, LATER], NONE_THERE, NOW)) == [("Pod test-app/app", "socket-directory-absent")]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ REFUSED = make.last_attempt(Obstacle.NO_CONNECTION, "dial tcp 10.1.2.3:443: conn
     [
         ({OF_TBOT: WAITS}, "its log shows no join since its start"),
         ({OF_TBOT: REFUSED}, "its log shows no join since its start (dial tcp 10.1.2.3:443: connect: connection refused)"),
-        ({OF_TBOT: UNKNOWN}, "the end of its log shows neither its start nor an answer of Teleport"),
+        ({OF_TBOT: UNKNOWN}, "the end of its log shows neither its start nor an answer of Teleport nor a caller"),
         ({}, "its log was not read"),
     ],
 )
@@ -122,6 +122,35 @@ def test_a_tbot_that_need_not_have_joined_is_left_open_once_and_no_proxy_beside_
     assert (str(left.about.subject), left.about.cause) == ("Pod teleport-system/tbot-1", "")
     assert left.about.said.endswith(words)
     assert "kubectl -n NAMESPACE logs POD" in left.settle
+
+
+LATE = {OF_TBOT: make.last_attempt(opened_at=NOW - timedelta(seconds=20), start=True)}
+
+
+@pytest.mark.parametrize(
+    "looked",
+    [
+        (),
+        (make.socket_directory_probe(entries=(make.seen_file("socket", 0o600, is_socket=True),)),),
+        (make.socket_directory_probe(entries=(make.seen_file("socket", 0o777, is_socket=True, listener="answers"),)),),
+    ],
+    ids=["not looked", "closed", "answers"],
+)
+@pytest.mark.parametrize("beside", [[], [make.proxy(make.pod("b"))]], ids=["alone", "beside one that is connected"])
+def test_a_tbot_that_joined_too_late_for_a_proxy_to_have_tried_again_is_left_open(looked: Any, beside: Any) -> None:
+    pods = [POD, make.pod("b")]
+    (left,) = cut_off([CUT, *beside], pods, since(5), clues(*looked, attempts=LATE))
+    assert isinstance(left, OpenPoint)
+    assert f"open at {NOW - timedelta(seconds=20):%F %T} UTC, too late to explain what was read; ask" in left.about.said
+    in_time = {OF_TBOT: replace(LATE[OF_TBOT], opened_at=NOW - timedelta(seconds=61))}
+    assert named_ones(cut_off([CUT, *beside], pods, since(5), clues(*looked, attempts=in_time)))
+
+
+def test_a_log_that_does_not_go_back_to_the_start_leaves_a_proxy_that_is_connected_its_word() -> None:
+    pods, busy = [POD, make.pod("b")], {OF_TBOT: replace(LATE[OF_TBOT], start=False)}
+    found = cut_off([CUT, make.proxy(pods[1])], pods, since(5), clues(attempts=busy))
+    assert named(named_ones(found)) == [("Pod test-app/app", CUT_OFF)]
+    assert named_ones(cut_off([CUT], pods, since(5), clues(attempts=busy))) == []
 
 
 @pytest.mark.parametrize("attempts", [JOINED, {OF_TBOT: WAITS}, {}])

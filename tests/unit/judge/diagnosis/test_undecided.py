@@ -74,6 +74,14 @@ def test_agents_that_exit_beside_a_tbot_that_need_not_have_opened_its_socket_hav
     assert [(tbot, pod.uid) for tbot, pod in beside_exits([crashing()], [], READY, NOW)] == [(READY.first, OF_TBOT)]
 
 
+@pytest.mark.parametrize(("ended", "is_named"), [(10, True), (20, False), (120, False)])
+def test_only_an_exit_after_tbot_joined_shows_a_socket_that_an_agent_cannot_use(ended: int, *, is_named: bool) -> None:
+    attempts = {OF_TBOT: make.last_attempt(opened_at=NOW - timedelta(seconds=20))}
+    pod = crashing(ends=GIVES_UP | {"last_ended": f"{NOW - timedelta(seconds=ended):%Y-%m-%dT%H:%M:%SZ}"})
+    found = exiting([pod], [], READY, NOW, attempts)
+    assert [*map(type, found)] == ([Problem] * len(SOCKET_USELESS) if is_named else [OpenPoint])
+
+
 @pytest.mark.parametrize(
     ("ends", "is_named"),
     [
@@ -125,6 +133,13 @@ def test_a_proxy_that_has_started_since_and_is_connected_shows_that_the_socket_c
         pods = [crashing("a"), replace(pod, uid="uid-other"), replace(former, uid=long_connected.pod.uid)]
         known = [replace(each, pod=replace(each.pod, uid="uid-other")) if each is proxy else each for each in proxies]
         assert bool(exiting(pods, known, READY, NOW, JOINED)) is is_named
+
+
+def test_a_pod_without_a_time_keeps_no_other_one_from_being_judged() -> None:
+    pod, proxy = connected(timedelta(minutes=30))
+    pods = [replace(crashing("a"), created_at=""), replace(pod, uid="uid-other")]
+    found = exiting(pods, [replace(proxy, pod=replace(proxy.pod, uid="uid-other"))], READY, NOW, JOINED)
+    assert causes(found) == [*SOCKET_USELESS]
 
 
 def test_where_a_sidecar_may_not_fall_back_the_directory_may_be_closed_as_well() -> None:

@@ -568,3 +568,11 @@ def test_some_of_the_proxies_can_be_left_out() -> None:
     assert [pod.name for pod in left.pods] == ["a"]
     assert [each.pod.name for each in left.fleet.outcomes] == ["a"]
     assert observed.without([]).fleet.outcomes == observed.fleet.outcomes
+
+
+@pytest.mark.parametrize("item", ALL)
+def test_a_finding_names_the_proxies_that_were_left_out_and_no_others(item: str) -> None:
+    pods = [make.pod(name) for name in ("a", "b")]
+    needless = [Remark(each.ref, "it needs none") for each in (pods[1], make.pod("elsewhere"))]
+    finding = ALL[item](make.sidecars(*map(make.proxy, pods), pods=pods).without(needless))
+    assert finding.left_out == (needless[0],)

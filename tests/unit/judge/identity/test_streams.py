@@ -20,7 +20,8 @@ from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named
 
 POD = make.pod()
-JOINED = frozenset({make.tbot_pod().uid})
+OF_TBOT = make.tbot_pod().uid
+JOINED = {OF_TBOT: make.last_attempt()}
 DEAD = make.streams(cx_active=0, rq_active=0, cx_connect_fail=66)
 
 
@@ -79,7 +80,10 @@ def test_a_proxy_whose_pod_is_not_known() -> None:
 
 
 def test_a_tbot_that_is_ready_and_need_not_have_joined_shows_no_directory_that_is_gone() -> None:
-    assert lost_directory(make.proxy(POD, streams=DEAD), {POD.uid: POD}, started(5), frozenset({"uid-another"})) is None
+    assert (
+        lost_directory(make.proxy(POD, streams=DEAD), {POD.uid: POD}, started(5), {"uid-another": make.last_attempt()})
+        is None
+    )
     finding = secrets_come_from_the_socket(make.sidecars(make.proxy(POD, streams=DEAD), pods=[POD]), started(5))
     violated(finding, "ID-01", "0 of 2 live streams", causes=())
 
@@ -89,3 +93,35 @@ def test_the_requirement_names_it_beside_the_dead_streams() -> None:
     finding = secrets_come_from_the_socket(sidecars, started(5), JOINED)
     violated(finding, "ID-01", "0 of 2 live streams", "is gone", causes=("socket-directory-recreated",))
     violated(secrets_come_from_the_socket(sidecars), "ID-01", "0 of 2 live streams", causes=())
+
+
+@pytest.mark.parametrize(("seconds", "is_named"), [(61, True), (60, False), (20, False)])
+def test_a_socket_that_opened_too_late_for_the_proxy_to_try_again_shows_no_directory_that_is_gone(
+    seconds: float, *, is_named: bool
+) -> None:
+    attempts = {OF_TBOT: make.last_attempt(opened_at=NOW - timedelta(seconds=seconds))}
+    found = lost_directory(make.proxy(POD, streams=DEAD), {POD.uid: POD}, started(5), attempts)
+    assert (found is not None) is is_named
+
+
+LATE = {OF_TBOT: make.last_attempt(opened_at=NOW - timedelta(seconds=20), start=True)}
+NOISY = {OF_TBOT: make.last_attempt(joined=False, opened=None)}
+
+
+@pytest.mark.parametrize(
+    ("beside", "attempts", "causes"),
+    [
+        ({}, {}, ("socket-directory-recreated",)),
+        ({}, NOISY, ("socket-directory-recreated",)),
+        ({}, LATE, ()),
+        ({"node": "node-2"}, NOISY, ()),
+        ({"socket": make.OTHER_NODES_SOCKET}, NOISY, ()),
+    ],
+    ids=["log unread", "log tells nothing", "joined too late", "another node", "another socket"],
+)
+def test_a_proxy_that_is_connected_shows_that_the_socket_is_open_where_the_log_does_not(
+    beside: Any, attempts: Any, causes: tuple[str, ...]
+) -> None:
+    other = make.pod("b", **beside)
+    sidecars = make.sidecars(make.proxy(POD, streams=DEAD), make.proxy(other), pods=[POD, other])
+    assert secrets_come_from_the_socket(sidecars, started(5), attempts).causes == causes

@@ -17,7 +17,7 @@ from facts.teleport.resources import BotInstance
 from facts.teleport.tbot import KubeletAddress, OtherTbot, Tbot
 from facts.teleport.tbot_config import TbotConfig
 from judge.causes import CAUSES
-from judge.install.tbot import configuration_is_sound, ready_on_every_node
+from judge.install.tbot import ASK_AGAIN, READ_IT, configuration_is_sound, ready_on_every_node
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN
@@ -78,6 +78,18 @@ def test_a_pod_whose_tbot_is_missing_is_named_beside_another_tbot_of_its_node() 
     violated(finding, "INST-13", "DaemonSet teleport-system/tbot-b has fewer pods than its controller wants", causes=())
     other = OtherTbot(ObjectRef("DaemonSet", "tbot-c", "teleport-system"), "it is in a Secret", unread=True)
     unknown(ready_on_every_node(make.tbots(*BESIDE, left_out=[other]), hosts, NOW, EVIDENCE), "INST-13", "Pod test-app/b2")
+
+
+def test_a_rename_of_the_socket_that_one_pool_lacks_is_the_fault_of_its_configuration() -> None:
+    old = make.pool("tbot-a", make.SOCKETS, "node-1", socket="socket")
+    tbots = make.tbots(old, make.pool("tbot-b", make.SOCKETS, "node-2", socket="tbot"))
+    named = make.istio_proxy(env={"WORKLOAD_IDENTITY_SOCKET_FILE": "tbot"})
+    hosts = {node: [make.pod(node, node=node, proxy=named)] for node in ("node-1", "node-2")}
+    holds(ready_on_every_node(tbots, hosts, NOW, EVIDENCE), "INST-13")
+    for tbot, causes in zip(tbots.each, (("socket-name-differs",), ()), strict=True):
+        pods = tbots.supplied_by(tbot, [pod for each in hosts.values() for pod in each])
+        finding = configuration_is_sound(make.joining(tbot, make.token()), make.ping().cluster_name, pods, EVIDENCE)
+        assert finding.causes == causes, finding.seen
 
 
 def test_the_directory_of_a_tbot_need_not_be_that_of_a_pod_whose_own_tbot_is_missing() -> None:
@@ -228,17 +240,57 @@ def test_a_node_whose_tbot_pod_is_being_replaced_names_no_cause() -> None:
     violated(ready(replaced, {"node-3": [make.pod()]}, NOW, EVIDENCE), "INST-13", causes=("tbot-not-on-node",))
 
 
-def test_a_node_that_is_not_listed_is_an_open_point() -> None:
-    gone = make.tbot(make.tbot_pod("gone", node="node-3", ready=False), desired=2)
+@pytest.mark.parametrize("updated", [1, 2])
+def test_a_tbot_pod_that_never_goes_away_hides_no_cause(updated: int) -> None:
+    """Also where it is of an older template, so that the controller seems to have pods to make."""
+    stays = make.tbot_pod("stays", terminating=True, due="2026-03-01T06:00:00Z")
+    elsewhere = make.tbot(make.tbot_pod(node="node-9"), desired=2, updated=updated)
+    finding = ready(replace(elsewhere, overstaying={"node-1": stays}), HOSTS, NOW, EVIDENCE)
+    violated(
+        finding,
+        "INST-13",
+        "it hosts 1 injected pods and no tbot; Pod teleport-system/stays there was deleted and is still there",
+        causes=("tbot-not-on-node",),
+    )
+
+
+def test_what_is_wrong_on_a_node_that_is_not_listed_is_an_open_point() -> None:
+    gone = make.tbot(make.tbot_pod(), make.tbot_pod("gone", node="node-3", ready=False), desired=2, updated=2)
     hosts = {"node-2": [make.pod("b", node="node-2")], "node-3": [make.pod("c", node="node-3")]}
-    finding = ready(make.tbot(), {**HOSTS, **hosts}, NOW, EVIDENCE, unlisted={"node-2", "node-3"})
-    said = "the API server does not list it, and has 1 injected pods that are bound to it"
-    unknown(finding, "INST-13", f"Node node-2, Node node-3: {said}")
+    finding = ready(gone, {**HOSTS, **hosts}, NOW, EVIDENCE, unlisted={"node-2", "node-3"})
+    unknown(
+        finding,
+        "INST-13",
+        "Node node-2: it hosts 1 injected pods and no tbot; the API server does not list that node",
+        "Pod teleport-system/gone: tbot on node node-3 is not Ready",
+    )
     assert finding.settle.startswith("run again in a minute")
-    violated(ready(gone, hosts, NOW, EVIDENCE, unlisted={"node-3"}), "INST-13", "Node node-2: it hosts 1 injected pods")
-    held = ready(make.tbot(), HOSTS, NOW, EVIDENCE, unlisted={"node-9"})
-    holds(held, "INST-13")
-    assert held.seen == "Ready on node-1"
+    ended = crashed(ago=10)
+    unknown(ready(ended, HOSTS, NOW, EVIDENCE, unlisted={"node-1"}), "INST-13", "is Ready only until its next exit")
+    violated(
+        ready(gone, hosts, NOW, EVIDENCE, unlisted={"node-3"}),
+        "INST-13",
+        "Node node-2: it hosts 1 injected pods",
+        causes=("tbot-not-on-node",),
+    )
+    of_old = replace(gone, daemon_set=replace(gone.daemon_set, updated=1))
+    violated(ready(of_old, HOSTS, NOW, EVIDENCE, unlisted={"node-1"}), "INST-13", "1 of 2 tbot pods have an older template")
+
+
+def test_a_node_that_joined_after_the_nodes_were_listed_and_has_its_tbot_is_judged() -> None:
+    both = make.tbot(make.tbot_pod(), make.tbot_pod("late", node="node-2"), desired=2, updated=2)
+    hosts = {**HOSTS, "node-2": [make.pod("b", node="node-2")]}
+    for unlisted in ({"node-2"}, {"node-1", "node-2"}, {"node-9"}):
+        held = ready(both, hosts, NOW, EVIDENCE, unlisted=unlisted)
+        holds(held, "INST-13")
+        assert held.seen == "Ready on node-1, node-2"
+    other = OtherTbot(ObjectRef("DaemonSet", "tbot-b", "batch"), "it is in a Secret", unread=True)
+    lacking = make.tbots(make.tbot(), left_out=[other])
+    late = ready_on_every_node(
+        lacking, {**hosts, "node-3": [make.pod("c", node="node-3")]}, NOW, EVIDENCE, unlisted={"node-2"}
+    )
+    unknown(late, "INST-13", "Node node-2: it hosts 1 injected pods and no tbot; the API", "Node node-3", "but perhaps")
+    assert late.settle == f"{READ_IT}; {ASK_AGAIN}"
 
 
 def test_each_node_without_tbot_is_named_and_nodes_in_the_same_state_together() -> None:

@@ -294,6 +294,8 @@ def test_a_log_stays_text_even_where_it_is_json(cluster: Cluster, server: ApiSer
     reading = cluster.logs("a", "p", "main", previous=True, tail=5)
     assert reading.document == '{"kubelet": {}}'
     assert server.asked[-1][1].endswith(f"?container=main&tailLines=5&limitBytes={8 * 2**20 + SLACK}&previous=true")
+    cluster.logs("a", "p", "main", timestamps=True)
+    assert server.asked[-1][1].endswith("&timestamps=true")
 
 
 def test_the_live_keys(cluster: Cluster, server: ApiServer) -> None:

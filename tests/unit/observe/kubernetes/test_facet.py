@@ -64,6 +64,16 @@ def test_nodes_that_the_api_server_does_not_list() -> None:
     assert install(Cluster(nodes=denied)).cluster.unlisted(["node-1"]) == frozenset()
 
 
+def test_a_node_that_joined_before_the_pods_were_listed_again_is_not_listed() -> None:
+    """The reading of tbot is older than such a node, and would show that it lacks tbot."""
+    cluster = Cluster(make.pod(), make.pod("late", node="late"), nodes=(make.node(),))
+    read = install(cluster)
+    read.cluster.living_pods()
+    cluster._nodes = (make.node(), make.node("late"))
+    read.cluster.list_pods_again()
+    assert read.cluster.unlisted(pod.node for pod in read.cluster.living_pods()) == {"late"}
+
+
 def test_without_the_right_to_list_nodes_no_pod_is_left_out() -> None:
     denied = NotGiven(expected="the right to list nodes", seen="denied", where="nodes", remedy="grant it")
     read = install(Cluster(make.pod(), nodes=denied))

@@ -120,7 +120,7 @@ def findings(install: Install, fleet: SimulatedFleet) -> dict[str, Finding]:
         socket.mounts_are_read_only(install.proxies.socket_mounts(), pods, directories, listed),
         *normalizations_are_in_force(of_planes, normalizations, listed),
         certificates_are_audited(sidecars, audited(of_sidecars)),
-        checklist.tbot_issues(make.guide(), fleet_on_sockets, bundle, injected=pods, evidence=listed),
+        checklist.tbot_issues(make.guide(), on_sockets, bundle),
         age.renewed_before_expiry(on_sockets, tbots),
         age.nothing_expires_soon(on_sockets, tbots, 0, 60),
         age.none_is_overdue(on_sockets, tbots, (), pushes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -45,13 +46,37 @@ def test_a_pod_of_tbot_that_has_ended_or_goes_away_runs_on_no_node(cluster: Clus
     assert read_tbot(cluster, Names()).pods["dev5-worker"].phase == "Running"
     assert read_tbot(cluster, Names()).leaving == frozenset()
     others = [pod for pod in pods if pod is not one]
-    going = {**one, "metadata": {**one["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    going = _deleted(one, timedelta(seconds=10))
     for gone, leaving in ((evicted, []), (going, ["dev5-worker"]), ({**evicted, "metadata": going["metadata"]}, [])):
         healthy.answer(path, {"items": [*others, gone]})
         found = read_tbot(cluster, Names())
         assert (sorted(found.pods), sorted(found.leaving)) == (["dev5-control-plane"], leaving)
     healthy.answer(path, {"items": [*pods, going]})
     assert read_tbot(cluster, Names()).leaving == frozenset(), "its successor runs there"
+
+
+def _deleted(pod: Any, ago: timedelta) -> Any:
+    """A pod whose grace period ended some time ago."""
+    due = f"{datetime.now(UTC) - ago:%Y-%m-%dT%H:%M:%SZ}"
+    return {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": due}}
+
+
+def test_a_pod_of_tbot_that_never_goes_away_is_about_to_be_replaced_by_nothing(cluster: Cluster, healthy: ApiServer) -> None:
+    path = "GET /api/v1/namespaces/teleport-system/pods"
+    pods = [pod for pod in document("cluster/pods.json")["items"] if pod["metadata"]["namespace"] == "teleport-system"]
+    (one,) = (pod for pod in pods if pod["spec"]["nodeName"] == "dev5-worker")
+    others = [pod for pod in pods if pod is not one]
+    stays = _deleted(one, timedelta(hours=6))
+    healthy.answer(path, {"items": [*others, stays]})
+    found = read_tbot(cluster, Names())
+    assert (sorted(found.pods), found.leaving) == (["dev5-control-plane"], frozenset())
+    assert {node: pod.name for node, pod in found.overstaying.items()} == {"dev5-worker": one["metadata"]["name"]}
+    healthy.answer(path, {"items": [*others, stays, _deleted(one, timedelta(seconds=10))]})
+    assert read_tbot(cluster, Names()).leaving == frozenset(), "none is made before both are gone"
+    ended = {**stays, "status": {**stays["status"], "phase": "Failed"}}
+    for gone in ([*others, ended], [*pods, stays]):
+        healthy.answer(path, {"items": gone})
+        assert read_tbot(cluster, Names()).overstaying == {}
 
 
 def test_tbot_under_another_name_is_found_by_its_image(cluster: Cluster, healthy: ApiServer) -> None:

@@ -130,8 +130,8 @@ def test_the_log_before_a_restart_is_read_where_the_present_one_decides_nothing(
 ) -> None:
     made: list[bool] = []
 
-    def logs(namespace: str, pod: str, container: str, *, tail: int, previous: bool = False) -> Reading:
-        assert (namespace, pod, container, tail) == ("teleport-system", "tbot-1", "tbot", LINES)
+    def logs(namespace: str, pod: str, container: str, *, tail: int, timestamps: bool, previous: bool = False) -> Reading:
+        assert (namespace, pod, container, tail, timestamps) == ("teleport-system", "tbot-1", "tbot", LINES, True)
         made.append(previous)
         before = f"Fetched new bot identity\n{UNTRUSTED}"
         return Reading(before if previous else now, f"ev-{previous}", datetime.now(UTC))
@@ -146,8 +146,8 @@ def test_the_log_before_a_restart_is_read_where_the_present_one_decides_nothing(
 
 
 def test_a_connection_to_somebody_else_counts_where_the_log_before_the_restart_says_nothing() -> None:
-    def logs(*_pod: str, tail: int, previous: bool = False) -> Reading:
-        assert tail == LINES
+    def logs(*_pod: str, tail: int, timestamps: bool, previous: bool = False) -> Reading:
+        assert (tail, timestamps) == (LINES, True)
         return Reading("Initializing tbot" if previous else EXPORTER, f"ev-{previous}", datetime.now(UTC))
 
     pod = make.tbot_pod(ready=False)
