@@ -44,6 +44,8 @@ BY_EXEC = {"CHK-8", "ID-12"}
 """Requirements that need the optional role."""
 
 KEYS_FOR_ALL = "system:service-account-issuer-discovery"
+RESTORED = "rbac.authorization.kubernetes.io/autoupdate"
+"""Annotation that says whether an API server that starts restores a binding of its own."""
 
 RIGHTS = [row for row in single(NEEDED) if row.role is Role.READ_ONLY]
 
@@ -138,14 +140,18 @@ def the_certifier(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @contextmanager
 def without_the_default_right_to_keys(lab: Lab) -> Iterator[None]:
-    """Takes from all service accounts the right to read the cluster's keys, which Kubernetes gives them and no user."""
+    """Takes from all service accounts the right to read the cluster's keys, which Kubernetes gives them and no user.
+
+    An API server that starts restores its own bindings, but for those whose annotation forbids it.
+    """
     objects, binding = lab.scene.installation.objects, ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", KEYS_FOR_ALL)
-    former = objects.must_get(*binding)["subjects"]
-    objects.patch(*binding, {"subjects": None})
+    found = objects.must_get(*binding)
+    former = found["metadata"].get("annotations", {}).get(RESTORED)
+    objects.patch(*binding, {"metadata": {"annotations": {RESTORED: "false"}}, "subjects": None})
     try:
         yield
     finally:
-        objects.patch(*binding, {"subjects": former})
+        objects.patch(*binding, {"metadata": {"annotations": {RESTORED: former}}, "subjects": found["subjects"]})
 
 
 @pytest.fixture(scope="module")
