@@ -287,6 +287,11 @@ class ContainerState(Declared):
     last_exit_code: Annotated[int | None, At("lastState.terminated.exitCode")] = None
     last_ended: Annotated[str, At("lastState.terminated.finishedAt")] = ""
 
+    @property
+    def has_exited(self) -> bool:
+        """It has ended at least once; at its first end there is no restart yet."""
+        return self.state == "terminated" or self.restarts > 0 or self.last_exit_code is not None
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerStatus(ContainerState):

@@ -203,10 +203,7 @@ def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name:
         cluster_name: Teleport's cluster name.
     """
     container = pod.spec.container(tbot.container.name)
-    exited = container is not None and (
-        container.state == "terminated" or container.restarts > 0 or container.last_exit_code is not None
-    )
-    if pod.ready or not exited or last.obstacle is not Obstacle.TOKEN:
+    if pod.ready or container is None or not container.has_exited or last.obstacle is not Obstacle.TOKEN:
         return []
     found = token_file_problems(tbot, cluster_name)
     return [replace(each, evidence=(*last.evidence, *each.evidence)) for each in found]

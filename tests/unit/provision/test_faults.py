@@ -21,6 +21,7 @@ from facts.document import when
 from facts.errors import ProvisioningFailed
 from facts.kubernetes.access import Right
 from facts.kubernetes.jwks import parse_jwks
+from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import TEMPLATES
 from facts.recorder import KeptInMemory
 from facts.teleport.resources import ClusterStatus, NoSession
@@ -41,6 +42,7 @@ from provision.faults.teleport.resources import jwks_of_another_cluster
 from provision.installing.variant import RECOMMENDED
 from provision.names import APP, ISTIO_NAMESPACE
 from settings import Timeouts
+from tests.unit.judge import builders as make
 from tests.unit.provision.installing.test_resources import JWKS, Teleport
 from tests.unit.provision.test_manifests import VARIABLES
 
@@ -550,12 +552,22 @@ def test_the_annotation_moves_to_the_namespace_and_back(monkeypatch: pytest.Monk
     assert namespace.annotations == {}
 
 
+def tbot_in(state: str, *, ready: bool = False) -> list[Pod]:
+    """The pods of a tbot whose container is in that state."""
+    pod = make.tbot_pod(ready=ready)
+    return [replace(pod, spec=replace(pod.spec, containers=(make.tbot_container(state=state),)))]
+
+
 def test_a_token_lives_longer_than_teleport_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
     objects = TbotPods()
+    looks = [tbot_in("running", ready=True), tbot_in("running"), tbot_in("terminated")]
+    cluster = SimpleNamespace(pods=lambda _namespace: looks.pop(0))
+    monkeypatch.setattr(Scene, "looking", lambda _scene: nullcontext(cluster))
+    monkeypatch.setattr(Scene, "rollout", Pace(1, 0.001))
     monkeypatch.setattr(Scene, "await_tbot", lambda _scene: None)
     monkeypatch.setattr(pod_template, "await_cut_off", lambda _scene: None)
     with FAULTS["token-of-two-hours"].inject(scene(cast("Any", objects))):
-        pass
+        assert looks == []  # a tbot that has not exited yet may be about to join
     broken, sound = (p["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"] for p in objects.patches)
     assert broken == {**sound, "expirationSeconds": 7200}
     assert sound["expirationSeconds"] <= LONGEST_TOKEN < broken["expirationSeconds"]
