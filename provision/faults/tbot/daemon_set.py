@@ -296,6 +296,22 @@ def await_cut_off(scene: Scene, node: str = "", *, every: bool = False) -> None:
         eventually(f"no Envoy on {which} has any of its {envoy.STREAMS} streams", look, scene.rollout)
 
 
+def await_exit(scene: Scene) -> None:
+    """Wait until a tbot that is not Ready has exited: before that it may still be about to join.
+
+    Raises:
+        CouldNotTell: That took too long.
+    """
+    with scene.looking() as cluster:
+
+        def look() -> None:
+            waiting = [pod for pod in cluster.pods(TBOT_NAMESPACE) if not (pod.ready or pod.terminating)]
+            if not any(container.has_exited for pod in waiting for container in pod.containers):
+                raise NotYet(f"not Ready, and without an exit: {[str(pod.ref) for pod in waiting]}")
+
+        eventually("a tbot that cannot join has exited", look, scene.rollout)
+
+
 def tbot(scene: Scene) -> dict[str, Any]:
     """Return the specification of tbot's DaemonSet."""
     found = scene.installation.objects.must_get("apps/v1", "DaemonSet", TBOT, namespace=TBOT_NAMESPACE)

@@ -7,11 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 from facts.kubernetes.pod_spec import NODE_NAME, TOKEN_PATH
-from observe.wait import NotYet, eventually
 from provision.faults import reach
 from provision.faults.changes import Document, patched, pod_template
 from provision.faults.fault import Fault, Scene
-from provision.faults.tbot.daemon_set import DAEMON_SET, await_cut_off, pods_of_tbot
+from provision.faults.tbot.daemon_set import DAEMON_SET, await_cut_off, await_exit, pods_of_tbot
 from provision.names import TBOT, TBOT_NAMESPACE
 
 TWO_HOURS = 7200
@@ -26,20 +25,8 @@ def _cannot_join(scene: Scene, broken: Document, sound: Document) -> Iterator[No
     """Patch the template until a pod of tbot has been replaced, could not join, and has exited."""
     with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=sound, then=scene.await_tbot):
         await_cut_off(scene)
-        _await_exit(scene)
+        await_exit(scene)
         yield
-
-
-def _await_exit(scene: Scene) -> None:
-    """Wait until a tbot that is not Ready has exited: before that it may still be about to join."""
-    with scene.looking() as cluster:
-
-        def look() -> None:
-            waiting = [pod for pod in cluster.pods(TBOT_NAMESPACE) if not pod.ready]
-            if not any(container.has_exited for pod in waiting for container in pod.containers):
-                raise NotYet(f"not Ready, and without an exit: {[str(pod.ref) for pod in waiting]}")
-
-        eventually("a tbot that cannot join has exited", look, scene.rollout)
 
 
 def _with_token(scene: Scene, **changed: object) -> AbstractContextManager[None]:

@@ -10,7 +10,7 @@ from provision.faults import reach
 from provision.faults.changes import Document, edited
 from provision.faults.fault import Fault, Scene
 from provision.faults.surroundings.firewall import rejected
-from provision.faults.tbot.daemon_set import await_cut_off, dialled, pods_on
+from provision.faults.tbot.daemon_set import await_cut_off, await_exit, dialled, pods_on
 from provision.faults.tbot.pod_template import CUT_OFF
 from provision.installing.teleport import PROXY_PORT
 from provision.names import TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
@@ -21,12 +21,13 @@ NO_NAME = "teleport.invalid:443"
 
 @contextmanager
 def _has_to_join_again(scene: Scene, node: str, fault: AbstractContextManager[None]) -> Iterator[None]:
-    """Inject a fault, and replace tbot's pod on a node, until the proxies there are cut off."""
+    """Inject a fault, and replace tbot's pod on a node, until the proxies there are cut off and the new tbot gave up."""
     try:
         with fault:
             for pod in pods_on(scene, node):
                 scene.installation.objects.delete("v1", "Pod", pod["metadata"]["name"], namespace=TBOT_NAMESPACE)
             await_cut_off(scene, node)
+            await_exit(scene)
             yield
     finally:
         for pod in pods_on(scene, node):  # its next attempt may be minutes away

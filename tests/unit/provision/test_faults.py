@@ -552,15 +552,16 @@ def test_the_annotation_moves_to_the_namespace_and_back(monkeypatch: pytest.Monk
     assert namespace.annotations == {}
 
 
-def tbot_in(state: str, *, ready: bool = False) -> list[Pod]:
+def tbot_in(state: str, *, ready: bool = False, terminating: bool = False) -> list[Pod]:
     """The pods of a tbot whose container is in that state."""
-    pod = make.tbot_pod(ready=ready)
+    pod = make.tbot_pod(ready=ready, terminating=terminating)
     return [replace(pod, spec=replace(pod.spec, containers=(make.tbot_container(state=state),)))]
 
 
 def test_a_token_lives_longer_than_teleport_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
     objects = TbotPods()
-    looks = [tbot_in("running", ready=True), tbot_in("running"), tbot_in("terminated")]
+    former = tbot_in("terminated", terminating=True)
+    looks = [tbot_in("running", ready=True), tbot_in("running"), former, tbot_in("terminated")]
     cluster = SimpleNamespace(pods=lambda _namespace: looks.pop(0))
     monkeypatch.setattr(Scene, "looking", lambda _scene: nullcontext(cluster))
     monkeypatch.setattr(Scene, "rollout", Pace(1, 0.001))
