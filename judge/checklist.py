@@ -48,7 +48,7 @@ from judge.install.istio import (
     trust_domain_problems,
     undecided_acceptance,
 )
-from judge.install.tbot import judged_on_nodes
+from judge.install.tbot import ON_EVERY_NODE, judged_on_nodes
 from judge.install.teleport import token_problems
 
 
@@ -138,8 +138,7 @@ def tbot_running(
     unlisted: Collection[str] = (),
 ) -> Finding:
     """CHK-5: a Ready tbot pod on every node that hosts injected pods; see `judge.install.tbot.judged_on_nodes`."""
-    expected = "every node that hosts injected pods to run a Ready tbot pod"
-    claim = _item("CHK-5", guide, expected, tbots.where, tbots, others=evidence)
+    claim = _item("CHK-5", guide, ON_EVERY_NODE, tbots.where, tbots, others=evidence)
     return judged_on_nodes(claim, tbots, nodes, now, unlisted=unlisted)
 
 

@@ -220,7 +220,7 @@ def _untrue(state: State, look: Look) -> Iterator[str]:
     if (look.exit_code == NOTHING_FOUND and found) or (look.exit_code == CAUSE_NAMED and not found):
         yield f"it exits with {look.exit_code}, which contradicts what it says: {_said(look)}"
     elif named and look.exit_code != CAUSE_NAMED:
-        yield f"it exits with {look.exit_code} and names {', '.join(named)}"
+        yield f"it exits with {look.exit_code}, although it names a cause: {_said(look)}"
 
 
 def _named(look: Look) -> tuple[str, ...]:

@@ -185,6 +185,16 @@ def true_ones(statements: Mapping[str, object]) -> list[str]:
     return [statement for statement, is_so in statements.items() if is_so]
 
 
+FEW = 3
+"""Things that a sentence names."""
+
+
+def few(things: Iterable[object]) -> str:
+    """The first things in their order, and how many more there are."""
+    names = [str(thing) for thing in things]
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
+
+
 def listed(things: Iterable[object], nothing: str = "none") -> str:
     """Things as people list them: sorted, each once."""
     return ", ".join(sorted({str(t) for t in things})) or nothing

@@ -13,7 +13,7 @@ from judge.diagnosis.naming import told_by_template
 from judge.diagnosis.order import About, explained
 from judge.diagnosis.realms import EVERYWHERE, Realms
 from judge.diagnosis.symptoms import Accounted
-from judge.findings import listed
+from judge.findings import few, listed
 
 DECISIVE = 3
 """Readings that a cause rests on, at most; the first of each problem's own decides it."""
@@ -283,18 +283,13 @@ def _cautioned(found: FoundCause, realms: Realms) -> FoundCause:
     if not others:
         return found
     planes = {title for titles in others.values() for title in titles}
-    rest = _some([subject for subject in others if str(subject) not in planes])
+    rest = few([subject for subject in others if str(subject) not in planes])
     return replace(
         found,
         caution=f"See first whether {listed(planes)} belongs to another mesh: its trust domain is not Teleport's cluster"
         f" name, as that of {listed(realms.meant)} is. If so, leave it as it is{f', and {rest}' if rest else ''}. There is"
         " no setting by which the doctor leaves a mesh out.",
     )
-
-
-def _some(subjects: Sequence[ObjectRef]) -> str:
-    more = f" and {len(subjects) - DECISIVE} more" if len(subjects) > DECISIVE else ""
-    return ", ".join(str(subject) for subject in subjects[:DECISIVE]) + more
 
 
 def _sorted_out(
@@ -474,7 +469,7 @@ def _undetermined(
             told.setdefault(check.said, Undetermined(check.said, check.settle or READ_ON))
         for said in statements_of(open_ones):
             subjects = subjects_of(problem for problem in open_ones if problem.said == said)
-            whole = f"{_some(subjects)}: {said}"
+            whole = f"{few(subjects)}: {said}"
             told.setdefault(whole, Undetermined(whole, check.settle or READ_ON, subjects))
     return told.values()
 

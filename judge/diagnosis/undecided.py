@@ -21,10 +21,8 @@ from facts.teleport.tbot import Tbot, Tbots
 from facts.teleport.tbot_log import LastAttempt
 from judge.diagnosis import reaching
 from judge.diagnosis.realms import Realms
+from judge.findings import few
 from judge.fleet import cause_of_no_start
-
-NAMED = 3
-"""Pods that a statement names."""
 
 SOCKET_USELESS = ("tbot-not-answering", "socket-closed", "socket-stale")
 """Causes for which Istio's agent finds a socket that it cannot use, and exits."""
@@ -115,7 +113,7 @@ def exiting(
         else:
             by_node.setdefault(pod.node, []).append(pod)
     for node, there in by_node.items():
-        said = f"Istio's agents exit at their start although a tbot there is Ready: {_some(pod.ref for pod in there)}"
+        said = f"Istio's agents exit at their start although a tbot there is Ready: {few(pod.ref for pod in there)}"
         causes = (*SOCKET_USELESS, *([SOCKET_UNSEEN] if any(_fails_closed(pod) for pod in there) else []))
         found += _each(node, said, causes, readings(*there, tbots))
     return list(dict.fromkeys(found))
@@ -159,7 +157,7 @@ def waiting(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod], tbots: Tb
             by_node.setdefault(proxy.pod.node, []).append(proxy)
     found = []
     for node, there in by_node.items():
-        said = f"proxies are connected to the socket of a Ready tbot and get no certificate: {_some(p.ref for p in there)}"
+        said = f"proxies are connected to the socket of a Ready tbot and get no certificate: {few(p.ref for p in there)}"
         found += _each(node, said, NO_ANSWER, readings(*there, tbots))
     return found
 
@@ -214,8 +212,3 @@ def _ready_beside(tbots: Tbots, pod: Pod) -> list[tuple[Tbot, Pod]]:
     """The Ready tbots of a pod's node that may serve its socket, each with its pod there."""
     serving = tbots.serving(pod.node, pod.socket_on_node)
     return [(tbot, tbot.pods[pod.node]) for tbot in serving if pod.node in tbot.pods and tbot.pods[pod.node].ready]
-
-
-def _some(refs: Iterable[ObjectRef]) -> str:
-    names = [str(ref) for ref in refs]
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -262,17 +262,16 @@ def mesh_is_teleports(proxies: ObservedProxies, expectation: Expectation, outsid
             *(reading for each in dark for reading in each.evidence),
         ),
     )
-    if proxies.is_empty and not (lacking or dark):
-        return proxies.not_applicable(claim)
-    open_ones = dark if proxies.is_empty else []
     gone = {each.pod.uid for each in proxies.fleet.left_out}
     without = {each.pod.uid: each for each in lacking if each.pod.uid not in gone}
     pods = proxies.by_uid
     waypoints = [p for p in proxies.fleet.proxies if p.pod.uid not in without and is_ambients(p, pods.get(p.pod.uid))]
     judged = [p for p in proxies.fleet.proxies if p not in waypoints]
     missing = proxies.not_asked
-    if waypoints and not (judged or proxies.fleet.unread or lacking or missing):
+    nobody = (proxies.is_empty or waypoints) and not (judged or proxies.fleet.unread or lacking or missing)
+    if nobody and not dark:
         return proxies.not_applicable(claim)
+    open_ones = dark if nobody else []
     problems = []
     for proxy in judged:
         if failed := failures_of(proxy, expectation):

@@ -43,6 +43,9 @@ TAKE_PROXIES = (
 NOT_ON_NODE = "tbot-not-on-node"
 """Cause of a node that hosts injected pods and no tbot."""
 
+ON_EVERY_NODE = "every node that hosts injected pods to run a Ready tbot pod"
+"""What is expected of tbot's pods."""
+
 STAYS = "was deleted and is still there after its grace period, so that no other one is made"
 """What is said of a pod of tbot that does not go away."""
 
@@ -235,8 +238,7 @@ def ready_on_every_node(
     unlisted: Collection[str] = (),
 ) -> Finding:
     """INST-13, first part: a Ready tbot pod on every node that hosts an injected pod; see `judged_on_nodes`."""
-    expected = "every node that hosts injected pods to run a Ready tbot pod"
-    claim = Claim("INST-13", expected, tbots.where, (*tbots.evidence, *evidence))
+    claim = Claim("INST-13", ON_EVERY_NODE, tbots.where, (*tbots.evidence, *evidence))
     return judged_on_nodes(claim, tbots, nodes, now, unlisted=unlisted)
 
 

@@ -129,6 +129,11 @@ def test_a_risk_that_stands_in_the_sound_install_may_be_named_and_hides_nothing(
     assert said.startswith(
         "it exits with 1, although nothing is wrong: it names socket-name-default; it could not determine"
     )
+    (said,) = wrong(sound, look("socket-name-default", open_points=1, exit_code=6))
+    assert said == (
+        "it exits with 6, although it names a cause: it names socket-name-default; it could not determine this: one pod was"
+        " not read"
+    )
     broken = State(Kind.FAULT, "tbot-frozen", (FROZEN,), standing)
     assert wrong(broken, look(FROZEN, "socket-name-default")) == []
     assert grade(broken, look("socket-name-default")) is Grade.NOTHING

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from facts.finding import Finding, Remark
+from facts.finding import Finding, OpenPoint, Problem, Remark
 from facts.istio.control_planes import ControlPlanes
 from facts.kubernetes.label_selector import LabelSelector
 from facts.kubernetes.objects import Labelled, Pod
@@ -52,8 +52,9 @@ def sweep(
     pods: tuple[Pod, ...] = (),
     lacking: tuple[Lacking, ...] = (),
     left_out: tuple[Remark, ...] = (),
+    dark: tuple[OpenPoint, ...] = (),
 ) -> Finding:
-    return mesh_is_teleports(make.sidecars(*found, pods=pods), EXPECTED, Outside(lacking, left_out))
+    return mesh_is_teleports(make.sidecars(*found, pods=pods), EXPECTED, Outside(lacking, left_out, dark=dark))
 
 
 def test_sidecars_and_gateways_that_are_teleports() -> None:
@@ -176,6 +177,16 @@ def test_a_waypoint_that_was_replaced_after_it_was_read_is_left_out_all_the_same
 
 def test_a_mesh_of_waypoints_alone_has_no_workload_of_teleports() -> None:
     inapplicable(sweep(make.istiod_proxy(WAYPOINT), pods=(WAYPOINT,)), "ID-11", "ev-pods")
+
+
+def test_a_mesh_of_waypoints_and_of_pods_that_nobody_can_ask_is_open() -> None:
+    dark = OpenPoint(Problem(make.pod("dark").ref, "its node is not Ready"), "see why")
+    finding = sweep(make.istiod_proxy(WAYPOINT), pods=(WAYPOINT,), dark=(dark,))
+    unknown(finding, "ID-11", "Pod test-app/dark")
+    assert finding.settle == "see why"
+    beside = sweep(make.istiod_proxy(WAYPOINT), make.proxy(), pods=(WAYPOINT,), dark=(dark,))
+    holds(beside, "ID-11", "ev-pods")
+    assert "Pod test-app/dark" in {str(each.subject) for each in beside.left_out}
 
 
 def test_a_waypoint_that_is_meant_to_use_the_socket_is_judged_as_what_it_is() -> None:
