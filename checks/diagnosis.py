@@ -190,15 +190,15 @@ def _awaited(install: Install) -> list[tuple[Tbot, Pod]]:
 def _unjoined(install: Install, pods: Mapping[str, tuple[Tbot, Pod]]) -> Iterator[Problem | OpenPoint]:
     """Ready pods of tbot whose log shows that they have not joined, with the obstacle that it names."""
     for uid, last in tbot.last_attempts(install, pods.values()).items():
-        if last.opened is False and (found := reaching.kept_away(pods[uid][1], last, datetime.now(UTC))):
-            yield found
+        if last.opened is False:
+            yield from reaching.kept_away(pods[uid][1], last, datetime.now(UTC))
 
 
 def _kept_from_teleport(install: Install, of: Tbot, pod: Pod) -> list[Problem | OpenPoint]:
     try:
         last = install.tbot.last_attempt(of, pod)
         if found := reaching.kept_away(pod, last, datetime.now(UTC)):
-            return [found]
+            return found
         return [*reaching.refused_for_its_token(of, pod, last, install.teleport.ping().cluster_name)]
     except CouldNotTell as error:  # the kubelet of one node may be silent, which must not hide what the others say
         unread = Problem(pod.ref, f"what its log says cannot be told: {error.compared}", evidence=pod.evidence)

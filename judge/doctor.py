@@ -217,9 +217,11 @@ def _untrue(state: State, look: Look) -> Iterator[str]:
         if true.isdisjoint(each.ids):
             yield f"it takes {' or '.join(each.ids)} for possible, none of which is so"
     found = bool(named or look.answer.classes)
+    # A risk explains nothing that is broken, so the doctor is not sure where it knows no more than that.
+    is_unsure = look.exit_code == NOT_DETERMINED and look.answer.undetermined and {*state.causes}.isdisjoint(named)
     if (look.exit_code == NOTHING_FOUND and found) or (look.exit_code == CAUSE_NAMED and not found):
         yield f"it exits with {look.exit_code}, which contradicts what it says: {_said(look)}"
-    elif named and look.exit_code != CAUSE_NAMED:
+    elif named and look.exit_code != CAUSE_NAMED and not is_unsure:
         yield f"it exits with {look.exit_code}, although it names a cause: {_said(look)}"
 
 

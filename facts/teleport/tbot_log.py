@@ -1,7 +1,7 @@
 """tbot's own words about its way to Teleport, as its log has them.
 
 Source: the error texts of Go's packages net, net/http and crypto/x509, which tbot repeats. They are the same in all
-releases; what Teleport writes around them differs. How it refuses a service-account token: Teleport, lib/kube/token.
+releases; what Teleport writes around them differs. How it refuses a join: Teleport, lib/kube/token and lib/auth/join.go.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class Obstacle(StrEnum):
     PROXY = "the proxy that leads to Teleport cannot be reached"
     ELSEWHERE = "a connection fails that need not be the one to Teleport"
     TOKEN = "Teleport refuses the service-account token"
+    KEYS = "Teleport cannot verify the service-account token with the keys in the join token"
+    ACCOUNT = "the join token does not allow the service account"
+    NO_JOIN_TOKEN = "Teleport has no join token of this name, or it has expired"
+    METHOD = "the join token is for another join method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,16 @@ _OF_JOINING = re.compile(r"\bjoin|\bbot identity", re.IGNORECASE)
 _URL = re.compile(r"\bhttps?://([^\s/\"'\\]{1,300})")
 _LOOKED_UP = re.compile(r"\blookup ([^\s:]{1,300})")
 
-_REFUSED = re.compile(r"\breviewing kubernetes token with (?:static_jwks|oidc)\b|\bvalidating OIDC token\b")
-"""Teleport's words where it verifies a token by its keys, claims and lifetime; one of ``in_cluster`` it lets be reviewed."""
+_REFUSALS: tuple[tuple[re.Pattern[str], Obstacle], ...] = (
+    (re.compile(r"\bvalidating jwt signature\b|\bparsing provided jwks\b"), Obstacle.KEYS),
+    (re.compile(r"\bkubernetes (?:OIDC )?token (?:user info )?did not match any allow rules\b"), Obstacle.ACCOUNT),
+    (re.compile(r"\btoken expired or not found\b"), Obstacle.NO_JOIN_TOKEN),
+    (re.compile(r"\btoken is only valid for the \S{1,40} join method\b"), Obstacle.METHOD),
+    # It verifies such a token by keys, claims and lifetime; one of ``in_cluster`` it lets be reviewed.
+    (re.compile(r"\breviewing kubernetes token with (?:static_jwks|oidc)\b|\bvalidating OIDC token\b"), Obstacle.TOKEN),
+)
+"""Teleport's words where it refuses a join, the most specific first. The error may stand on one line or on several, from the
+outside in, so the last of them counts."""
 
 _ERRORS: tuple[tuple[re.Pattern[str], Obstacle], ...] = (
     (re.compile(r"\b(?:proxyconnect|socks connect) tcp\b.+"), Obstacle.PROXY),
@@ -150,8 +162,8 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
             entry = line
         if STARTED in line or _REACHED.search(line):
             last = LastAttempt(None, "", joined=STARTED not in line, evidence=evidence)
-        elif refused := _REFUSED.search(line):
-            last = LastAttempt(Obstacle.TOKEN, beginning(line[refused.start() :], WORDS), joined=False, evidence=evidence)
+        elif refused := _refusal_in(line, evidence):
+            last = refused
         elif error := _error_in(line, evidence):
             about = _is_about_teleport(line, entry, host)
             if about:
@@ -196,6 +208,13 @@ def _host(address: str) -> str:
     """The host of HOST:PORT or of a host alone, in lower case."""
     host, _colon, port = address.rpartition(":")
     return (host if host and port.isdigit() else address).strip("[]").rstrip(".").lower()
+
+
+def _refusal_in(line: str, evidence: tuple[str, ...]) -> LastAttempt | None:
+    for pattern, obstacle in _REFUSALS:
+        if found := pattern.search(line):
+            return LastAttempt(obstacle, beginning(line[found.start() :], WORDS), joined=False, evidence=evidence)
+    return None
 
 
 def _error_in(line: str, evidence: tuple[str, ...]) -> LastAttempt | None:

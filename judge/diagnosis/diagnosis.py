@@ -440,7 +440,7 @@ IDENTITY = ("ID-02", "ID-03", "ID-06")
 
 
 def _undetermined(
-    checks: Iterable[Checked], found: Sequence[FoundCause | Ambiguous], waiting: Collection[str], realms: Realms
+    checks: Sequence[Checked], found: Sequence[FoundCause | Ambiguous], waiting: Collection[str], realms: Realms
 ) -> Iterable[Undetermined]:
     """Problems and open points that no cause accounts for, the same words of several subjects once.
 
@@ -449,7 +449,7 @@ def _undetermined(
     a cause, or waits, leaves nothing open.
     """
     ill = {str(subject) for each in found for one in members_of(each) if one.harms for subject in one.subjects}
-    symptoms = _symptoms(found, realms)
+    symptoms = _symptoms(checks, found, realms)
     told: dict[str, Undetermined] = {}
     settled = ill.union(waiting)
     for check in checks:
@@ -474,14 +474,17 @@ def _undetermined(
     return told.values()
 
 
-def _symptoms(found: Iterable[FoundCause | Ambiguous], realms: Realms) -> Accounted:
-    """What the causes that were found account for, each where it reaches; a class does as each of its members would."""
+def _symptoms(checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous], realms: Realms) -> Accounted:
+    """What the causes that were found account for, each where it reaches; a class does as each of its members would.
+
+    A class that another problem has settled is among the problems of the checks alone.
+    """
+    named = {one.cause.id for each in found for one in members_of(each) if one.harms or isinstance(each, Ambiguous)}
     return Accounted(
-        (one.cause.id, realms.extent_of(subject))
-        for each in found
-        for one in members_of(each)
-        if one.harms or isinstance(each, Ambiguous)
-        for subject in subjects_of((*one.shown, *one.felt))
+        (problem.cause, problem.subject.kind, realms.extent_of(problem.subject))
+        for check in checks
+        for problem in check.problems
+        if problem.cause in named
     )
 
 

@@ -82,13 +82,17 @@ def _unreached(probe: TeleportProbe) -> Problem | None:
     return None
 
 
-BY_OBSTACLE: Mapping[Obstacle, str] = {
-    Obstacle.NO_NAME_SERVER: "",
-    Obstacle.NO_ADDRESS: "teleport-name-unknown",
-    Obstacle.NO_CONNECTION: "teleport-unreachable",
-    Obstacle.CERTIFICATE: "teleport-certificate-untrusted",
+BY_OBSTACLE: Mapping[Obstacle, tuple[str, ...]] = {
+    Obstacle.NO_NAME_SERVER: ("",),
+    Obstacle.NO_ADDRESS: ("teleport-name-unknown",),
+    Obstacle.NO_CONNECTION: ("teleport-unreachable",),
+    Obstacle.CERTIFICATE: ("teleport-certificate-untrusted",),
+    Obstacle.KEYS: ("jwks-of-other-keys", "jwks-placeholder", "jwks-rotated-since"),
+    Obstacle.ACCOUNT: ("token-other-service-account",),
+    Obstacle.NO_JOIN_TOKEN: ("token-missing",),
+    Obstacle.METHOD: ("token-method-wrong",),
 }
-"""Causes by what tbot's log says; empty where that alone names none."""
+"""Causes by what tbot's log says, several where it does not tell them apart; empty where it names none."""
 
 UNNAMED: Mapping[Obstacle, str] = {
     Obstacle.PROXY: (
@@ -122,10 +126,10 @@ def _has_trouble(tbot: Tbot, pod: Pod, now: datetime) -> bool:
     return not pod.ready or bool(ended_of_late(tbot, pod, now))
 
 
-def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | OpenPoint | None:
-    """What keeps a pod of tbot from Teleport by its own words; None where its log names no obstacle on the way.
+def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> list[Problem | OpenPoint]:
+    """What keeps a pod of tbot from Teleport by its own words: one problem for each cause that may be the one.
 
-    What need not be on the way is an open point.
+    What need not be on the way is an open point. Where the log names no obstacle, there is none of these.
 
     Args:
         pod: The pod, which does not serve.
@@ -133,16 +137,16 @@ def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> Problem | OpenPoint
         now: UTC time of the judgment, by this machine.
     """
     if last.obstacle in (None, Obstacle.TOKEN):
-        return None
-    said = f"its last attempt to speak with Teleport ended because {last.obstacle}: {last.said}"
+        return []
+    said = _ended(last)
     evidence = (*last.evidence, *readings(pod))
     if last.validity is not None and clocks.misjudges(last.validity, now):
         by_ours = f"{said}; by the clock of this machine, {now:%F %T} UTC, the certificate is valid"
-        return Problem(ObjectRef("Node", pod.node), by_ours, clocks.NODE_CLOCK, evidence)
+        return [Problem(ObjectRef("Node", pod.node), by_ours, clocks.NODE_CLOCK, evidence)]
     if last.obstacle in UNNAMED:
         words = f"it does not serve, and by its log {last.obstacle}: {last.said}"
-        return OpenPoint(Problem(pod.ref, words, evidence=evidence), UNNAMED[last.obstacle])
-    return Problem(pod.ref, said, BY_OBSTACLE[last.obstacle], evidence)
+        return [OpenPoint(Problem(pod.ref, words, evidence=evidence), UNNAMED[last.obstacle])]
+    return [Problem(pod.ref, said, cause, evidence) for cause in BY_OBSTACLE[last.obstacle]]
 
 
 READ_ITS_LOG = (
@@ -192,6 +196,8 @@ def unopened(pod: Pod, socket: str, why: str, evidence: Iterable[str]) -> OpenPo
 def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name: str) -> list[Problem]:
     """Why Teleport refuses the token of a tbot that has exited and is not Ready, where its log shows that it does.
 
+    One problem of its DaemonSet for each cause, which has it, and one of the pod, which suffers from it.
+
     Teleport's own words show that the join token is of a type that verifies the token itself. Anything may end a tbot before
     its join; and with a join token of type ``in_cluster``, whose type no reader of the cluster knows, Teleport takes other
     tokens of the pod. A tbot that has never exited may still be about to join.
@@ -206,4 +212,9 @@ def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name:
     if pod.ready or container is None or not container.has_exited or last.obstacle is not Obstacle.TOKEN:
         return []
     found = token_file_problems(tbot, cluster_name)
-    return [replace(each, evidence=(*last.evidence, *each.evidence)) for each in found]
+    refused = [Problem(pod.ref, _ended(last), each.cause, (*last.evidence, *readings(pod))) for each in found]
+    return [*(replace(each, evidence=(*last.evidence, *each.evidence)) for each in found), *refused]
+
+
+def _ended(last: LastAttempt) -> str:
+    return f"its last attempt to speak with Teleport ended because {last.obstacle}: {last.said}"

@@ -22,6 +22,8 @@ class Symptoms(BaseModel):
         because: The reason, as a clause.
         requirements: Their ids.
         causes: Ids of the causes.
+        shown_at: Kind of the object at which a cause has to show; empty for any. A join token that lets in no tbot harms
+            only a tbot that has to join, whose pod shows it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +31,7 @@ class Symptoms(BaseModel):
     because: Annotated[str, Field(min_length=1)]
     requirements: Annotated[tuple[str, ...], Field(min_length=1)]
     causes: Annotated[tuple[str, ...], Field(min_length=1)]
+    shown_at: str = ""
 
 
 @cache
@@ -38,25 +41,26 @@ def table() -> tuple[Symptoms, ...]:
 
 
 @cache
-def symptoms_of(cause: str) -> frozenset[str]:
-    """Ids of the requirements that fail because of a cause, or of what it explains."""
+def symptoms_of(cause: str, kind: str = "") -> frozenset[str]:
+    """Ids of the requirements that fail because of a cause, or of what it explains, where an object of a kind has it."""
     of = {cause, *reachable([cause], {each.id: each.explains for each in CAUSES.values()})}
-    return frozenset(requirement for row in table() if of.intersection(row.causes) for requirement in row.requirements)
+    rows = [row for row in table() if row.shown_at in ("", kind)]
+    return frozenset(requirement for row in rows if of.intersection(row.causes) for requirement in row.requirements)
 
 
 class Accounted:
     """What some causes account for: requirements by the realms (`judge.diagnosis.realms`) that the causes reach."""
 
-    def __init__(self, found: Iterable[tuple[str, Iterable[str]]]) -> None:
+    def __init__(self, found: Iterable[tuple[str, str, Iterable[str]]]) -> None:
         """Prepare.
 
         Args:
-            found: Ids of causes, each with the realms that it reaches.
+            found: Ids of causes, each with the kind of an object that shows it, and the realms that it reaches from there.
         """
         self._realms: dict[str, set[str]] = {}
-        for cause, reached in found:
+        for cause, kind, reached in found:
             realms = set(reached)
-            for requirement in symptoms_of(cause):
+            for requirement in symptoms_of(cause, kind):
                 self._realms.setdefault(requirement, set()).update(realms)
 
     def has(self, requirement: str, lies_in: Iterable[str] | None) -> bool:

@@ -91,7 +91,7 @@ def test_a_token_that_may_not_join(
         assert text in output
     verifies = "allow rules" not in said[0]
     assert ("reviewing kubernetes token with static_jwks" in output) is verifies
-    assert parse_last_attempt(output, teleport.proxy).obstacle is (Obstacle.TOKEN if verifies else None)
+    assert parse_last_attempt(output, teleport.proxy).obstacle is (Obstacle.TOKEN if verifies else Obstacle.ACCOUNT)
 
 
 def test_ten_seconds_of_clock_skew_are_forgiven(make_agent: MakeAgent, keys: ServiceAccountKeys) -> None:
@@ -107,12 +107,15 @@ def test_ten_seconds_of_clock_skew_are_forgiven(make_agent: MakeAgent, keys: Ser
     ],
     ids=["unknown kid", "known kid"],
 )
-def test_a_token_of_another_cluster(make_agent: MakeAgent, signer: Callable[[], ServiceAccountKeys], said: str) -> None:
+def test_a_token_of_another_cluster(
+    make_agent: MakeAgent, teleport: Teleport, signer: Callable[[], ServiceAccountKeys], said: str
+) -> None:
     output = make_agent(token=signer().token()).refused()
 
     assert "reviewing kubernetes token with static_jwks" in output
     assert "validating jwt signature" in output
     assert said in output
+    assert parse_last_attempt(output, teleport.proxy).obstacle is Obstacle.KEYS
 
 
 def test_a_token_file_that_holds_no_token(make_agent: MakeAgent) -> None:
@@ -150,7 +153,7 @@ def test_a_join_token_that_has_expired_is_gone(
         agent.start()
         teleport.must("rm", "token/istio-tbot-for-a-time")
     else:
-        assert "token expired or not found" in agent.refused()
+        assert parse_last_attempt(agent.refused(), teleport.proxy).obstacle is Obstacle.NO_JOIN_TOKEN
         assert teleport.tctl("get", "token/istio-tbot-for-a-time").returncode == 1
 
 

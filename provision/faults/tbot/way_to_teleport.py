@@ -20,7 +20,7 @@ NO_NAME = "teleport.invalid:443"
 
 
 @contextmanager
-def _has_to_join_again(scene: Scene, node: str, fault: AbstractContextManager[None]) -> Iterator[None]:
+def has_to_join_again(scene: Scene, node: str, fault: AbstractContextManager[object]) -> Iterator[None]:
     """Inject a fault, and replace tbot's pod on a node, until the proxies there are cut off and the new tbot gave up."""
     try:
         with fault:
@@ -38,7 +38,7 @@ def _has_to_join_again(scene: Scene, node: str, fault: AbstractContextManager[No
 def _cut_off(scene: Scene) -> AbstractContextManager[None]:
     node = scene.nodes()[0]
     rule = rejected(scene, node, "FORWARD", PROXY_PORT, destination=dialled(scene))
-    return _has_to_join_again(scene, node, rule)
+    return has_to_join_again(scene, node, rule)
 
 
 def _without_a_name(scene: Scene) -> AbstractContextManager[None]:
@@ -46,7 +46,7 @@ def _without_a_name(scene: Scene) -> AbstractContextManager[None]:
         return {**file, "proxy_server": NO_NAME}
 
     misnamed = edited(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, change)
-    return _has_to_join_again(scene, scene.nodes()[0], misnamed)
+    return has_to_join_again(scene, scene.nodes()[0], misnamed)
 
 
 _way_fault = partial(

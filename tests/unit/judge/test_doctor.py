@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from facts.doctor.answer import Answer, Class, Look, NamedCause, Undetermined, Way
@@ -131,10 +133,17 @@ def test_a_risk_that_stands_in_the_sound_install_may_be_named_and_hides_nothing(
     )
     (said,) = wrong(sound, look("socket-name-default", open_points=1, exit_code=6))
     assert said == (
-        "it exits with 6, although it names a cause: it names socket-name-default; it could not determine this: one pod was"
+        "it exits with 6, although nothing is wrong: it names socket-name-default; it could not determine this: one pod was"
         " not read"
     )
     broken = State(Kind.FAULT, "tbot-frozen", (FROZEN,), standing)
+    unsure = look("socket-name-default", open_points=1, exit_code=6)
+    assert wrong(broken, unsure, look(FROZEN, way=Way.PROBES)) == [f"it does not name {FROZEN}: {said.partition(': ')[2]}"]
+    assert grade(broken, unsure) is Grade.NOT_DETERMINED
+    hidden = replace(broken, shown={Way.SESSION: frozenset()})
+    assert wrong(hidden, unsure, look(FROZEN, way=Way.PROBES)) == []
+    (said,) = wrong(broken, look(FROZEN, open_points=1, exit_code=6))
+    assert said.startswith("it exits with 6, although it names a cause")
     assert wrong(broken, look(FROZEN, "socket-name-default")) == []
     assert grade(broken, look("socket-name-default")) is Grade.NOTHING
     assert wrong(broken, look("socket-name-default")) == [f"it does not name {FROZEN}: it names socket-name-default"]

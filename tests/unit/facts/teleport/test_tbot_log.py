@@ -279,13 +279,41 @@ def test_teleports_own_words_show_that_it_refuses_the_token_itself(refusal: str)
     assert parse_last_attempt(f"{START}\nERROR: {refusal}\n{JOINED}", AT).joined
 
 
+JWKS = "reviewing kubernetes token with static_jwks"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "obstacle"),
+    [
+        (f"{JWKS}\n\tvalidating jwt signature\n\t\tgo-jose/go-jose: unsupported key type/format", Obstacle.KEYS),
+        (f"{JWKS}: validating jwt signature: go-jose/go-jose: error in cryptographic primitive", Obstacle.KEYS),
+        (f"{JWKS}\n\tparsing provided jwks\n\t\tinvalid character '$'", Obstacle.KEYS),
+        ("kubernetes token did not match any allow rules", Obstacle.ACCOUNT),
+        ("kubernetes token user info did not match any allow rules", Obstacle.ACCOUNT),
+        ("kubernetes OIDC token did not match any allow rules configured in the Teleport join token", Obstacle.ACCOUNT),
+        ("id token claims did not match any allow rules", None),
+        ('"" can not join the cluster with role "Bot", token expired or not found', Obstacle.NO_JOIN_TOKEN),
+        ('"" can not join the cluster with role "Bot", the token is not valid', None),
+        (
+            "this token is only valid for the iam join method but the node has connected to the wrong endpoint",
+            Obstacle.METHOD,
+        ),
+        ('user "bot-istio-tbot" not found', None),
+    ],
+)
+def test_teleports_own_words_tell_what_of_the_join_token_is_wrong(refusal: str, obstacle: Obstacle | None) -> None:
+    for log in (f"ERROR: {refusal}", f"\x1b[31mERROR: \x1b[0m{refusal}\n\n", f"WARN retrying error:{refusal}"):
+        last = parse_last_attempt(f"{START}\n{EXPORTER}\n{log}", AT)
+        assert (last.obstacle, last.joined) == (obstacle or Obstacle.ELSEWHERE, False)
+        assert last.said in (refusal if obstacle else EXPORTER)
+        assert parse_last_attempt(f"{START}\n{log}\n{JOINED}", AT).joined
+
+
 @pytest.mark.parametrize(
     "error",
     [
         "failed to initialize storage: open /var/lib/teleport/bot/identity: permission denied",
         "reviewing kubernetes token with in_cluster\n\tkubernetes failed to validate token: invalid bearer token",
-        "token expired or not found",
-        "kubernetes token did not match any allow rules",
     ],
 )
 def test_what_else_ends_a_tbot_refuses_no_token(error: str) -> None:

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from facts.errors import CouldNotTell
+from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Container
 from facts.kubernetes.probes import Refused, TeleportProbe, parse_teleport_probe
 from facts.teleport.tbot_log import LastAttempt, Obstacle, Validity
+from judge.diagnosis.diagnosis import told_apart
 from judge.diagnosis.reaching import dialled_directly, kept_away, not_serving, refused_for_its_token, unreached
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN
@@ -139,11 +141,14 @@ def test_the_program_and_a_server_that_ends_each_connection() -> None:
         (Obstacle.NO_ADDRESS, "teleport-name-unknown"),
         (Obstacle.NO_CONNECTION, "teleport-unreachable"),
         (Obstacle.CERTIFICATE, "teleport-certificate-untrusted"),
+        (Obstacle.ACCOUNT, "token-other-service-account"),
+        (Obstacle.NO_JOIN_TOKEN, "token-missing"),
+        (Obstacle.METHOD, "token-method-wrong"),
     ],
 )
 def test_tbots_own_words_name_what_keeps_it_from_teleport(obstacle: Obstacle, cause: str) -> None:
     pod = make.tbot_pod(ready=False)
-    found = kept_away(
+    (found,) = kept_away(
         pod, LastAttempt(obstacle, "x509: signed by unknown authority", joined=False, evidence=("ev-log",)), NOW
     )
     assert isinstance(found, Problem)
@@ -152,16 +157,28 @@ def test_tbots_own_words_name_what_keeps_it_from_teleport(obstacle: Obstacle, ca
     assert found.evidence == ("ev-log", *pod.evidence)
 
 
+def test_a_signature_that_teleport_refuses_leaves_the_keys_of_the_token_as_a_class_until_the_token_is_read() -> None:
+    pod = make.tbot_pod(ready=False)
+    log = LastAttempt(Obstacle.KEYS, "validating jwt signature", joined=False, evidence=("ev-log",))
+    found = [each for each in kept_away(pod, log, NOW) if isinstance(each, Problem)]
+    keys = ("jwks-of-other-keys", "jwks-placeholder", "jwks-rotated-since")
+    single, classes = told_apart(found)
+    assert (single, [*classes]) == ({}, [keys])
+    token = ObjectRef("Teleport", "token/istio-tbot-k8s-join")
+    single, classes = told_apart([*found, Problem(token, "its JWKS is the placeholder", "jwks-placeholder")])
+    assert ([*single], classes) == (["jwks-placeholder"], {})
+
+
 def test_a_look_up_that_no_name_server_answers_names_no_cause() -> None:
     last = LastAttempt(Obstacle.NO_NAME_SERVER, "dial tcp: lookup t.test: i/o timeout", joined=False, evidence=("ev-log",))
-    found = kept_away(make.tbot_pod(ready=False), last, NOW)
+    (found,) = kept_away(make.tbot_pod(ready=False), last, NOW)
     assert isinstance(found, Problem)
     assert (found.cause, found.said.endswith(f"{last.obstacle}: {last.said}")) == ("", True)
 
 
 @pytest.mark.parametrize("joined", [True, False])
 def test_a_log_without_such_words_names_nothing(joined: bool) -> None:
-    assert kept_away(make.tbot_pod(ready=False), LastAttempt(None, "", joined, ("ev-log",)), NOW) is None
+    assert kept_away(make.tbot_pod(ready=False), LastAttempt(None, "", joined, ("ev-log",)), NOW) == []
 
 
 REFUSED = LastAttempt(Obstacle.TOKEN, "reviewing kubernetes token with static_jwks", joined=False, evidence=("ev-log",))
@@ -170,9 +187,12 @@ REFUSED = LastAttempt(Obstacle.TOKEN, "reviewing kubernetes token with static_jw
 def test_a_tbot_is_refused_for_its_token_where_teleport_says_so() -> None:
     tbot, pod = make.tbot(volumes=make.tbot_volumes(audience="elsewhere")), ran(state="waiting", restarts=1)
     found = refused_for_its_token(tbot, pod, REFUSED, TRUST_DOMAIN)
-    assert named(found) == [("DaemonSet teleport-system/tbot", "token-audience-wrong")]
-    assert found[0].evidence[0] == "ev-log"
-    assert kept_away(pod, REFUSED, NOW) is None
+    cause = "token-audience-wrong"
+    assert named(found) == [("DaemonSet teleport-system/tbot", cause), ("Pod teleport-system/tbot-1", cause)]
+    assert [each.evidence[0] for each in found] == ["ev-log"] * 2
+    single, classes = told_apart([*found, replace(found[0], said="it lives too long", cause="token-lifetime-too-long")])
+    assert ({*single}, classes) == ({cause, "token-lifetime-too-long"}, {})
+    assert kept_away(pod, REFUSED, NOW) == []
 
 
 @pytest.mark.parametrize("obstacle", [None, *(each for each in Obstacle if each is not Obstacle.TOKEN)])
@@ -189,7 +209,8 @@ def test_what_else_ends_a_tbot_blames_no_token(obstacle: Obstacle | None, *, joi
 )
 def test_a_connection_that_need_not_be_to_teleport_is_left_open_with_its_words(obstacle: Obstacle, step: str) -> None:
     pod = make.tbot_pod(ready=False)
-    left = kept_away(pod, LastAttempt(obstacle, "dial tcp 10.1.1.1:4317: refused", joined=False, evidence=("ev-log",)), NOW)
+    last = LastAttempt(obstacle, "dial tcp 10.1.1.1:4317: refused", joined=False, evidence=("ev-log",))
+    (left,) = kept_away(pod, last, NOW)
     assert isinstance(left, OpenPoint)
     assert (left.about.subject, left.about.cause, left.about.evidence[0]) == (pod.ref, "", "ev-log")
     assert left.about.said.endswith(": dial tcp 10.1.1.1:4317: refused")
@@ -255,7 +276,7 @@ def test_the_log_of_a_tbot_that_has_run_and_does_not_serve_is_asked_for(pod: Pod
 )
 def test_a_certificate_that_is_valid_by_our_clock_shows_a_wrong_one_on_the_node(validity: Validity, cause: str) -> None:
     last = LastAttempt(Obstacle.CERTIFICATE, "x509: expired or not yet valid", False, ("ev-log",), validity)
-    found = kept_away(make.tbot_pod(ready=False), last, NOW)
+    (found,) = kept_away(make.tbot_pod(ready=False), last, NOW)
     assert isinstance(found, Problem)
     subject = "Node node-1" if cause == "node-clock-off" else "Pod teleport-system/tbot-1"
     assert named([found]) == [(subject, cause)]

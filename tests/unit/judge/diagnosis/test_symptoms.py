@@ -26,12 +26,19 @@ def test_a_cause_has_the_symptoms_of_what_it_explains() -> None:
 
 
 def test_a_cause_accounts_for_its_requirements_where_it_reaches() -> None:
-    accounted = Accounted([("tbot-not-on-node", ["node-1"]), ("trust-domain-differs", ["node-2"])])
+    accounted = Accounted([("tbot-not-on-node", "Node", ["node-1"]), ("trust-domain-differs", "ConfigMap", ["node-2"])])
     assert accounted.has("ID-01", ["pod", "node-1"])
     assert not accounted.has("ID-01", ["pod", "node-2"])
     assert not accounted.has("INST-08", ["node-1"])
     assert accounted.has("ID-01", None)
     assert not accounted.has("INST-08", None)
+
+
+def test_a_join_token_that_lets_in_no_tbot_breaks_nothing_where_no_tbot_has_had_to_join() -> None:
+    refused, resource = ["pod", "node-1"], ["token", "node-1", "node-2"]
+    accounted = Accounted([("token-missing", "Pod", refused), ("token-missing", "Teleport", resource)])
+    assert accounted.has("ID-01", ["node-1"])
+    assert not accounted.has("ID-01", ["node-2"])
 
 
 def test_nobody_changes_the_table_that_all_share() -> None:
