@@ -151,7 +151,7 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
     last, entry, host = LastAttempt(None, "", joined=False, evidence=evidence), "", _host(teleport)
     opened: bool | None = None
     opened_at: datetime | None = None
-    start = False
+    start = refusing = False
     for stamped in lines(plain(log)):
         at, line = _stamp(stamped)
         if STARTED in line:
@@ -159,11 +159,13 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
         elif not opened and (_REACHED.search(line) or _ASKED.search(line)):
             opened, opened_at = True, at
         if not line[:1].isspace():  # the layers of an error stand on lines of their own, each further in
-            entry = line
+            entry, refusing = line, False
         if STARTED in line or _REACHED.search(line):
             last = LastAttempt(None, "", joined=STARTED not in line, evidence=evidence)
         elif refused := _refusal_in(line, evidence):
-            last = refused
+            last, refusing = refused, True
+        elif refusing and line.strip():
+            last = replace(last, said=beginning(f"{last.said}: {line.strip()}", WORDS))
         elif error := _error_in(line, evidence):
             about = _is_about_teleport(line, entry, host)
             if about:
