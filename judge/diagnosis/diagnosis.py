@@ -482,8 +482,7 @@ def _symptoms(checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous]
     named = {one.cause.id for each in found for one in members_of(each) if one.harms or isinstance(each, Ambiguous)}
     return Accounted(
         (problem.cause, problem.subject.kind, realms.extent_of(problem.subject))
-        for check in checks
-        for problem in check.problems
+        for problem in told_by_template(each for check in checks for each in check.problems)
         if problem.cause in named
     )
 

@@ -207,6 +207,27 @@ def test_a_tbot_that_asks_for_other_identities_has_a_bot_of_its_own() -> None:
     assert not Realms(tbots=make.tbots(LEFT, other)).has_one_bot
 
 
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_wrong_join_token_accounts_for_what_fails_where_a_tbot_had_to_join(is_read: bool) -> None:
+    """With an admin session the token tells its keys apart; the second tbot joined before they were wrong, and runs."""
+    tbot = make.pool("left", "/run/left", "node-0", "node-1")
+    apps = [make.pod(f"app-{at}", node=f"node-{at}", socket=ON_LEFT) for at in range(2)]
+    realms = Realms({str(pod.ref): pod for pod in (*apps, *tbot.pods.values())}, make.tbots(tbot), make.planes())
+    keys = ("jwks-of-other-keys", "jwks-placeholder")
+    said = [
+        [Problem(tbot.pods["node-0"].ref, "it is refused", cause) for cause in keys],
+        [Problem(pod.ref, "its streams are dead") for pod in apps],
+    ]
+    placeholder = Problem(ObjectRef("Teleport", f"token/{tbot.config.token}"), "it holds no keys", "jwks-placeholder")
+    checks = [Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", tuple(each)) for each in said]
+    if is_read:
+        checks.append(Checked("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (placeholder,)))
+    made = diagnosed(checks, {}, realms=realms)
+    causes = [each.cause.id for each in made.causes]
+    assert (causes, [each.ids for each in made.classes]) == ((["jwks-placeholder"], []) if is_read else ([], [keys]))
+    assert [each.subjects for each in made.undetermined] == [(apps[1].ref,)]
+
+
 def test_the_time_grows_with_the_install_and_not_with_its_square() -> None:
     def seconds(nodes: int) -> float:
         names = [f"node-{at}" for at in range(nodes)]
