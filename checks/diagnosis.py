@@ -14,10 +14,12 @@ from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
 from facts.teleport.tbot import Tbot, Tbots
+from facts.teleport.tbot_log import LastAttempt
 from judge.diagnosis import clocks, naming, placing, reaching, starting, supply, trust, undecided
 from judge.diagnosis.realms import EVERYWHERE, Realms
 from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
 from judge.identity.sweep import is_ambients
+from judge.install.teleport import token_problems
 from observe.install import Install
 from observe.readings import at_once
 
@@ -191,13 +193,31 @@ def _unjoined(install: Install, pods: Mapping[str, tuple[Tbot, Pod]]) -> Iterato
     """Ready pods of tbot whose log shows that they have not joined, with the obstacle that it names."""
     for uid, last in tbot.last_attempts(install, pods.values()).items():
         if last.opened is False:
-            yield from reaching.kept_away(pods[uid][1], last, datetime.now(UTC))
+            yield from _kept_away(install, *pods[uid], last)
+
+
+def _kept_away(install: Install, of: Tbot, pod: Pod, last: LastAttempt) -> list[Problem | OpenPoint]:
+    """What keeps a pod of tbot from Teleport, unless an admin session shows that it is mended."""
+    if last.obstacle in reaching.OF_THE_JOIN_TOKEN and _may_join(install, of):
+        return [reaching.refused_before(pod, last)]
+    return reaching.kept_away(pod, last, datetime.now(UTC))
+
+
+def _may_join(install: Install, of: Tbot) -> bool:
+    """Whether an admin session shows that the join token of a tbot lets it in."""
+    with suppress(ConformanceError):  # there is no session, or the line about the join token says what is missing
+        for each in install.teleport.joinings_by_kubernetes():
+            if of in (each.tbot, *each.others):
+                bot = each.known_bot
+                role, keys = install.teleport.role_of(bot), install.cluster.jwks()
+                return not token_problems(each.known_token, keys, each.accounts, bot, role)
+    return False
 
 
 def _kept_from_teleport(install: Install, of: Tbot, pod: Pod) -> list[Problem | OpenPoint]:
     try:
         last = install.tbot.last_attempt(of, pod)
-        if found := reaching.kept_away(pod, last, datetime.now(UTC)):
+        if found := _kept_away(install, of, pod, last):
             return found
         return [*reaching.refused_for_its_token(of, pod, last, install.teleport.ping().cluster_name)]
     except CouldNotTell as error:  # the kubelet of one node may be silent, which must not hide what the others say

@@ -1,7 +1,8 @@
 """tbot's own words about its way to Teleport, as its log has them.
 
 Source: the error texts of Go's packages net, net/http and crypto/x509, which tbot repeats. They are the same in all
-releases; what Teleport writes around them differs. How it refuses a join: Teleport, lib/kube/token and lib/auth/join.go.
+releases; what Teleport writes around them differs. How it refuses a join: Teleport, lib/kube/token,
+lib/auth/join.go and lib/join.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ class Obstacle(StrEnum):
     PROXY = "the proxy that leads to Teleport cannot be reached"
     ELSEWHERE = "a connection fails that need not be the one to Teleport"
     TOKEN = "Teleport refuses the service-account token"
+    NO_KEYS = "Teleport cannot read the keys in the join token"
     KEYS = "Teleport cannot verify the service-account token with the keys in the join token"
     ACCOUNT = "the join token does not allow the service account"
-    NO_JOIN_TOKEN = "Teleport has no join token of this name, or it has expired"
+    NO_JOIN_TOKEN = "Teleport has no join token of the name in tbot's configuration, or it has expired"
     METHOD = "the join token is for another join method"
 
 
@@ -109,11 +111,20 @@ _OF_JOINING = re.compile(r"\bjoin|\bbot identity", re.IGNORECASE)
 _URL = re.compile(r"\bhttps?://([^\s/\"'\\]{1,300})")
 _LOOKED_UP = re.compile(r"\blookup ([^\s:]{1,300})")
 
+_ESCAPED = re.compile(r"(?:\\+[nt])+")
+
 _REFUSALS: tuple[tuple[re.Pattern[str], Obstacle], ...] = (
-    (re.compile(r"\bvalidating jwt signature\b|\bparsing provided jwks\b"), Obstacle.KEYS),
+    (re.compile(r"\bparsing provided jwks\b"), Obstacle.NO_KEYS),
+    (re.compile(r"\bvalidating jwt signature\b"), Obstacle.KEYS),
     (re.compile(r"\bkubernetes (?:OIDC )?token (?:user info )?did not match any allow rules\b"), Obstacle.ACCOUNT),
     (re.compile(r"\btoken expired or not found\b"), Obstacle.NO_JOIN_TOKEN),
-    (re.compile(r"\btoken is only valid for the \S{1,40} join method\b"), Obstacle.METHOD),
+    (
+        re.compile(
+            r"\btoken is only valid for the \S{1,40} join method\b"
+            r"|\bclient requested join method \S{1,40}, provision token only supports method\b"
+        ),
+        Obstacle.METHOD,
+    ),
     # It verifies such a token by keys, claims and lifetime; one of ``in_cluster`` it lets be reviewed.
     (re.compile(r"\breviewing kubernetes token with (?:static_jwks|oidc)\b|\bvalidating OIDC token\b"), Obstacle.TOKEN),
 )
@@ -162,7 +173,7 @@ def parse_last_attempt(log: str, teleport: str, evidence: tuple[str, ...] = ()) 
             entry, refusing = line, False
         if STARTED in line or _REACHED.search(line):
             last = LastAttempt(None, "", joined=STARTED not in line, evidence=evidence)
-        elif refused := _refusal_in(line, evidence):
+        elif refused := _refusal_in(line, entry, evidence):
             last, refusing = refused, True
         elif refusing and line.strip():
             last = replace(last, said=beginning(f"{last.said}: {line.strip()}", WORDS))
@@ -212,10 +223,14 @@ def _host(address: str) -> str:
     return (host if host and port.isdigit() else address).strip("[]").rstrip(".").lower()
 
 
-def _refusal_in(line: str, evidence: tuple[str, ...]) -> LastAttempt | None:
+def _refusal_in(line: str, entry: str, evidence: tuple[str, ...]) -> LastAttempt | None:
+    """Teleport's refusal of a join in a line; a field of a log holds all layers of the error, with escaped ends of lines."""
+    if _OF_ATTESTATION.search(f"{entry} {line}"):
+        return None
+    said = _ESCAPED.sub(": ", line)
     for pattern, obstacle in _REFUSALS:
-        if found := pattern.search(line):
-            return LastAttempt(obstacle, beginning(line[found.start() :], WORDS), joined=False, evidence=evidence)
+        if found := pattern.search(said):
+            return LastAttempt(obstacle, beginning(said[found.start() :], WORDS), joined=False, evidence=evidence)
     return None
 
 

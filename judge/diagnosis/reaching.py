@@ -87,12 +87,22 @@ BY_OBSTACLE: Mapping[Obstacle, tuple[str, ...]] = {
     Obstacle.NO_ADDRESS: ("teleport-name-unknown",),
     Obstacle.NO_CONNECTION: ("teleport-unreachable",),
     Obstacle.CERTIFICATE: ("teleport-certificate-untrusted",),
+    Obstacle.NO_KEYS: ("jwks-placeholder",),
     Obstacle.KEYS: ("jwks-of-other-keys", "jwks-placeholder", "jwks-rotated-since"),
     Obstacle.ACCOUNT: ("token-other-service-account",),
     Obstacle.NO_JOIN_TOKEN: ("token-missing",),
     Obstacle.METHOD: ("token-method-wrong",),
 }
 """Causes by what tbot's log says, several where it does not tell them apart; empty where it names none."""
+
+OF_THE_JOIN_TOKEN = frozenset({Obstacle.NO_KEYS, Obstacle.KEYS, Obstacle.ACCOUNT, Obstacle.NO_JOIN_TOKEN, Obstacle.METHOD})
+"""Obstacles that lie in Teleport's resource, which may have been mended since tbot's last attempt."""
+
+TRY_AGAIN = (
+    "tbot waits up to five minutes for its next attempt; let it try at once (`kubectl -n NAMESPACE delete pod POD`), and ask"
+    " again"
+)
+"""The next step where tbot has not tried again since the join token is right."""
 
 UNNAMED: Mapping[Obstacle, str] = {
     Obstacle.PROXY: (
@@ -191,6 +201,12 @@ def unopened(pod: Pod, socket: str, why: str, evidence: Iterable[str]) -> OpenPo
     """
     said = f"it is Ready, and perhaps has not opened its socket {socket} yet: {why}"
     return OpenPoint(Problem(pod.ref, said, evidence=(*evidence, *readings(pod))), READ_ITS_LOG)
+
+
+def refused_before(pod: Pod, last: LastAttempt) -> OpenPoint:
+    """A pod of tbot that Teleport refused for its join token, which is right by now."""
+    said = f"{_ended(last)}; the join token is right by now"
+    return OpenPoint(Problem(pod.ref, said, evidence=(*last.evidence, *readings(pod))), TRY_AGAIN)
 
 
 def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name: str) -> list[Problem]:

@@ -12,12 +12,14 @@ from typing import Any, cast
 import pytest
 
 from checks import diagnosis, identity
-from facts.errors import CouldNotTell
+from facts.errors import CouldNotTell, NotGiven
 from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Volume
 from facts.proxies.sds_mode import SdsMode, SecretState
+from facts.teleport.joining import Joining
+from facts.teleport.resources import JoinToken
 from facts.teleport.tbot import Tbot
 from facts.teleport.tbot_log import LastAttempt, Obstacle
 from judge.findings import Claim
@@ -97,6 +99,40 @@ def test_one_log_that_cannot_be_read_hides_no_other() -> None:
         "teleport-certificate-untrusted"
     ]
     assert not any(isinstance(each, OpenPoint) for each in diagnosis.kept_from_teleport(of_node_2))
+
+
+@pytest.mark.parametrize(
+    ("token", "cause"),
+    [
+        (make.token(), ""),
+        (make.token(allow=("default:tbot",)), "token-other-service-account"),
+        (None, "token-other-service-account"),
+    ],
+)
+def test_a_join_token_that_is_right_by_now_is_blamed_no_longer(token: JoinToken | None, cause: str) -> None:
+    """Without an admin session, None, only tbot's log can tell."""
+    pod = make.tbot_pod(ready=False)
+    runs = replace(make.tbot_container(), state="waiting", restarts=1)
+    tbot = make.tbot(replace(pod, spec=replace(pod.spec, containers=(runs,))))
+
+    def joinings() -> tuple[Joining, ...]:
+        if token is None:
+            raise NotGiven(expected="an admin session", seen="none", where="the settings", remedy="give --tctl")
+        return (Joining(tbot, token, make.bot()),)
+
+    refused = LastAttempt(Obstacle.ACCOUNT, "it did not match any allow rules", joined=False, evidence=("ev-log",))
+    facet = SimpleNamespace(all=lambda: make.tbots(tbot), last_attempt=lambda _tbot, _pod: refused)
+    teleport = SimpleNamespace(ping=make.ping, joinings_by_kubernetes=joinings, role_of=lambda _bot: make.ROLE)
+    cluster = SimpleNamespace(silent_nodes=frozenset, jwks=make.jwks)
+    proxies = SimpleNamespace(fleet=make.fleet, pods=tuple)
+    parts = SimpleNamespace(tbot=facet, cluster=cluster, proxies=proxies, teleport=teleport)
+    (found,) = diagnosis.kept_from_teleport(cast("Install", parts))
+    if isinstance(found, OpenPoint):
+        assert (cause, found.about.subject, found.about.evidence[0]) == ("", pod.ref, "ev-log")
+        assert found.about.said.endswith("it did not match any allow rules; the join token is right by now")
+        assert "delete pod" in found.settle
+    else:
+        assert (found.subject, found.cause) == (pod.ref, cause)
 
 
 def test_no_question_is_asked_of_a_tbot_on_a_node_that_is_not_ready() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -294,6 +295,13 @@ def test_the_layers_of_a_refusal_end_with_its_entry() -> None:
     assert len(long.said) <= 240
 
 
+def in_fields(error: str) -> tuple[str, str]:
+    """Lines of a tbot that tries again, in either format of its log."""
+    return f"2025-10-01T10:00:02Z WARN [TBOT] Failed error:{json.dumps(error)}", json.dumps(
+        {"error": error, "level": "warn"}
+    )
+
+
 JWKS = "reviewing kubernetes token with static_jwks"
 
 
@@ -302,7 +310,7 @@ JWKS = "reviewing kubernetes token with static_jwks"
     [
         (f"{JWKS}\n\tvalidating jwt signature\n\t\tgo-jose/go-jose: unsupported key type/format", Obstacle.KEYS),
         (f"{JWKS}: validating jwt signature: go-jose/go-jose: error in cryptographic primitive", Obstacle.KEYS),
-        (f"{JWKS}\n\tparsing provided jwks\n\t\tinvalid character '$'", Obstacle.KEYS),
+        (f"{JWKS}\n\tparsing provided jwks\n\t\tinvalid character '$'", Obstacle.NO_KEYS),
         ("kubernetes token did not match any allow rules", Obstacle.ACCOUNT),
         ("kubernetes token user info did not match any allow rules", Obstacle.ACCOUNT),
         ("kubernetes OIDC token did not match any allow rules configured in the Teleport join token", Obstacle.ACCOUNT),
@@ -313,6 +321,11 @@ JWKS = "reviewing kubernetes token with static_jwks"
             "this token is only valid for the iam join method but the node has connected to the wrong endpoint",
             Obstacle.METHOD,
         ),
+        (
+            "receiving ServerInit\n\tclient requested join method kubernetes, provision token only supports method iam",
+            Obstacle.METHOD,
+        ),
+        ("receiving ServerInit\n\ttoken expired or not found", Obstacle.NO_JOIN_TOKEN),
         ('user "bot-istio-tbot" not found', None),
     ],
 )
@@ -322,6 +335,17 @@ def test_teleports_own_words_tell_what_of_the_join_token_is_wrong(refusal: str, 
         assert (last.obstacle, last.joined) == (obstacle or Obstacle.ELSEWHERE, False)
         assert in_one_line(refusal if obstacle else EXPORTER).endswith(last.said)
         assert parse_last_attempt(f"{START}\n{log}\n{JOINED}", AT).joined
+    for line in in_fields(refusal):
+        last = parse_last_attempt(f"{START}\n{line}", AT)
+        assert last.obstacle is obstacle
+        said = last.said.partition('"')[0]
+        assert said in in_one_line(refusal)
+        assert bool(said) is (obstacle is not None)
+
+
+def test_what_tbot_says_of_a_caller_is_no_refusal_of_its_join() -> None:
+    log = f"{START}\nWARN Workload attestation failed\n\ttoken expired or not found"
+    assert parse_last_attempt(log, AT).obstacle is None
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,7 @@ def test_the_program_and_a_server_that_ends_each_connection() -> None:
         (Obstacle.NO_ADDRESS, "teleport-name-unknown"),
         (Obstacle.NO_CONNECTION, "teleport-unreachable"),
         (Obstacle.CERTIFICATE, "teleport-certificate-untrusted"),
+        (Obstacle.NO_KEYS, "jwks-placeholder"),
         (Obstacle.ACCOUNT, "token-other-service-account"),
         (Obstacle.NO_JOIN_TOKEN, "token-missing"),
         (Obstacle.METHOD, "token-method-wrong"),
