@@ -111,7 +111,7 @@ _OF_JOINING = re.compile(r"\bjoin|\bbot identity", re.IGNORECASE)
 _URL = re.compile(r"\bhttps?://([^\s/\"'\\]{1,300})")
 _LOOKED_UP = re.compile(r"\blookup ([^\s:]{1,300})")
 
-_ESCAPED = re.compile(r"(?:\\+[nt])+")
+_ESCAPED = re.compile(r"\\{1,8}[nt]")
 
 _REFUSALS: tuple[tuple[re.Pattern[str], Obstacle], ...] = (
     (re.compile(r"\bparsing provided jwks\b"), Obstacle.NO_KEYS),
@@ -227,7 +227,7 @@ def _refusal_in(line: str, entry: str, evidence: tuple[str, ...]) -> LastAttempt
     """Teleport's refusal of a join in a line; a field of a log holds all layers of the error, with escaped ends of lines."""
     if _OF_ATTESTATION.search(f"{entry} {line}"):
         return None
-    said = _ESCAPED.sub(": ", line)
+    said = ": ".join(filter(None, _ESCAPED.split(line)))
     for pattern, obstacle in _REFUSALS:
         if found := pattern.search(said):
             return LastAttempt(obstacle, beginning(said[found.start() :], WORDS), joined=False, evidence=evidence)
