@@ -63,6 +63,12 @@ test-suite: venv
 test-contract: venv
 	$(BIN)/pytest -q -p no:cacheprovider tests/contract
 
+.PHONY: findings
+findings: venv ## Write every finding that the unit tests make into build/findings/, to compare two shapes of the code
+	@rm -rf build/findings
+	FINDINGS=build/findings $(BIN)/pytest -q tests/unit -p tests.findings
+	$(BIN)/python -m tests.findings build/findings
+
 .PHONY: mutants
 mutants: venv ## Small defects in judge/ and facts/ that their unit tests must notice: a fixed sample, 95 % of which must be killed
 	$(BIN)/python -m tests.mutants

@@ -19,7 +19,6 @@ from facts.catalogue import Need
 from facts.doctor.answer import Way
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell
 from facts.kubernetes.leases import disturbed_by
-from facts.teleport.tbot import Tbot
 from judge.doctor import ToldRow
 from judge.mtls.told import Handshakes
 from observe.checkout import revision
@@ -28,13 +27,14 @@ from observe.istio.facet import CONTROL_PLANES
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.facet import NODES, PODS, VERSION
 from observe.proxies.facet import FLEET
-from observe.teleport.anchors import read_anchors
-from observe.teleport.audit import AuditEvents, EventFiles
-from observe.teleport.facet import BOT_INSTANCES
-from observe.teleport.session import TeleportSession
-from observe.teleport.tbot_facet import TBOT
 from observe.tools import Tools
 from observe.wait import Pace
+from providers.teleport.facts.tbot import Tbot
+from providers.teleport.observe.anchors import read_anchors
+from providers.teleport.observe.audit import AuditEvents, EventFiles
+from providers.teleport.observe.facet import BOT_INSTANCES
+from providers.teleport.observe.session import TeleportSession
+from providers.teleport.observe.tbot_facet import TBOT
 from provision.clusters.directory import kept_kubeconfig
 from provision.disruption.lifetimes import ShortLived
 from provision.installing.install import PARTS, Installer

@@ -8,20 +8,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from checks import tbot, teleport
 from facts.errors import ConformanceError, CouldNotTell, NotApplicable, NotGiven
 from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
-from facts.teleport.tbot import Tbot, Tbots
-from facts.teleport.tbot_log import LastAttempt
-from judge.diagnosis import clocks, naming, placing, reaching, starting, supply, trust, undecided
+from judge.diagnosis import naming, placing, starting, supply, trust, undecided
 from judge.diagnosis.realms import EVERYWHERE, Realms
 from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
 from judge.identity.sweep import is_ambients
-from judge.install.teleport import token_problems
 from observe.install import Install
 from observe.readings import at_once
+from providers.teleport.checks import tbot, teleport
+from providers.teleport.facts.tbot import Tbot, Tbots
+from providers.teleport.facts.tbot_log import LastAttempt
+from providers.teleport.judge import clocks, reaching
+from providers.teleport.judge.teleport import token_problems
 
 
 def refused_pods(install: Install) -> list[Problem]:

@@ -8,14 +8,10 @@ from typing import Protocol
 
 from checks import diagnosis, mtls
 from checks.mtls import Sweeps
-from checks.tbot import last_attempts
 from facts.document import Absent
 from facts.errors import ConformanceError
 from facts.finding import Finding
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
-from facts.teleport.issuing import why_refused
-from facts.teleport.resources import WorkloadIdentity
-from facts.teleport.tbot import Tbots
 from judge.identity import fallback, socket, sweep
 from judge.identity import proxies as judge
 from judge.identity.proxies import Lifetime, ObservedProxies
@@ -24,6 +20,10 @@ from judge.identity.sweep import Expectation, Outside
 from judge.install import attested
 from judge.install.attested import Beside
 from observe.install import Install
+from providers.teleport.checks.tbot import last_attempts
+from providers.teleport.facts.issuing import why_refused
+from providers.teleport.facts.resources import WorkloadIdentity
+from providers.teleport.facts.tbot import Tbots
 
 
 def sidecars(install: Install) -> ObservedProxies:

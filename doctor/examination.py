@@ -20,8 +20,8 @@ from observe.istio.facet import CONTROL_PLANES, DRY_RUN
 from observe.kubernetes.facet import NAMESPACES, PODS
 from observe.proxies.facet import SURVEY
 from observe.requests import Requests
-from observe.teleport.facet import PING
-from observe.teleport.tbot_facet import TBOT
+from providers.teleport.observe.facet import PING
+from providers.teleport.observe.tbot_facet import TBOT
 
 AT_ONCE = 16
 """Checks at the same time. Most of them wait for the one pass over the proxies, which the others must not wait for."""

@@ -17,12 +17,12 @@ from observe.install import Install
 from observe.kubernetes.api import must_have_context
 from observe.kubernetes.cluster import Cluster
 from observe.requests import Requests
-from observe.teleport.anchors import read_anchors
-from observe.teleport.audit import EventFiles
-from observe.teleport.facet import PING
-from observe.teleport.session import TeleportSession
 from observe.tools import Tools, tctl_of
 from observe.wait import Pace
+from providers.teleport.observe.anchors import read_anchors
+from providers.teleport.observe.audit import EventFiles
+from providers.teleport.observe.facet import PING
+from providers.teleport.observe.session import TeleportSession
 from provision.pods.probes import Probes
 from provision.target import already_there, claim_of, fence
 from reporting.writing.words import authority_in_words

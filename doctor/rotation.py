@@ -13,11 +13,11 @@ from doctor.check import Case
 from facts.errors import WHAT_TO_DO, CouldNotTell
 from facts.finding import Problem
 from facts.kubernetes.objects import Pod
+from facts.provider.trust import TrustBundle
 from facts.proxies.identity import Fleet
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.resources import ClusterStatus
 from judge.advice.rotation import EXPECTED, MayBegin, RotationAdvice, advised, advised_by_bundle
 from judge.findings import listed
+from providers.teleport.facts.resources import ClusterStatus
 from reporting.writing.words import LOOKS
 
 SCHEMA_FILE = Path(__file__).with_name("rotation.schema.json")

@@ -19,14 +19,10 @@ from facts.istio.mesh import Mesh
 from facts.kubernetes.jwks import Jwks
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import Deployment
+from facts.provider.trust import TrustBundle
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.issuing import Grants
-from facts.teleport.joining import Joining
-from facts.teleport.resources import Ping, WorkloadIdentity
-from facts.teleport.tbot import SocketDirectories, Tbots
 from judge.findings import Claim, listed, problem
 from judge.fleet import each_of, of_proxies
 from judge.identity.proxies import (
@@ -37,7 +33,6 @@ from judge.identity.proxies import (
     supply_problems,
 )
 from judge.install.application import SEE_NODES, missing_pods, silent_alone, socket_volume_problems
-from judge.install.issuing import grant_problems, template_problems
 from judge.install.istio import (
     ADMIT_THE_POD,
     acceptance_problems,
@@ -48,8 +43,13 @@ from judge.install.istio import (
     trust_domain_problems,
     undecided_acceptance,
 )
-from judge.install.tbot import ON_EVERY_NODE, judged_on_nodes
-from judge.install.teleport import token_problems
+from providers.teleport.facts.issuing import Grants
+from providers.teleport.facts.joining import Joining
+from providers.teleport.facts.resources import Ping, WorkloadIdentity
+from providers.teleport.facts.tbot import SocketDirectories, Tbots
+from providers.teleport.judge.issuing import grant_problems, template_problems
+from providers.teleport.judge.tbot import ON_EVERY_NODE, judged_on_nodes
+from providers.teleport.judge.teleport import token_problems
 
 
 def _item(
@@ -137,7 +137,7 @@ def tbot_running(
     *,
     unlisted: Collection[str] = (),
 ) -> Finding:
-    """CHK-5: a Ready tbot pod on every node that hosts injected pods; see `judge.install.tbot.judged_on_nodes`."""
+    """CHK-5: a Ready tbot pod on every node that hosts injected pods; see `judged_on_nodes`."""
     claim = _item("CHK-5", guide, ON_EVERY_NODE, tbots.where, tbots, others=evidence)
     return judged_on_nodes(claim, tbots, nodes, now, unlisted=unlisted)
 

@@ -14,8 +14,8 @@ from facts.istio.services import Ingress
 from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.kubernetes.workloads import Deployment
-from facts.teleport.tbot import Tbots
 from judge.findings import listed
+from providers.teleport.facts.tbot import Tbots
 
 ONE_NODE = "fewer than two nodes take workloads"
 NO_GATEWAY = "the mesh has no ingress gateway"

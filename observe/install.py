@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from facts.kubernetes.objects import Labelled
+from facts.provider.trust import TrustBundle
 from facts.recorder import Recorder
-from facts.teleport.bundle import TrustBundle
 from observe.guide.application import ApplicationFacet
 from observe.guide.facet import GuideFacet
 from observe.istio.facet import IstioFacet
@@ -18,11 +18,11 @@ from observe.kubernetes.needed import Where, namespaces
 from observe.kubernetes.rights import RightsFacet
 from observe.proxies.facet import FLEET, SURVEY, ProxiesFacet
 from observe.readings import Key, Readings
-from observe.teleport.audit import AuditEvents
-from observe.teleport.facet import AUDIT_TRAIL, BUNDLE, STATUS, TeleportFacet
-from observe.teleport.session import TeleportSession
-from observe.teleport.tbot_facet import TbotFacet
 from observe.tools import Tools, ToolsFacet
+from providers.teleport.observe.audit import AuditEvents
+from providers.teleport.observe.facet import AUDIT_TRAIL, BUNDLE, STATUS, TeleportFacet
+from providers.teleport.observe.session import TeleportSession
+from providers.teleport.observe.tbot_facet import TbotFacet
 from settings import Names
 
 T = TypeVar("T")

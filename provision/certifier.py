@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from observe.kubernetes.needed import NEEDED, Needed, Role, Where, namespaces
-from observe.teleport.needed import NEEDED_AT_TELEPORT
+from providers.teleport.observe.needed import NEEDED_AT_TELEPORT
 from provision.plan import ON_CLUSTER
 from provision.render import MANIFESTS
 from settings import Names
@@ -34,7 +34,7 @@ _HEAD = """\
 
 _TELEPORT_HEAD = """\
 # tctl create -f certifier-teleport-role.yaml
-# Roles for the user or bot whose tctl certifies. Written by `make docs` from observe/teleport/needed.py.
+# Roles for the user or bot whose tctl certifies. Written by `make docs` from providers/teleport/observe/needed.py.
 # Every user may run `tctl status`. The verbs are those that Teleport 15 to 18 check, untested on a Teleport with roles.
 """
 

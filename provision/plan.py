@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from observe.kubernetes.needed import NEEDED, Needed, Role
-from observe.teleport.needed import NEEDED_AT_TELEPORT, NeededAtTeleport
+from providers.teleport.observe.needed import NEEDED_AT_TELEPORT, NeededAtTeleport
 from provision.objects import MAY_CHANGE_LABEL
 from provision.pods.privileges import SuitePod, made_for
 

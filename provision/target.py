@@ -13,14 +13,14 @@ from facts.errors import NotGiven, ProvisioningFailed
 from facts.finding import Finding
 from facts.recorder import Recorder
 from observe.kubernetes.cluster import Cluster
-from observe.teleport.audit import AuditEvents
 from observe.tools import Tctl, tctl_of
+from providers.teleport.installing.teleport import ContainerEvents, OwnTeleport, TeleportCluster
+from providers.teleport.observe.audit import AuditEvents
 from provision.clusters.directory import directory_of, kept_kubeconfig
 from provision.clusters.kind import context_name
 from provision.clusters.sources import Sources, resolve
 from provision.faults import Operator, Scene
 from provision.installing.install import Installer
-from provision.installing.teleport import ContainerEvents, OwnTeleport, TeleportCluster
 from provision.objects import Objects
 from provision.runs.claim import Claim, HoldLost, Ways
 from provision.runs.originals import Originals

@@ -5,8 +5,8 @@ from __future__ import annotations
 from facts.errors import BadInput
 from facts.recorder import KeptInMemory
 from observe.kubernetes.api import must_have_context
-from observe.teleport.anchors import read_anchors
 from observe.web import trust
+from providers.teleport.observe.anchors import read_anchors
 from provision.clusters.directory import directory_of, kept_kubeconfig, must_be_free, must_be_own
 from provision.installing.repairs import REPAIRS
 from provision.installing.variant import must_be_kept_as, variant_of

@@ -17,17 +17,17 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.rbac import Rbac
 from facts.recorder import Recorder
 from facts.secret_forms import Canary
-from facts.teleport.tbot import Tbots
-from facts.teleport.token_repository import TokenRepository
 from judge.hygiene import canaries, in_force, remains, rights
-from judge.hygiene import repository as repository_judge
 from observe.doctor import Doctor
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.remains import read_remains
-from observe.teleport.repository import read_token_repository
-from observe.teleport.session import is_not_there
 from observe.wait import Pace
+from providers.teleport.facts.tbot import Tbots
+from providers.teleport.facts.token_repository import TokenRepository
+from providers.teleport.judge import repository as repository_judge
+from providers.teleport.observe.repository import read_token_repository
+from providers.teleport.observe.session import is_not_there
 from provision.pods.planted import planted as planted_canaries
 from provision.target import LastLook, Target
 from settings import Settings

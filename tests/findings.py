@@ -1,7 +1,7 @@
 """Dump of every finding that the suite's own tests make: what a change of the code's shape must leave byte-identical.
 
-``make findings`` runs the unit tests with this module as a plugin (``-p tests.findings``), which writes each finding as one line
-of JSON, and puts the lines of all processes together: sorted, each once. Compare the files of two commits with `diff`.
+``make findings`` runs the unit tests with this module as a plugin (``-p tests.findings``), which writes each finding as a
+line of JSON, and puts the lines of all processes together: sorted, each once. Compare the files of two commits with `diff`.
 
 Property tests are left out, because their examples differ with every change of a test's text. Random ids of readings become
 ``ev-*``.
@@ -44,7 +44,7 @@ def _watch(kind: type[Finding] | type[OpenPoint]) -> None:
         if _ON[0]:
             _SEEN.add(line_of(self))
 
-    kind.__init__ = watched  # type: ignore[method-assign, assignment]
+    kind.__init__ = watched  # type: ignore[method-assign]
 
 
 def pytest_configure() -> None:
@@ -89,4 +89,4 @@ def put_together(directory: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(put_together(Path(sys.argv[1])))  # noqa: T201 - a command's answer
+    print(put_together(Path(sys.argv[1])))

@@ -8,6 +8,7 @@ faults. This module stands among the tests because it imports every layer, which
 from __future__ import annotations
 
 import dis
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from provision.faults.coverage import WITHOUT_FAULT, breaking, read_listed
 from provision.faults.page import link
 
 Function = Callable[..., object]
+
+JUDGES, BINDS = re.compile(r"(providers\.\w+\.)?judge\."), re.compile(r"steps\.|(providers\.\w+\.)?checks\.")
 
 ROOT = Path(__file__).resolve().parents[1]
 FEATURES, PAGE = ROOT / "features", ROOT / "docs" / "requirements.md"
@@ -54,7 +57,7 @@ class Trace:
     Attributes:
         features: Feature files, below the root of the repository.
         functions: Step functions of its scenarios.
-        judgments: Functions of `judge` that return findings, and that the step functions call.
+        judgments: Functions of a `judge` that return findings, and that the step functions call.
     """
 
     features: set[str] = field(default_factory=set)
@@ -114,9 +117,9 @@ def judgments_of(function: Function, seen: frozenset[Function] = frozenset()) ->
     if not isfunction(function):
         return found
     for called in _named(function.__code__, function.__globals__):
-        if called.__module__.startswith("judge.") and "Finding" in str(called.__annotations__.get("return", "")):
+        if JUDGES.match(called.__module__) and "Finding" in str(called.__annotations__.get("return", "")):
             found.add(called)
-        elif called.__module__.startswith(("steps.", "checks.")) and called not in seen:
+        elif BINDS.match(called.__module__) and called not in seen:
             found |= judgments_of(called, seen | {function})
     return found
 

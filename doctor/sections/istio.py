@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from checks import application, diagnosis, istio, tbot
+from checks import application, diagnosis, istio
 from doctor.check import Case, Check, Section
 from facts.errors import NotApplicable
 from observe.install import Install
+from providers.teleport.checks import tbot
 
 
 def _injecting(case: Case) -> Install:

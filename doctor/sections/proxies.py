@@ -7,11 +7,12 @@ from collections.abc import Callable
 from checks import diagnosis, identity, rotation
 from doctor.check import Answer, Case, Check, Needs, Section
 from facts.finding import Problem
-from judge.identity import issuance, sweep
 from judge.identity import proxies as judge
+from judge.identity import sweep
 from judge.identity.proxies import ObservedProxies
 from judge.rotation import age
 from observe.install import Install
+from providers.teleport.judge import audited
 
 
 def _mesh(case: Case) -> Answer:
@@ -38,7 +39,7 @@ def _issuer(case: Case) -> Answer:
 def _audited(case: Case) -> Answer:
     install = case.install
     trail = install.teleport.audit_trail(install.proxies.sidecar_serials())
-    return [issuance.certificates_are_audited(identity.sidecars(install), trail)]
+    return [audited.certificates_are_audited(identity.sidecars(install), trail)]
 
 
 def _to_renew(case: Case) -> ObservedProxies:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from checks import diagnosis, tbot
+from checks import diagnosis
 from doctor.check import Check, Needs, Section, probes_of
+from providers.teleport.checks import tbot
 
 SECTION = Section(
     "tbot",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from checks import teleport
 from doctor.check import Answer, Case, Check, Needs, Section, probes_of
-from judge.install import issuing, prerequisites
+from judge.install import prerequisites
+from providers.teleport.checks import teleport
+from providers.teleport.judge import issuing
 
 SESSION = frozenset({Needs.SESSION})
 

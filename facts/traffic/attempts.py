@@ -17,8 +17,8 @@ from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
 from facts.redaction import beginning, ending
 from facts.svid import Certificate, parse_certificates
-from facts.teleport.resources import BotInstance
 from facts.traffic.refusal import AttemptEnd, AttemptOutcome, of_exception
+from providers.teleport.facts.resources import BotInstance
 
 _POD_IN_ROOT = re.compile(r"pod[0-9a-f]{8}[-_]")
 

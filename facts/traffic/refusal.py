@@ -19,8 +19,8 @@ from urllib.parse import unquote
 from facts.document import plain
 from facts.masks import lines
 from facts.redaction import beginning, ending, prose, redact
-from facts.teleport.tbot_log import JOINED
 from facts.traffic.tls_alerts import Objection, objection_of
+from providers.teleport.facts.tbot_log import JOINED
 
 
 class AttemptEnd(StrEnum):

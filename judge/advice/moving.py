@@ -9,11 +9,11 @@ from enum import StrEnum
 
 from facts.finding import Problem
 from facts.istio.istio_ca import IstioAuthorities
+from facts.provider.trust import TrustBundle
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.requests import SentRequests
 from facts.svid import is_signed_by
-from facts.teleport.bundle import TrustBundle
 from judge.advice.calls import Calls, calls_of
 from judge.advice.migration import Migration, name_of, nameless, planned, workloads_of
 from judge.fleet import not_read

@@ -1,8 +1,8 @@
 """Where a rotation of Teleport's SPIFFE authority stands, from one look: who lags, and whether the next phase may begin.
 
-What a phase demands of each proxy, and what a proxy lacks, is ROT-04's (`facts.over_time.ca_rotation`,
-`judge.rotation.ca_rotation`). One look does not know the authorities of before: the newest ones that Teleport publishes
-count as the new ones.
+What a phase demands of each proxy, and what a proxy lacks, is ROT-04's (`providers.teleport.facts.ca_rotation`,
+`providers.teleport.judge.ca_rotation`). One look does not know the authorities of before: the newest ones that Teleport
+publishes count as the new ones.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from enum import StrEnum
 from itertools import pairwise
 
 from facts.finding import Problem
-from facts.over_time.ca_rotation import NEW, OLD, ROLLBACK, STANDBY, Generations, PhaseExpectation, Stage
+from facts.provider.trust import TrustBundle
 from facts.proxies.identity import Fleet, PodRef
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.resources import ClusterStatus
 from judge.findings import problem
 from judge.fleet import not_read
-from judge.rotation.ca_rotation import each_phase_was_followed, holds_of_a_phase
+from providers.teleport.facts.ca_rotation import NEW, OLD, ROLLBACK, STANDBY, Generations, PhaseExpectation, Stage
+from providers.teleport.facts.resources import ClusterStatus
+from providers.teleport.judge.ca_rotation import each_phase_was_followed, holds_of_a_phase
 
 INIT, CLIENTS, SERVERS = "init", "update_clients", "update_servers"
 

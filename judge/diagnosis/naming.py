@@ -14,7 +14,7 @@ from facts.proxies.identity import ProxyIdentity
 from judge.findings import listed, problem
 from judge.hygiene.in_force import IDENTITY_NOT_IN_FORCE
 from judge.identity.proxies import BY_TEMPLATE, template_of
-from judge.install.teleport import TELEPORT
+from providers.teleport.judge.teleport import TELEPORT
 
 
 def misnamed(proxies: Iterable[ProxyIdentity]) -> list[Problem]:

@@ -12,12 +12,12 @@ from facts.istio.control_planes import ControlPlanes, asks_for, why_it_refuses
 from facts.kubernetes.objects import Labelled, Node, Pod
 from facts.kubernetes.pod_spec import INJECT
 from facts.proxies.presence import HELD_AT_MOST, is_in_its_first_time, overstays
-from facts.teleport.tbot import Tbot, Tbots
 from judge.diagnosis.starting import is_to_be_injected
 from judge.findings import listed, problem
 from judge.identity.sweep import injects
 from judge.install.application import NO_NODE_FITS, SEE_NODES, silent_alone, why_no_node_fits
-from judge.install.tbot import NOT_ON_NODE, STAYS, Lacking, is_coming, is_replacing, lacking_on
+from providers.teleport.facts.tbot import Tbot, Tbots
+from providers.teleport.judge.tbot import NOT_ON_NODE, STAYS, Lacking, is_coming, is_replacing, lacking_on
 
 NOTHING_SHOWN = "no taint, node selector or waiting pod shows why"
 

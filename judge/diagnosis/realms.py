@@ -13,8 +13,8 @@ from facts.evidence import ObjectRef
 from facts.istio.control_planes import ControlPlanes
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Labelled, Pod
-from facts.teleport.tbot import Tbot, Tbots
-from judge.install.teleport import TELEPORT
+from providers.teleport.facts.tbot import Tbot, Tbots
+from providers.teleport.judge.teleport import TELEPORT
 
 OF_PODS = ("Deployment", "DaemonSet", "StatefulSet")
 """Kinds whose pods the control plane of their namespace injects."""

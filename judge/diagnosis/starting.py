@@ -14,12 +14,12 @@ from facts.kubernetes.pod_spec import ISTIOS_SOCKET, PROXY, SOCKET_FILE, SOCKET_
 from facts.kubernetes.workloads import Deployment
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.presence import STARTING, Stage, made_at, start_of, was_reached
-from facts.teleport.tbot import Tbot, Tbots
 from judge.findings import listed, problem
 from judge.fleet import cause_of_no_start
 from judge.identity.proxies import cause_of_no_configuration
 from judge.install.admission import refused_pods
-from judge.install.tbot import is_replacing, is_starting
+from providers.teleport.facts.tbot import Tbot, Tbots
+from providers.teleport.judge.tbot import is_replacing, is_starting
 
 BEGUN = "PodReadyToStartContainers"
 """Condition of a pod whose volumes are mounted and whose sandbox has its network."""

@@ -12,14 +12,14 @@ from facts.istio.istio_ca import IstioAuthorities
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME, TEMPLATES
+from facts.provider.trust import TrustBundle
 from facts.proxies.envoy import STREAMS
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.pushes import Pushes
 from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.svid import is_signed_by, verify_chain, workload_id
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.tbot import SocketDirectories, Tbots
 from judge.findings import listed
+from providers.teleport.facts.tbot import SocketDirectories, Tbots
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import ANSWERS, SILENT, Refused, SocketDirectoryProbe
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.issuing import why_refused
-from facts.teleport.resources import BotInstance, WorkloadIdentity
-from facts.teleport.tbot import Tbots
-from facts.teleport.tbot_log import LastAttempt
 from judge.causes import causes_of_release
-from judge.diagnosis import reaching
 from judge.identity.streams import DEAD_DIRECTORY, DeadStream, connected_sockets, dead_stream, ready_since
 from judge.install.probes import DIRECTORY_CLOSED, socket_seen, why_unreachable
+from providers.teleport.facts.issuing import why_refused
+from providers.teleport.facts.resources import BotInstance, WorkloadIdentity
+from providers.teleport.facts.tbot import Tbots
+from providers.teleport.facts.tbot_log import LastAttempt
+from providers.teleport.judge import reaching
 
 SILENT_FOR = timedelta(minutes=65)
 """Time without a heartbeat after which tbot is not heard of; it sends one every 30 minutes. Source: Teleport, lib/tbot."""

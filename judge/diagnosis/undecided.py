@@ -17,12 +17,12 @@ from facts.kubernetes.pod_spec import ISTIOS_SOCKET, SOCKET_FILE
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.presence import Stage, last_end, made_at, ready_since, start_of
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.tbot import Tbot, Tbots
-from facts.teleport.tbot_log import LastAttempt
-from judge.diagnosis import reaching
 from judge.diagnosis.realms import Realms
 from judge.findings import few
 from judge.fleet import cause_of_no_start
+from providers.teleport.facts.tbot import Tbot, Tbots
+from providers.teleport.facts.tbot_log import LastAttempt
+from providers.teleport.judge import reaching
 
 SOCKET_USELESS = ("tbot-not-answering", "socket-closed", "socket-stale")
 """Causes for which Istio's agent finds a socket that it cannot use, and exits."""

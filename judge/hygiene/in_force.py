@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from facts.document import Absent
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Problem, Remark
+from facts.provider.trust import TrustBundle
 from facts.proxies.identity import PodRef, ProxyIdentity
 from facts.svid import workload_id
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.id_template import spiffe_id_by
-from facts.teleport.issuing import Identities
-from facts.teleport.resources import WorkloadIdentity
-from facts.teleport.tbot import Tbot
 from judge.findings import Claim, listed, problem
 from judge.fleet import ASK_ALL, each_of, of_proxies
 from judge.identity.proxies import FROM_TELEPORT, ObservedProxies
 from judge.install.istio import NO_WORKLOAD
-from judge.install.teleport import absent_problem, ref
 from judge.rotation.age import NOT_IN_FORCE
+from providers.teleport.facts.id_template import spiffe_id_by
+from providers.teleport.facts.issuing import Identities
+from providers.teleport.facts.resources import WorkloadIdentity
+from providers.teleport.facts.tbot import Tbot
+from providers.teleport.judge.teleport import absent_problem, ref
 
 IDENTITY_NOT_IN_FORCE = "identity-change-not-in-force"
 

@@ -9,8 +9,8 @@ from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.access import resource_name, service_account_user
 from facts.kubernetes.rbac import ANY, Grant, Rbac, RbacSubject, Rule
-from facts.teleport.tbot import Tbot
 from judge.findings import Claim, listed
+from providers.teleport.facts.tbot import Tbot
 
 USABLE_BY_OTHERS = "tbot-account-usable-by-others"
 FURTHER_RIGHTS = "tbot-has-further-rights"

@@ -13,10 +13,9 @@ from facts.guide import GuideAnswer
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
+from facts.provider.trust import TrustBundle
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.tbot import Tbot, Tbots
 from facts.traffic.attempts import Candidate, Handshake, NotRun
 from facts.traffic.refusal import AttemptEnd
 from judge.findings import LOOK_FIRST, Claim, listed, problem
@@ -25,6 +24,7 @@ from judge.identity import proxies as identity
 from judge.identity.proxies import ObservedProxies
 from judge.identity.refusals import not_run
 from judge.install.istio import NO_WORKLOAD
+from providers.teleport.facts.tbot import Tbot, Tbots
 
 FAIL_OPEN_NAME = "socket"
 """The only name of a socket for which Istio's agent has a fallback; where any other is missing, the agent exits."""

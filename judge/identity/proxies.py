@@ -18,19 +18,19 @@ from facts.finding import Finding, Problem, Remark
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.measure import Measure
+from facts.provider.trust import TrustBundle
 from facts.proxies.envoy import STREAMS, Validator
 from facts.proxies.identity import Fleet, PodRef, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.svid import Certificate, SpiffeId, is_signed_by, malformation, verify_chain, workload_id
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.issuing import Issuing
-from facts.teleport.resources import BACKDATED
-from facts.teleport.tbot import Tbots
-from facts.teleport.tbot_log import LastAttempt
 from judge.findings import Claim, listed, problem, true_ones
 from judge.fleet import ASK_ALL, each_of, not_asked, of_proxies
 from judge.identity.streams import connected_sockets, lost_directory
 from judge.install.istio import NO_SIDECAR, NO_WORKLOAD
+from providers.teleport.facts.issuing import Issuing
+from providers.teleport.facts.resources import BACKDATED
+from providers.teleport.facts.tbot import Tbots
+from providers.teleport.facts.tbot_log import LastAttempt
 
 CAUSES_OF_MODES = {SdsMode.RACE: "pod-started-before-tbot", SdsMode.TAKEOVER: "socket-taken-over"}
 """Modes that have one cause. A certificate of istiod has several: `cause_of_no_socket` tells which from the pod's spec."""

@@ -11,10 +11,7 @@ from collections.abc import Sequence
 from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.probes import Refused, SdsProbe
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.issuing import TO_ADMIT_THE_SUITE, why_refused
-from facts.teleport.resources import WorkloadIdentity
-from facts.teleport.tbot import Tbot
+from facts.provider.trust import TrustBundle
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd, Because, reason_of
 from judge.conditions import OTHER_JOIN_METHOD
@@ -22,6 +19,9 @@ from judge.findings import LOOK_FIRST, Claim, confirmed_of, listed, place, probl
 from judge.identity.proxies import own_identity_problems
 from judge.install.attested import probe_problems
 from judge.install.probes import held_on, on_node
+from providers.teleport.facts.issuing import TO_ADMIT_THE_SUITE, why_refused
+from providers.teleport.facts.resources import WorkloadIdentity
+from providers.teleport.facts.tbot import Tbot
 
 NODES_CANNOT_BE_ENTERED = "the cluster does not admit pods that enter their node's namespaces"
 """Condition of the catalogue."""

@@ -12,12 +12,12 @@ from facts.kubernetes.pod_spec import PROXY, ROOT, SOCKET_DIRECTORIES, SOCKET_VO
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.identity import LeftOut
 from facts.proxies.mounts import SocketMount
-from facts.teleport.tbot import SocketDirectories, Tbots
 from judge.findings import Claim, confirmed_of, listed, problem
 from judge.fleet import NONE_STAYED, READ_AGAIN, went_away
 from judge.install.application import socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
 from judge.install.probes import WRITE, held_on, mode_lets, on_node
+from providers.teleport.facts.tbot import SocketDirectories, Tbots
 
 DIRECTORY, MOUNT, REACHED = "socket-directory-writable", "mount-writable", "socket-directory-mounted"
 """Causes that these judgments name."""

@@ -13,8 +13,8 @@ from facts.finding import Problem
 from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.tbot import Tbot, Tbots
-from facts.teleport.tbot_log import LastAttempt
+from providers.teleport.facts.tbot import Tbot, Tbots
+from providers.teleport.facts.tbot_log import LastAttempt
 
 DEAD_DIRECTORY = "socket-directory-recreated"
 

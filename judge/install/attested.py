@@ -11,14 +11,14 @@ from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
+from facts.provider.trust import TrustBundle
 from facts.svid import verify_chain, workload_id
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.issuing import TO_ADMIT_THE_SUITE, why_refused
-from facts.teleport.resources import WorkloadIdentity
-from facts.teleport.tbot import Tbots
 from facts.traffic.refusal import Because, reason_of
 from judge.findings import Claim, listed, true_ones
 from judge.install.probes import DIRECTORY_CLOSED, held_on, of_probes, on_node, why_unreachable
+from providers.teleport.facts.issuing import TO_ADMIT_THE_SUITE, why_refused
+from providers.teleport.facts.resources import WorkloadIdentity
+from providers.teleport.facts.tbot import Tbots
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from facts.finding import Finding, Problem
 from facts.istio.control_planes import ControlPlanes
 from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Pod
-from facts.teleport.resources import BotInstance
-from facts.teleport.tbot import Tbot, Tbots
 from facts.versions import Version
 from judge.causes import causes_of_release
 from judge.findings import Claim, listed
+from providers.teleport.facts.resources import BotInstance
+from providers.teleport.facts.tbot import Tbot, Tbots
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from facts.finding import Finding, Problem
 from facts.kubernetes.access import Right
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import NodeProbe, Refused
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.resources import ClusterStatus, NoSession, Ping
+from facts.provider.trust import TrustBundle
 from facts.versions import Tool, Version
 from judge.findings import Claim, listed, place
 from judge.install.probes import held_on, of_probes, on_node
+from providers.teleport.facts.resources import ClusterStatus, NoSession, Ping
 
 KUBECTL_AT_LEAST = Version.parse("1.27.0")
 ISTIOCTL_AT_LEAST = Version.parse("1.28.0")

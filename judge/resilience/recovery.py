@@ -13,10 +13,10 @@ from facts.masks import lines
 from facts.measure import Measure
 from facts.over_time.history import History
 from facts.over_time.outage import NodeRestart, Outage, Relocation, Start
+from facts.provider.trust import TrustBundle
 from facts.proxies.envoy import STREAMS
 from facts.proxies.sds_mode import SdsMode
 from facts.redaction import beginning, ending
-from facts.teleport.bundle import TrustBundle
 from judge.findings import Claim, listed, problem, time_until
 from judge.fleet import not_read, went_away
 from judge.identity.proxies import CAUSES_OF_MODES, mode_problems, own_identity_problems, stream_problems, supply_problems

@@ -18,15 +18,15 @@ from facts.proxies.envoy import STREAMS
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.pushes import Pushes, pushed_at
 from facts.svid import Certificate
-from facts.teleport.resources import BACKDATED
-from facts.teleport.tbot import Tbots
-from facts.teleport.tbot_config import WorkloadApi
 from judge.causes import causes_of_release
 from judge.findings import Claim, problem
 from judge.fleet import how_to_read, not_read
 from judge.identity.proxies import ObservedProxies, without_certificate
 from judge.install.components import Component
 from judge.rotation.renewal import PUSHED_NOT_RENEWED, Reason
+from providers.teleport.facts.resources import BACKDATED
+from providers.teleport.facts.tbot import Tbots
+from providers.teleport.facts.tbot_config import WorkloadApi
 
 TENTH = 0.1
 """Share of a renewal interval by which a renewal may be late."""

@@ -12,13 +12,13 @@ from datetime import datetime
 from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
-from facts.over_time.ca_rotation import Stage
 from facts.traffic.ledger import Outcome, Request
 from facts.traffic.load import reasons
 from judge.findings import Claim, listed, problem, time_until
-from judge.rotation.ca_rotation import AUTHORITY, each_phase_was_followed
 from judge.traffic.exchanges import NO_CERTIFICATE_REFUSED, a_certificate_was_refused
 from judge.traffic.load import Traffic, fresh, load_problem
+from providers.teleport.facts.ca_rotation import Stage
+from providers.teleport.judge.ca_rotation import AUTHORITY, each_phase_was_followed
 
 
 def it_is_foreseen(requirement: str, early: Sequence[Stage], node: str) -> Finding:

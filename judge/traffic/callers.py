@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from facts.evidence import readings
 from facts.finding import Finding, Holds, Problem, told
 from facts.guide import GuideAnswer
-from facts.teleport.bundle import TrustBundle
+from facts.provider.trust import TrustBundle
 from facts.traffic.ledger import Exchange, Outcome
 from judge.findings import listed, place
 from judge.traffic.exchanges import (

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
+from facts.provider.trust import TrustBundle
 from facts.proxies.envoy_traffic import Counters
 from facts.svid import workload_id
-from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Ledger, Outcome, Request
 from facts.traffic.load import reasons
 from judge.findings import Claim, listed

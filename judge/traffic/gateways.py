@@ -9,9 +9,9 @@ from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.istio.gateways import Gateway
 from facts.kubernetes.objects import Pod
+from facts.provider.trust import TrustBundle
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Ledger, Outcome
 from facts.traffic.load import reasons
 from judge.findings import Claim, listed, problem

@@ -11,10 +11,10 @@ from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
+from facts.provider.trust import TrustBundle
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
 from facts.svid import SpiffeId, is_signed_by, malformation, verify_chain
-from facts.teleport.bundle import TrustBundle
 from facts.traffic.attempts import Handshake, ShownCertificate
 from facts.traffic.ledger import Exchange, Outcome
 from facts.traffic.refusal import AttemptEnd

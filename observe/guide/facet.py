@@ -14,9 +14,9 @@ from observe.guide.commands import GuideCommand, NoPodToAsk, about, conclusion
 from observe.istio.facet import IstioFacet
 from observe.kubernetes.denial import denial
 from observe.kubernetes.facet import ClusterFacet
-from observe.teleport.facet import TeleportFacet
-from observe.teleport.tbot_facet import TbotFacet
 from observe.tools import Tools
+from providers.teleport.observe.facet import TeleportFacet
+from providers.teleport.observe.tbot_facet import TbotFacet
 from settings import Names
 
 

@@ -22,11 +22,11 @@ from facts.kubernetes.remains import (
     parse_labelled_resources,
 )
 from facts.masks import kept_for
-from facts.teleport.tctl import says_denied
 from observe.command import CommandResult
 from observe.kubernetes.cluster import Cluster
 from observe.readings import at_once
 from observe.tools import Tctl
+from providers.teleport.facts.tctl import says_denied
 
 IN_TELEPORT = ("role", "bot", "workload_identity", "token")
 """Kinds of resources that the suite makes in Teleport."""

@@ -31,8 +31,8 @@ from observe.proxies.survey import (
 )
 from observe.proxies.tls import TLS_OF_PROXY, tls_part
 from observe.readings import Key, of_each
-from observe.teleport.tbot_facet import TbotFacet
 from observe.wait import wait_until
+from providers.teleport.observe.tbot_facet import TbotFacet
 
 SURVEY: Key[Survey] = Key("survey", lambda _survey: ())
 FLEET: Key[Fleet] = Key("fleet", lambda fleet: fleet.evidence)

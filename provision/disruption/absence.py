@@ -9,9 +9,9 @@ from typing import Any
 
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.recorder import KeptInMemory
-from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually
+from providers.teleport.facts.tbot import Tbot
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
 from provision.objects import Objects, selector

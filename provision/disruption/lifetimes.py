@@ -14,10 +14,10 @@ import yaml
 
 from facts.errors import ProvisioningFailed
 from facts.recorder import KeptInMemory
-from facts.teleport.tbot import Tbot
-from facts.teleport.tbot_config import LIFETIMES
 from observe.kubernetes.cluster import Cluster
 from observe.wait import Pace
+from providers.teleport.facts.tbot import Tbot
+from providers.teleport.facts.tbot_config import LIFETIMES
 from provision.disruption.supply import await_supply, supplied, tbot_must_be_ready
 from provision.objects import Objects
 from provision.pods.clients_and_servers import SECOND_SOCKET

@@ -10,7 +10,7 @@ from facts.errors import CouldNotTell, NotGiven
 from facts.evidence import ObjectRef
 from facts.recorder import Recorder
 from observe.command import CommandResult, must_run
-from provision.installing.teleport import CLUSTER_LABEL
+from providers.teleport.installing.teleport import CLUSTER_LABEL
 from provision.objects import Objects
 
 OF_KIND = "kind://docker/"

@@ -19,11 +19,11 @@ from facts.kubernetes.objects import Pod
 from facts.over_time.outage import NodeRestart, Relocation
 from facts.proxies.sds_mode import SdsMode
 from facts.recorder import KeptInMemory
-from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.proxies.survey import read_fleet
 from observe.wait import NotYet, Pace, eventually
+from providers.teleport.facts.tbot import Tbot
 from provision.disruption.machine_changes import moved, restarted, stopped
 from provision.disruption.machines import Machines, processes_of
 from provision.disruption.outages import OngoingOutage, Outages

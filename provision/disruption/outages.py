@@ -21,9 +21,9 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.over_time.outage import Outage
 from facts.recorder import KeptInMemory
-from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually, not_yet
+from providers.teleport.facts.tbot import Tbot
 from provision.disruption.machine_changes import paused
 from provision.disruption.machines import Machines
 from provision.disruption.supply import await_supply, supplied

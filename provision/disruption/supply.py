@@ -12,11 +12,11 @@ from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.proxies import envoy
-from facts.teleport.tbot import Tbot
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.readings import at_once
 from observe.wait import NotYet, Pace, eventually
+from providers.teleport.facts.tbot import Tbot
 
 
 def uses_the_socket(pod: Pod) -> bool:

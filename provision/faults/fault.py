@@ -14,10 +14,10 @@ from facts.recorder import KeptInMemory, Recorder
 from observe.command import must_run
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually, not_yet
+from providers.teleport.installing.resources import Resources
 from provision.disruption.supply import await_supply
 from provision.faults.reach import SAMPLE
 from provision.installing.install import Installation
-from provision.installing.resources import Resources
 from provision.names import APP, TBOT, TBOT_NAMESPACE
 from settings import Timeouts
 

@@ -12,13 +12,14 @@ from facts.errors import ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.recorder import Recorder
 from facts.versions import parse_server_version
 from observe.wait import NotYet, Pace, eventually, not_yet
+from providers.teleport.installing import tbot, teleport
+from providers.teleport.installing.resources import Resources
+from providers.teleport.installing.teleport import OwnTeleport, TeleportCluster
 from provision.clusters.directory import NameLock, directory_of, make_directory, remove_directory
 from provision.clusters.kind import NETWORK, Kind, context_name
 from provision.clusters.sources import Sources, resolve
-from provision.installing import collect, gateway_api, istio, tbot, teleport
+from provision.installing import collect, gateway_api, istio
 from provision.installing.phases import Part, PhaseRecord, Phases
-from provision.installing.resources import Resources
-from provision.installing.teleport import OwnTeleport, TeleportCluster
 from provision.installing.variant import Variant, note_variant, variant_of
 from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, ISTIOD, TBOT, TBOT_NAMESPACE
 from provision.objects import Document, Lacks, Objects

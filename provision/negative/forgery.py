@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from facts.teleport.resources import BACKDATED
+from providers.teleport.facts.resources import BACKDATED
 
 LIFETIME = timedelta(hours=1)
 

@@ -7,9 +7,9 @@ from typing import Any
 from facts.errors import CouldNotTell
 from facts.evidence import readings
 from facts.kubernetes.objects import Pod
-from facts.teleport.resources import BotInstance
 from facts.traffic.attempts import JoinAttempt, NotRun
 from facts.traffic.refusal import AttemptEnd, AttemptOutcome, of_tbots_log
+from providers.teleport.facts.resources import BotInstance
 from provision.negative.joiner import config_maps_of, joiner
 from provision.negative.probe import ProbeNamespaces
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from facts.errors import ConformanceError, CouldNotTell
-from facts.teleport.resources import WorkloadIdentity
-from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import Candidate, NotRun
 from observe.proxies.envoy import read_proxy
+from providers.teleport.facts.resources import WorkloadIdentity
+from providers.teleport.facts.tbot import Tbot
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import LEFT_OUT, Rules
 from provision.pods.running import only_on

@@ -18,12 +18,12 @@ from facts.errors import NotGiven, ProvisioningFailed
 from facts.evidence import ObjectRef
 from facts.masks import WHOLE, Mask
 from facts.recorder import Recorder
-from facts.teleport.resources import WorkloadIdentity, parse_status, parse_workload_identity
-from facts.teleport.tctl import remedy_for
 from observe.command import CommandResult
-from observe.teleport.session import is_not_there
 from observe.tools import Tctl
-from provision.installing.resources import shown
+from providers.teleport.facts.resources import WorkloadIdentity, parse_status, parse_workload_identity
+from providers.teleport.facts.tctl import remedy_for
+from providers.teleport.installing.resources import shown
+from providers.teleport.observe.session import is_not_there
 from provision.objects import MADE_LABEL, MAY_CHANGE_LABEL
 from provision.runs.fields import MISSING, Field, changed_fields, patch_to
 from provision.runs.originals import Change, Originals, System

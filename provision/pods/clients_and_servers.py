@@ -19,11 +19,11 @@ from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import TEMPLATES
 from facts.proxies.envoy_traffic import HOSTS, hosts_of
-from facts.teleport.issuing import TO_ADMIT_THE_SUITE
 from facts.traffic.addresses import with_port
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
+from providers.teleport.facts.issuing import TO_ADMIT_THE_SUITE
 from provision.installing.phases import Cancelled, until
 from provision.names import HTTP, TCP
 from provision.objects import Objects, config_map, scratch_namespace

@@ -20,10 +20,10 @@ from facts.kubernetes.objects import Pod
 from facts.proxies import policies
 from facts.proxies.envoy_traffic import HOSTS, ROUTES, hosts_of, parse_domains
 from facts.svid import workload_id
-from facts.teleport.tbot import SocketDirectories
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
+from providers.teleport.facts.tbot import SocketDirectories
 from provision.names import HTTP
 from provision.objects import Objects
 from provision.pods.clients_and_servers import CONTAINER

@@ -27,11 +27,11 @@ from facts.kubernetes.probes import (
     parse_teleport_probe,
 )
 from facts.proxies import envoy
-from facts.teleport.tbot import KubeletAddress
 from facts.traffic.refusal import AttemptEnd, AttemptOutcome, parse_ended_streams
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, eventually
+from providers.teleport.facts.tbot import KubeletAddress
 from provision.objects import Objects, config_map, scratch_namespace
 from provision.pods.running import Ended, Pods
 from provision.render import MANIFESTS, documents

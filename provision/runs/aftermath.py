@@ -11,10 +11,11 @@ from facts.kubernetes.leases import DURATION
 from facts.recorder import Recorder
 from observe.kubernetes.api import must_have_context
 from observe.kubernetes.cluster import Cluster
-from observe.teleport.session import TeleportSession
-from observe.teleport.tbot import read_tbots
 from observe.tools import no_admin_session, tctl_of
 from observe.wait import NotYet, Pace, eventually
+from providers.teleport.installing.teleport import docker_must_answer
+from providers.teleport.observe.session import TeleportSession
+from providers.teleport.observe.tbot import read_tbots
 from provision.clusters.directory import directory_of, kept_kubeconfig, make_directory
 from provision.clusters.kind import Kind
 from provision.disruption.machines import machines_of
@@ -22,7 +23,6 @@ from provision.disruption.node_outages import NodeOutages
 from provision.disruption.outages import Outages
 from provision.disruption.restoring import OfMachines
 from provision.installing.install import kind_of, remove
-from provision.installing.teleport import docker_must_answer
 from provision.negative.rules import Rules
 from provision.objects import Objects
 from provision.runs import leftovers

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from facts.redaction import redact
-from facts.teleport.tbot_config import join_secrets, public_join_names
+from providers.teleport.facts.tbot_config import join_secrets, public_join_names
 
 Document = Mapping[str, Any]
 

@@ -16,10 +16,10 @@ from typing import Any
 from facts.document import decoded
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell, ProvisioningFailed
 from facts.kubernetes.leases import NAMESPACE
-from observe.teleport.session import is_not_there
 from observe.tools import Tctl
 from observe.wait import Pace
-from provision.installing.teleport import CLUSTER_LABEL
+from providers.teleport.installing.teleport import CLUSTER_LABEL
+from providers.teleport.observe.session import is_not_there
 from provision.objects import FIELD_MANAGER, MADE_LABEL, MAY_CHANGE_LABEL, RUN_LABEL, SCRATCH, Forbidden, Objects
 from provision.runs.claim import WHERE, Claim, read
 from provision.runs.originals import Originals

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from facts.errors import ProvisioningFailed
-from facts.over_time.ca_rotation import ROLLBACK, STANDBY
-from facts.teleport.resources import ClusterStatus, NoSession
-from observe.teleport.session import TeleportSession
 from observe.wait import NotYet, Pace, eventually
-from provision.disruption import ca
+from providers.teleport.disruption import ca
+from providers.teleport.facts.ca_rotation import ROLLBACK, STANDBY
+from providers.teleport.facts.resources import ClusterStatus, NoSession
+from providers.teleport.observe.session import TeleportSession
 from provision.negative import rules
 from provision.objects import Conflict, Objects
 from provision.runs.fields import restored

@@ -9,10 +9,10 @@ from facts.istio.control_planes import ControlPlanes
 from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Node, Pod
 from facts.proxies.identity import Fleet
-from facts.teleport.resources import BotInstance, Ping
-from facts.teleport.tbot import Tbot
 from facts.versions import Version
 from judge.verdict import Authority
+from providers.teleport.facts.resources import BotInstance, Ping
+from providers.teleport.facts.tbot import Tbot
 from reporting.model import Image, RunFacts
 
 STAND_IN = "The identities come from the lab's stand-in for Teleport. This run is a rehearsal: it certifies nothing."

@@ -13,7 +13,6 @@ from facts.guide import GuideAnswer
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
 from facts.recorder import Recorder
-from facts.teleport.resources import WorkloadIdentity
 from facts.traffic.attempts import Candidate, Handshake, JoinAttempt, NotRun, OutsideProbe, ShownCertificate
 from judge import conditions
 from judge.identity import fallback as fallback_judge
@@ -23,6 +22,7 @@ from judge.traffic import peers
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.survey import read_fleet
+from providers.teleport.facts.resources import WorkloadIdentity
 from provision.negative import OF_TEST_PODS, NegativeProbes, requirements_of
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import Rules

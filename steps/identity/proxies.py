@@ -10,16 +10,17 @@ from checks import identity as checks
 from checks.mtls import Sweeps
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
+from facts.provider.trust import TrustBundle
 from facts.proxies.identity import LeftOut
 from facts.proxies.mounts import SocketMount
-from facts.teleport.audit import AuditTrail
-from facts.teleport.bundle import TrustBundle
 from judge.identity import issuance, socket, sweep
 from judge.identity import proxies as judge
 from judge.identity.proxies import Lifetime, ObservedProxies
 from judge.identity.sweep import Expectation, Outside
 from observe.install import Install
 from observe.proxies.survey import read_fleet
+from providers.teleport.facts.audit import AuditTrail
+from providers.teleport.judge import audited
 from provision.pods.clients_and_servers import Sidecar, TestPods
 from provision.pods.probes import Probes
 from steps.shared import Conclude
@@ -87,7 +88,7 @@ def audit_trail(install: Install) -> AuditTrail:
 
 @then("Teleport must have audited each certificate as issued to the pod that uses it")
 def certificates_are_audited(sidecars: ObservedProxies, audit_trail: AuditTrail, conclude: Conclude) -> None:
-    conclude(issuance.certificates_are_audited(sidecars, audit_trail))
+    conclude(audited.certificates_are_audited(sidecars, audit_trail))
 
 
 # The whole mesh.

@@ -8,8 +8,8 @@ from checks import istio as checks
 from facts.istio.control_planes import ControlPlanes
 from facts.istio.injection import DryRun
 from facts.proxies.identity import LeftOut, Normalization, Unread
-from facts.teleport.resources import Ping
 from observe.install import Install
+from providers.teleport.facts.resources import Ping
 from steps.shared import Conclude
 
 SIDECARS = {"with the cluster's default sidecar": "", "with a classic sidecar": "false", "with a native sidecar": "true"}

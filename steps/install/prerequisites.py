@@ -8,11 +8,11 @@ from pytest_bdd import given, then, when
 
 from facts.kubernetes.access import Right
 from facts.kubernetes.probes import NodeProbe, Refused
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.resources import Ping
+from facts.provider.trust import TrustBundle
 from facts.versions import Tool, Version
 from judge.install import prerequisites as judge
 from observe.install import Install
+from providers.teleport.facts.resources import Ping
 from provision.pods.probes import Probes
 from steps.shared import Conclude
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from pytest_bdd import given, then
 
-from checks import tbot as checks
 from checks.identity import beside, sockets_of_nodes
 from facts.kubernetes.access import Right
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
-from facts.teleport.resources import BotInstance
-from facts.teleport.tbot import Tbots
 from judge.install import attested
 from observe.install import Install
+from providers.teleport.checks import tbot as checks
+from providers.teleport.facts.resources import BotInstance
+from providers.teleport.facts.tbot import Tbots
 from provision.pods.probes import Probes
 from steps.shared import Conclude
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pytest_bdd import given, parsers, then
 
-from checks import teleport as checks
 from facts.document import Absent
 from facts.kubernetes.jwks import Jwks, Signature
-from facts.teleport.issuing import Grants, Identities
-from facts.teleport.join_tokens import JoinTokens
-from facts.teleport.joining import Joining
-from facts.teleport.resources import JoinToken
 from judge import conditions
-from judge.install import issuing
 from observe.install import Install
+from providers.teleport.checks import teleport as checks
+from providers.teleport.facts.issuing import Grants, Identities
+from providers.teleport.facts.join_tokens import JoinTokens
+from providers.teleport.facts.joining import Joining
+from providers.teleport.facts.resources import JoinToken
+from providers.teleport.judge import issuing
 from provision.pods.probes import Probes
 from steps.shared import Conclude
 

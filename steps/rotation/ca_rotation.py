@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from facts.over_time.ca_rotation import STANDBY, PhaseExpectation
 from facts.recorder import Recorder
-from judge.rotation import ca_rotation as judge
 from judge.rotation import premature_end as early_judge
 from judge.rotation.premature_end import Early
 from judge.traffic.load import Traffic
 from observe.install import Install
 from observe.wait import Pace
+from providers.teleport.disruption.ca import Rotation
+from providers.teleport.disruption.ca_course import Course
+from providers.teleport.facts.ca_rotation import STANDBY, PhaseExpectation
+from providers.teleport.judge import ca_rotation as judge
 from provision.disruption.absence import Absence, needs_a_second_node
-from provision.disruption.ca import Rotation
-from provision.disruption.ca_course import Course
 from provision.disruption.trial import Trial
 from provision.target import Target
 from settings import Settings

@@ -17,11 +17,11 @@ import yaml
 from facts.versions import Version
 from observe.command import must_run, run
 from observe.wait import Pace
+from providers.teleport.installing import tbot, teleport
+from providers.teleport.installing.resources import TOKEN_TEMPLATE
 from provision.clusters.directory import directory_of
 from provision.clusters.kind import cluster_config, context_name
 from provision.clusters.sources import Sources
-from provision.installing import tbot, teleport
-from provision.installing.resources import TOKEN_TEMPLATE
 from provision.installing.variant import RECOMMENDED
 from provision.render import MANIFESTS, documents, render
 from settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from facts.teleport.tbot_log import Obstacle, parse_last_attempt
+from providers.teleport.facts.tbot_log import Obstacle, parse_last_attempt
 from tests.contract import resources
 from tests.contract.agent import Agent
 from tests.contract.conftest import MakeAgent

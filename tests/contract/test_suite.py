@@ -13,11 +13,11 @@ from facts.document import Absent
 from facts.errors import ProvisioningFailed
 from facts.recorder import KeptInMemory
 from facts.secret_forms import MARK
-from facts.teleport.resources import Bot, ClusterStatus, JoinToken, Role
 from observe.command import CommandResult
-from observe.teleport.audit import EventFiles, read_trail
-from observe.teleport.session import TeleportSession
-from provision.installing.resources import Resources
+from providers.teleport.facts.resources import Bot, ClusterStatus, JoinToken, Role
+from providers.teleport.installing.resources import Resources
+from providers.teleport.observe.audit import EventFiles, read_trail
+from providers.teleport.observe.session import TeleportSession
 from provision.objects import RUN_LABEL
 from tests.contract import resources, sds_client
 from tests.contract.conftest import MakeAgent
@@ -43,7 +43,7 @@ WORDS_CHANGE = pytest.mark.parametrize("of_release", ["18.6.4", "19.0.0"], indir
 
 
 class Existing:
-    """A Teleport that was there before the suite, as `provision.installing.resources` takes it."""
+    """A Teleport that was there before the suite, as `providers.teleport.installing.resources` takes it."""
 
     cluster_name = resources.CLUSTER
     insecure = False

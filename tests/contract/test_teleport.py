@@ -11,7 +11,7 @@ import requests
 import yaml
 
 from observe.wait import NotYet
-from provision.installing.teleport import ping
+from providers.teleport.installing.teleport import ping
 from tests.contract import resources
 from tests.contract.driver import Platform, Processes, Teleport
 from tests.contract.node import ServiceAccountKeys

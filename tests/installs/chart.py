@@ -18,11 +18,11 @@ from facts.errors import ProvisioningFailed
 from facts.kubernetes.pod_spec import PROXY, SOCKET_VOLUME
 from facts.versions import parse_server_version
 from observe.wait import NotYet, eventually
+from providers.teleport.installing import tbot
+from providers.teleport.installing.resources import token_file
 from provision.faults import Scene
 from provision.faults.changes import Document, applied, edited, edited_text, patched, pod_template
 from provision.faults.istio.istio_settings import INJECTOR
-from provision.installing import tbot
-from provision.installing.resources import token_file
 from provision.names import GATEWAY, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
 NAMESPACE, NAME = "teleport-agents", "tbot-spiffe-daemon-set"

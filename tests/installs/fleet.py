@@ -11,9 +11,9 @@ from pathlib import Path
 from threading import Event
 
 from facts.kubernetes.pod_spec import TEMPLATES
+from providers.teleport.installing.teleport import ContainerEvents, OwnTeleport
 from provision.faults import Operator, Scene
 from provision.faults.changes import applied
-from provision.installing.teleport import ContainerEvents, OwnTeleport
 from tests.installs.teams import idle, namespace
 
 FLEET, SIZE = "fleet", 80

@@ -17,12 +17,12 @@ import yaml
 from facts.errors import ProvisioningFailed
 from observe.command import must_run
 from observe.wait import Pace
+from providers.teleport.installing import teleport
+from providers.teleport.installing.resources import TOKEN_TEMPLATE
+from providers.teleport.installing.teleport import CLUSTER_LABEL, PROXY_PORT, OwnTeleport
 from provision.clusters.kind import NETWORK
 from provision.faults import Scene
 from provision.faults.changes import Document, applied, pod_template
-from provision.installing import teleport
-from provision.installing.resources import TOKEN_TEMPLATE
-from provision.installing.teleport import CLUSTER_LABEL, PROXY_PORT, OwnTeleport
 from provision.names import TBOT, TBOT_NAMESPACE
 
 NAMESPACE, ACCOUNT = "teleport-auth", "token-reviewer"

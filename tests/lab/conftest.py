@@ -17,10 +17,10 @@ import pytest
 
 from facts.recorder import KeptInMemory
 from observe.wait import NotYet, Pace, eventually
+from providers.teleport.installing.teleport import OwnTeleport
 from provision.faults import Operator, Scene
 from provision.faults.surroundings.repository import make_repository
 from provision.installing.install import Installer
-from provision.installing.teleport import OwnTeleport
 from provision.objects import RUN_LABEL, SCRATCH
 from reporting.writing.publish import UNFINISHED
 from settings import load

@@ -23,7 +23,7 @@ import pytest
 from facts.errors import CouldNotTell
 from observe.command import CommandResult, must_run, run
 from observe.wait import NotYet, Pace, eventually
-from provision.installing.teleport import OwnTeleport
+from providers.teleport.installing.teleport import OwnTeleport
 from reporting.writing.publish import UNFINISHED
 from settings import Names
 from tests.lab.conftest import LONGEST, ROOT, Lab

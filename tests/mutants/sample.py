@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.mutants.points import Point, points
 
-FOLDERS = ("facts", "judge")
+FOLDERS = ("facts", "judge", "providers/teleport/facts", "providers/teleport/judge")
 SEED = 20261127
 LEAST = 3
 """Mutations of every module that has so many points."""

@@ -19,9 +19,9 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.requests import SentRequests
 from facts.svid import Certificate
-from facts.teleport.resources import NoSession
 from judge.advice.moving import Moves
 from judge.advice.rotation import MayBegin
+from providers.teleport.facts.resources import NoSession
 from tests.unit.doctor.installs import SHOP, Change, out_of_sight
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid

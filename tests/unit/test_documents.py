@@ -120,6 +120,7 @@ def test_each_path_in_the_guide_for_developers_is_there() -> None:
         "lab",
         "manifests",
         "observe",
+        "providers",
         "provision",
         "reporting",
         "steps",

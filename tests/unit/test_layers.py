@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("facts", "judge", "observe", "checks", "provision", "steps", "doctor", "reporting")
+PRODUCT = ("facts", "judge", "observe", "checks", "providers", "provision", "steps", "doctor", "reporting")
 OURS = {*PRODUCT, "lab", "settings", "cli", "conftest"}
 
 

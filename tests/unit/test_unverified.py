@@ -11,7 +11,7 @@ import pytest
 import conftest
 import settings
 from judge.verdict import Authority
-from observe.teleport.tbot_facet import TBOT
+from providers.teleport.observe.tbot_facet import TBOT
 from provision import target
 from provision.target import TeleportAddress, already_there
 from reporting.collecting.store import Store

@@ -18,12 +18,12 @@ from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Volume
 from facts.proxies.sds_mode import SdsMode, SecretState
-from facts.teleport.joining import Joining
-from facts.teleport.resources import JoinToken
-from facts.teleport.tbot import Tbot
-from facts.teleport.tbot_log import LastAttempt, Obstacle
 from judge.findings import Claim
 from observe.install import Install
+from providers.teleport.facts.joining import Joining
+from providers.teleport.facts.resources import JoinToken
+from providers.teleport.facts.tbot import Tbot
+from providers.teleport.facts.tbot_log import LastAttempt, Obstacle
 from tests.unit.judge import builders as make
 
 REFUSAL = Condition("ReplicaFailure", "True", "FailedCreate", 'violates PodSecurity "baseline:latest": hostPath volumes')

@@ -16,14 +16,14 @@ from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode, SecretState
-from facts.teleport.join_tokens import JoinTokens
 from observe.install import Install
 from observe.istio.facet import CONTROL_PLANES
 from observe.kubernetes.facet import NAMESPACES, PODS
 from observe.proxies.facet import SURVEY
 from observe.readings import Key
-from observe.teleport.facet import PING
-from observe.teleport.tbot_facet import TBOT
+from providers.teleport.facts.join_tokens import JoinTokens
+from providers.teleport.observe.facet import PING
+from providers.teleport.observe.tbot_facet import TBOT
 from settings import Names, load
 from tests.unit.facts import tls_dumps as built
 from tests.unit.judge import builders as make

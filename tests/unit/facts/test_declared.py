@@ -28,9 +28,12 @@ from facts.kubernetes.pod_spec import Container
 from facts.kubernetes.probes import parse_node_probe, parse_socket_directory_probe
 from facts.kubernetes.workloads import parse_cron_job, parse_daemon_set, parse_deployment
 from facts.over_time.timeline import Action, Happening, draw_up, parse_timeline
-from facts.teleport.audit import parse_issued
-from facts.teleport.bundle import parse_bundle
-from facts.teleport.resources import (
+from facts.provider.trust import parse_bundle
+from facts.traffic.ledger import parse_ledger
+from facts.traffic.load import parse_load
+from facts.versions import Version
+from providers.teleport.facts.audit import parse_issued
+from providers.teleport.facts.resources import (
     parse_bot,
     parse_bot_instances,
     parse_join_token,
@@ -38,16 +41,13 @@ from facts.teleport.resources import (
     parse_role,
     parse_workload_identity,
 )
-from facts.teleport.tbot_config import parse_tbot_config
-from facts.traffic.ledger import parse_ledger
-from facts.traffic.load import parse_load
-from facts.versions import Version
+from providers.teleport.facts.tbot_config import parse_tbot_config
 from tests.data import document
 from tests.unit.facts.kubernetes.test_probes import directory_report, report
 from tests.unit.facts.over_time.test_history import after, history, look
-from tests.unit.facts.teleport.test_audit import event
 from tests.unit.facts.traffic.test_ledger import entry as request
 from tests.unit.facts.traffic.test_load import ANSWERED, CLIENT, CLOCK, EXPIRED, ledger
+from tests.unit.providers.teleport.facts.test_audit import event
 
 # The rules.
 

@@ -22,8 +22,8 @@ from facts.kubernetes.jwks import parse_jwks
 from facts.kubernetes.objects import ConfigMap, config_map_with, parse_config_map
 from facts.masks import Fields, yaml_document
 from facts.secret_forms import Canary
-from facts.teleport.tbot_config import KEPT, join_secrets, parse_tbot_config, public_join_names
 from facts.traffic.attempts import parse_relay, parse_tls_client
+from providers.teleport.facts.tbot_config import KEPT, join_secrets, parse_tbot_config, public_join_names
 from tests.data import document
 from tests.unit.facts.canaries import CANARIES, left_in
 

@@ -43,11 +43,12 @@ from facts.masks import (
     only,
     yaml_document,
 )
+from facts.provider import trust as bundle
 from facts.proxies import envoy, envoy_traffic
 from facts.redaction import Hiding
 from facts.secret_forms import MARK
-from facts.teleport import audit, bundle, resources, tbot_config
 from facts.versions import parse_server_version
+from providers.teleport.facts import audit, resources, tbot_config
 from tests.data import document, text
 
 SECRET = "password: of-somebody"

@@ -125,7 +125,7 @@ def restarting(pattern: re.Pattern[str]) -> list[str]:
 LINEAR_ALL_THE_SAME = {
     "facts.kubernetes.access._DENIED": "the repetition accepts a quotation mark only behind a backslash",
     "facts.secret_forms._COMPACT": "it is matched at the beginning of a text alone, never searched for",
-    "facts.teleport.token_repository._QUOTED": "it is matched against a whole text alone, never searched for",
+    "providers.teleport.facts.token_repository._QUOTED": "it is matched against a whole text alone, never searched for",
     "facts.traffic.refusal._STREAM_ENDED": "the end of the text ends the repetition, so it never fails",
 }
 """Expressions that look as if they began anew, each with the reason why they do not."""

@@ -27,14 +27,16 @@ from facts.kubernetes.pod_spec import Container, PodSpec, ProjectedToken, Volume
 from facts.kubernetes.probes import NodeProbe, Refused, SdsProbe, SeenContainer, SeenFile, SocketDirectoryProbe
 from facts.kubernetes.rbac import Binding, Grant, Rbac, RbacRole, RbacSubject, Rule
 from facts.kubernetes.workloads import DaemonSet, Deployment, PodTemplate
+from facts.provider.trust import TrustBundle
 from facts.proxies.envoy import HttpNormalization, SdsStreams, Validator
 from facts.proxies.identity import Fleet, LeftOut, Normalization, PodRef, ProxyIdentity, Unread
 from facts.proxies.requests import Called, SentRequests
 from facts.proxies.sds_mode import SdsMode, SecretState
-from facts.teleport.bundle import TrustBundle
-from facts.teleport.issuing import Grants, Issuing
-from facts.teleport.joining import Joining
-from facts.teleport.resources import (
+from facts.versions import Tool, Version
+from judge.identity.proxies import ObservedProxies
+from providers.teleport.facts.issuing import Grants, Issuing
+from providers.teleport.facts.joining import Joining
+from providers.teleport.facts.resources import (
     Bot,
     BotInstance,
     ClusterStatus,
@@ -45,11 +47,9 @@ from facts.teleport.resources import (
     WorkloadIdentities,
     WorkloadIdentity,
 )
-from facts.teleport.tbot import OtherTbot, SocketDirectories, Tbot, Tbots
-from facts.teleport.tbot_config import KubernetesAttestor, TbotConfig, WorkloadApi
-from facts.teleport.tbot_log import LastAttempt, Obstacle
-from facts.versions import Tool, Version
-from judge.identity.proxies import ObservedProxies
+from providers.teleport.facts.tbot import OtherTbot, SocketDirectories, Tbot, Tbots
+from providers.teleport.facts.tbot_config import KubernetesAttestor, TbotConfig, WorkloadApi
+from providers.teleport.facts.tbot_log import LastAttempt, Obstacle
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid
 
 NODE = "node-1"

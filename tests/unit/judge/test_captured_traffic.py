@@ -9,9 +9,9 @@ import pytest
 
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
+from facts.provider.trust import TrustBundle
 from facts.proxies.envoy_traffic import Counters, parse_counters
 from facts.svid import workload_id
-from facts.teleport.bundle import TrustBundle
 from facts.traffic.ledger import Exchange, Outcome, parse_ledger
 from facts.traffic.paths import Bounds
 from judge.traffic import callers as judge

@@ -13,7 +13,7 @@ from facts.kubernetes.workloads import Deployment
 from judge.install.application import some_node_is_selected
 from judge.install.components import no_known_defect, tbot_components
 from judge.install.istio import injected_pod_is_accepted
-from judge.install.teleport import bot_has_role
+from providers.teleport.judge.teleport import bot_has_role
 from tests.data import document
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import ROOT, catalogue, holds, unknown, violated

@@ -15,9 +15,9 @@ from facts.istio.injection import parse_dry_run
 from facts.istio.mesh import KEPT_OF_INJECTOR, KEPT_OF_MESH
 from facts.kubernetes.objects import parse_pod
 from facts.redaction import Hiding
-from facts.teleport.resources import parse_join_token, parse_ping
-from facts.teleport.tbot_config import KEPT as KEPT_OF_TBOT
-from judge.install.teleport import allows_only_tbot
+from providers.teleport.facts.resources import parse_join_token, parse_ping
+from providers.teleport.facts.tbot_config import KEPT as KEPT_OF_TBOT
+from providers.teleport.judge.teleport import allows_only_tbot
 from tests.data import document
 from tests.unit.judge.assertions import holds, unknown, violated
 

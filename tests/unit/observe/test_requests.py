@@ -12,7 +12,7 @@ from observe.command import CommandResult
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.requests import Requests
-from observe.teleport.session import TeleportSession
+from providers.teleport.observe.session import TeleportSession
 from tests.unit.judge.certificates import NOW
 from tests.unit.observe.api_server import ApiServer
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from observe.kubernetes.needed import NEEDED, Needed, Role, Where, namespaces
-from observe.teleport.needed import NEEDED_AT_TELEPORT
+from providers.teleport.observe.needed import NEEDED_AT_TELEPORT
 from provision import certifier
 from settings import Names
 

@@ -24,26 +24,26 @@ from facts.kubernetes.jwks import parse_jwks
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import TEMPLATES
 from facts.recorder import KeptInMemory
-from facts.teleport.resources import ClusterStatus, NoSession
-from facts.teleport.tbot_config import parse_tbot_config
-from judge.install.join_tokens import NOTICE
-from judge.install.tbot import LONGEST_TOKEN
 from observe.wait import NotYet, Pace, eventually
+from providers.teleport.facts.resources import ClusterStatus, NoSession
+from providers.teleport.facts.tbot_config import parse_tbot_config
+from providers.teleport.faults.tbot import daemon_set, pod_template, sockets
+from providers.teleport.faults.tbot.takeover import FIRST
+from providers.teleport.faults.teleport import ca
+from providers.teleport.faults.teleport.resources import jwks_of_another_cluster
+from providers.teleport.judge.join_tokens import NOTICE
+from providers.teleport.judge.tbot import LONGEST_TOKEN
 from provision.faults import FAULTS, Fault, Operator, Scene
 from provision.faults.changes import applied, manifest, patched
 from provision.faults.fault import WITH_SPIRE
 from provision.faults.istio import workloads
 from provision.faults.istio.istio_settings import _past_the_proxy, _with_template
 from provision.faults.surroundings.operator import NAMESPACE, VIEWER, _restamp, _with_minor
-from provision.faults.tbot import daemon_set, pod_template, sockets
-from provision.faults.tbot.takeover import FIRST
-from provision.faults.teleport import ca
-from provision.faults.teleport.resources import jwks_of_another_cluster
 from provision.installing.variant import RECOMMENDED
 from provision.names import APP, ISTIO_NAMESPACE
 from settings import Timeouts
 from tests.unit.judge import builders as make
-from tests.unit.provision.installing.test_resources import JWKS, Teleport
+from tests.unit.providers.teleport.installing.test_resources import JWKS, Teleport
 from tests.unit.provision.test_manifests import VARIABLES
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,8 +11,8 @@ import yaml
 
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
 from facts.versions import Version
-from provision.installing import tbot
-from provision.installing.resources import TOKEN_TEMPLATE
+from providers.teleport.installing import tbot
+from providers.teleport.installing.resources import TOKEN_TEMPLATE
 from provision.installing.variant import RECOMMENDED, Variant
 from provision.render import MANIFESTS, documents, render
 from settings import Names

@@ -10,9 +10,9 @@ import pytest
 
 import settings
 from facts.errors import BadInput
+from facts.provider.trust import parse_bundle
 from facts.recorder import KeptInMemory
-from facts.teleport.bundle import parse_bundle
-from observe.teleport.anchors import read_anchors
+from providers.teleport.observe.anchors import read_anchors
 from provision.clusters.directory import NameLock
 from provision.installing.variant import RECOMMENDED, note_variant
 from provision.usable import must_be_a_new_run, must_be_installable, must_be_usable

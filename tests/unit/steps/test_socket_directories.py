@@ -12,9 +12,9 @@ from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume, VolumeMount
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
-from facts.teleport.issuing import Issuing
 from judge.install.attested import Beside
 from observe.install import Install
+from providers.teleport.facts.issuing import Issuing
 from provision.pods.probes import Probes
 from steps.identity import proxies as steps
 from tests.unit.judge import builders as make

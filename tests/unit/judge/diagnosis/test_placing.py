@@ -9,7 +9,6 @@ from typing import Any
 from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Condition, Pod
-from facts.teleport.tbot import OtherTbot
 from judge.diagnosis.placing import (
     HOST_NAME,
     INJECT_THEM,
@@ -24,6 +23,7 @@ from judge.diagnosis.placing import (
     without_tbot,
 )
 from judge.install.application import SEE_NODES
+from providers.teleport.facts.tbot import OtherTbot
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named

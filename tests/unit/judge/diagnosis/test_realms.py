@@ -9,10 +9,10 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem
-from facts.teleport.tbot import OtherTbot
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed, told_apart
 from judge.diagnosis.realms import Realms
+from providers.teleport.facts.tbot import OtherTbot
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN
 

@@ -15,8 +15,8 @@ from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Container, Volume
 from facts.kubernetes.workloads import Deployment, PodTemplate
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.tbot import OtherTbot
 from judge.diagnosis.starting import held_up, refused, without_directory, without_istiod
+from providers.teleport.facts.tbot import OtherTbot
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named

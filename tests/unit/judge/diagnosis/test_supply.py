@@ -13,10 +13,10 @@ from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.resources import AllowRule, BotInstance, RuleCondition, WorkloadIdentity
-from facts.teleport.tbot import Tbot, Tbots
-from facts.teleport.tbot_log import LastAttempt, Obstacle
 from judge.diagnosis.supply import CLOSED, Clues, cut_off, refused_by_rules, unheard_of, unsettled
+from providers.teleport.facts.resources import AllowRule, BotInstance, RuleCondition, WorkloadIdentity
+from providers.teleport.facts.tbot import Tbot, Tbots
+from providers.teleport.facts.tbot_log import LastAttempt, Obstacle
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 from tests.unit.judge.diagnosis.told import named

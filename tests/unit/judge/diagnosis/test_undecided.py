@@ -15,13 +15,13 @@ from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode, SecretState
-from facts.teleport.tbot import OtherTbot, Tbots
 from judge.causes import CAUSES
 from judge.diagnosis.diagnosis import Checked, Outcome, diagnosed
 from judge.diagnosis.realms import EVERYWHERE, Realms
 from judge.diagnosis.undecided import NO_ANSWER, SOCKET_USELESS, SUFFICIENT, beside_exits, decided, exiting, waiting
 from judge.findings import Claim
-from judge.install.tbot import configuration_is_sound
+from providers.teleport.facts.tbot import OtherTbot, Tbots
+from providers.teleport.judge.tbot import configuration_is_sound
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW
 

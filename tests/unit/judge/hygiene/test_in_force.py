@@ -7,8 +7,8 @@ from typing import Any
 
 from facts.finding import Finding
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.tbot import Tbot
 from judge.hygiene.in_force import configuration_is_in_force, identity_is_in_force
+from providers.teleport.facts.tbot import Tbot
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.certificates import TRUST_DOMAIN, svid

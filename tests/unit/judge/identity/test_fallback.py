@@ -14,7 +14,6 @@ from facts.kubernetes.pod_spec import Volume
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.tbot import Tbots
 from facts.traffic.refusal import AttemptEnd
 from facts.traffic.refusal import AttemptOutcome as Ending
 from judge.causes import CAUSES
@@ -26,6 +25,7 @@ from judge.identity.fallback import (
     usual_name_falls_back,
 )
 from judge.identity.proxies import ObservedProxies
+from providers.teleport.facts.tbot import Tbots
 from tests.unit.judge import attempts
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated

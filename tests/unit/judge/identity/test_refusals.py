@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from facts.kubernetes.probes import Refused, SdsProbe
-from facts.teleport.issuing import TO_ADMIT_THE_SUITE
-from facts.teleport.resources import AllowRule, RuleCondition
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd
 from facts.traffic.refusal import AttemptOutcome as Ending
 from judge.causes import CAUSES
 from judge.identity.refusals import cannot_join, outside_is_refused, rules_are_enforced
+from providers.teleport.facts.issuing import TO_ADMIT_THE_SUITE
+from providers.teleport.facts.resources import AllowRule, RuleCondition
 from tests.unit.judge import attempts
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated

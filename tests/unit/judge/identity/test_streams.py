@@ -11,9 +11,9 @@ import pytest
 from facts.finding import Problem
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
-from facts.teleport.tbot import Tbots
 from judge.identity.proxies import secrets_come_from_the_socket
 from judge.identity.streams import lost_directory
+from providers.teleport.facts.tbot import Tbots
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import violated
 from tests.unit.judge.certificates import NOW

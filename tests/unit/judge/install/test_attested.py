@@ -10,9 +10,9 @@ import pytest
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import ANSWERS, NOBODY, SILENT, Refused, SdsProbe
-from facts.teleport.issuing import TO_ADMIT_THE_SUITE
-from facts.teleport.resources import AllowRule, RuleCondition
 from judge.install.attested import Beside, probes_got_their_own_identity
+from providers.teleport.facts.issuing import TO_ADMIT_THE_SUITE
+from providers.teleport.facts.resources import AllowRule, RuleCondition
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import TRUST_DOMAIN, authority, intermediate, svid

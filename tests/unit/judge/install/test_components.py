@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from facts.teleport.tbot import Tbot
 from judge.causes import CAUSES
 from judge.install.components import istio_components, no_known_defect, of_tbots, tbot_components
+from providers.teleport.facts.tbot import Tbot
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import NOW

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 import pytest
 
 from facts.kubernetes.probes import NodeProbe, Refused
-from facts.teleport.resources import NoSession
 from facts.versions import Version
 from judge.causes import CAUSES
 from judge.install.prerequisites import (
@@ -22,6 +21,7 @@ from judge.install.prerequisites import (
     tctl_fits,
     teleport_names_itself,
 )
+from providers.teleport.facts.resources import NoSession
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, unknown, violated
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority

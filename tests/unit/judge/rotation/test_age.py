@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from facts.proxies.pushes import Pushes
-from facts.teleport.tbot import Tbots
 from facts.versions import Version
 from judge.install.components import Component, of_tbots
 from judge.rotation.age import Supply, none_is_overdue, nothing_expires_soon, overdue, renewed_before_expiry
+from providers.teleport.facts.tbot import Tbots
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated
 from tests.unit.judge.certificates import NOW, authority, svid

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from facts.over_time.ca_rotation import NEW, OLD, PhaseExpectation, Stage
 from facts.proxies.envoy_traffic import Counters
 from facts.proxies.identity import ProxyIdentity
 from facts.traffic.ledger import End, Ledger, Outcome, Request
@@ -16,11 +15,12 @@ from facts.traffic.load import Clock, Load
 from judge.rotation.premature_end import Early, it_costs_requests, it_is_foreseen
 from judge.traffic.exchanges import Pair
 from judge.traffic.load import Traffic
+from providers.teleport.facts.ca_rotation import NEW, OLD, PhaseExpectation, Stage
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated
 from tests.unit.judge.certificates import TRUST_DOMAIN, svid
-from tests.unit.judge.rotation.test_ca_rotation import AFTER, BEFORE, CLIENTS, SIGNER, stage
 from tests.unit.judge.traffic.test_load import at, request
+from tests.unit.providers.teleport.judge.test_ca_rotation import AFTER, BEFORE, CLIENTS, SIGNER, stage
 
 NEAR, FAR = "node-near", "node-far"
 STANDBY = PhaseExpectation("standby", (NEW,), NEW)

@@ -14,7 +14,7 @@ from facts.istio.istio_ca import CONFIG_MAP
 from judge.findings import listed
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
-from observe.teleport.facet import PING
+from providers.teleport.observe.facet import PING
 from steps.identity import proxies
 from steps.install import istio as steps
 from tests.data import document

@@ -15,7 +15,7 @@ from facts.recorder import KeptInMemory
 from observe.command import CommandResult
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.remains import read_remains
-from observe.teleport.session import is_not_there
+from providers.teleport.observe.session import is_not_there
 from tests.unit.observe.api_server import ApiServer
 
 QUERY = "labelSelector=conformance.teleport-istio%2Frun%3Dr&limit=500"

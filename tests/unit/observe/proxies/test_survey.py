@@ -17,15 +17,13 @@ from facts.errors import CouldNotTell, NotGiven
 from facts.finding import Finding, Holds, Remark
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
+from facts.provider.trust import TrustBundle
 from facts.proxies.identity import Fleet, LeftOut, Unread
 from facts.proxies.presence import STARTING
 from facts.recorder import KeptInMemory
-from facts.teleport.audit import AuditTrail, IssuedSvid
-from facts.teleport.bundle import TrustBundle
 from judge import checklist
 from judge.identity import proxies as judge
 from judge.identity import socket, sweep
-from judge.identity.issuance import certificates_are_audited
 from judge.identity.proxies import Lifetime, ObservedProxies
 from judge.identity.sweep import Expectation
 from judge.install.istio import normalizations_are_in_force
@@ -37,8 +35,10 @@ from observe.kubernetes.facet import ClusterFacet
 from observe.proxies import survey as survey_module
 from observe.proxies.mounts import MOUNT
 from observe.proxies.survey import IDENTITY, NORMALIZATION, PUSH_STATISTICS, Part, Survey, survey
-from observe.teleport import tbot_facet
 from observe.tools import Tools
+from providers.teleport.facts.audit import AuditTrail, IssuedSvid
+from providers.teleport.judge.audited import certificates_are_audited
+from providers.teleport.observe import tbot_facet
 from provision.objects import is_scratch
 from settings import Names, Timeouts
 from tests.unit.judge import builders as make

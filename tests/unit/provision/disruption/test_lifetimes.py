@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from facts.errors import CouldNotTell, ProvisioningFailed
-from facts.teleport.tbot_config import parse_tbot_config
 from observe.wait import Pace
+from providers.teleport.facts.tbot_config import parse_tbot_config
 from provision.disruption.lifetimes import Lifetimes, ShortLived, shortened, with_inherited_lifetimes
 from provision.pods.clients_and_servers import SECOND_SOCKET
 from provision.render import MANIFESTS

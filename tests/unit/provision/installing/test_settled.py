@@ -13,10 +13,11 @@ import settings
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.recorder import KeptInMemory
 from observe.wait import Pace
+from providers.teleport.installing import teleport
+from providers.teleport.installing.tbot import LISTENING
 from provision.clusters.sources import Sources
-from provision.installing import collect, install, istio, teleport
+from provision.installing import collect, install, istio
 from provision.installing.install import Installer
-from provision.installing.tbot import LISTENING
 from provision.objects import Objects
 
 Document = dict[str, Any]

@@ -12,9 +12,10 @@ import settings
 from facts.errors import BadInput, ProvisioningFailed
 from facts.recorder import KeptInMemory
 from observe.command import CommandResult
+from providers.teleport.installing import teleport
 from provision.clusters.kind import Kind
 from provision.clusters.sources import Sources
-from provision.installing import install, teleport
+from provision.installing import install
 from provision.installing.install import Installer
 from provision.installing.variant import RECOMMENDED
 from provision.objects import RUN_LABEL

@@ -12,7 +12,7 @@ import yaml
 
 from facts.errors import BadInput
 from facts.versions import Version
-from provision.installing import tbot
+from providers.teleport.installing import tbot
 from provision.installing.repairs import REPAIRS
 from provision.installing.variant import AS_GUIDE, KEPT_AS, RECOMMENDED, Variant, must_be_kept_as, note_variant, variant_of
 from provision.render import MANIFESTS

@@ -11,8 +11,8 @@ from facts.errors import CouldNotTell, NotGiven, ProvisioningFailed
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import DaemonSet
 from facts.recorder import KeptInMemory
-from facts.teleport.tbot import Tbot
 from facts.traffic.attempts import NotRun
+from providers.teleport.facts.tbot import Tbot
 from provision.negative import NegativeProbes, requirements_of
 from provision.negative.probe import ProbeNamespaces
 from provision.negative.rules import Rules

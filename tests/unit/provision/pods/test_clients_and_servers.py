@@ -12,7 +12,7 @@ import pytest
 from facts.errors import CouldNotTell, ProvisioningFailed
 from facts.kubernetes.objects import parse_pod
 from facts.recorder import KeptInMemory
-from facts.teleport.issuing import TO_ADMIT_THE_SUITE
+from providers.teleport.facts.issuing import TO_ADMIT_THE_SUITE
 from provision.pods.clients_and_servers import CONTAINER, PROGRAMS, TEST_PODS, TRAFFIC, MeshNames, Sidecar, TestPod, TestPods
 
 NAMESPACE = "conformance-run-mesh"

@@ -12,9 +12,10 @@ import pytest
 
 from facts.recorder import KeptInMemory
 from observe.wait import Pace
-from provision.disruption import absence, ca, lifetimes, node_outages
+from providers.teleport.disruption import ca
+from providers.teleport.disruption.ca import Rotation
+from provision.disruption import absence, lifetimes, node_outages
 from provision.disruption.absence import Absence
-from provision.disruption.ca import Rotation
 from provision.disruption.lifetimes import Lifetimes, ShortLived
 from provision.disruption.machines import Machines
 from provision.disruption.node_outages import NodeOutages
@@ -26,7 +27,7 @@ from provision.runs.originals import Originals
 from tests.unit.judge import builders as make
 from tests.unit.observe.api_server import CONTEXT
 from tests.unit.observe.api_server import running as api_server
-from tests.unit.provision.disruption import test_ca
+from tests.unit.providers.teleport.disruption import test_ca
 from tests.unit.provision.disruption.test_absence import Objects as TwoNodes
 from tests.unit.provision.disruption.test_lifetimes import TBOT, TEXT
 from tests.unit.provision.disruption.test_lifetimes import Cluster as ReadyCluster

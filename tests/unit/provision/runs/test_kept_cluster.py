@@ -15,9 +15,10 @@ import cli
 from facts.errors import ProvisioningFailed
 from facts.kubernetes.leases import BY, MAY, SESSION, parse_lease
 from facts.recorder import KeptInMemory
+from providers.teleport.installing import teleport
 from provision.clusters.directory import NameLock, directory_of, make_directory
 from provision.clusters.sources import Sources
-from provision.installing import install, teleport
+from provision.installing import install
 from provision.installing.install import Installer, kind_of
 from provision.runs import aftermath
 from provision.runs.claim import Claim

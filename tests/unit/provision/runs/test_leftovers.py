@@ -13,7 +13,7 @@ from facts.errors import BadInput, CouldNotTell, ProvisioningFailed
 from facts.kubernetes.leases import NAME, NAMESPACE, parse_lease
 from observe.command import CommandResult
 from observe.wait import Pace
-from provision.installing.teleport import CLUSTER_LABEL
+from providers.teleport.installing.teleport import CLUSTER_LABEL
 from provision.objects import FIELD_MANAGER, MADE_LABEL, MAY_CHANGE_LABEL, RUN_LABEL, Forbidden
 from provision.runs.claim import Claim, Ways
 from provision.runs.fields import Field

@@ -13,8 +13,8 @@ from facts.errors import BadInput, CouldNotTell, NotGiven, ProvisioningFailed
 from facts.kubernetes.leases import NAME, NAMESPACE, parse_lease
 from facts.recorder import KeptInMemory
 from observe.wait import Pace
+from providers.teleport.disruption.ca import under_way
 from provision.disruption.absence import REQUIRED
-from provision.disruption.ca import under_way
 from provision.disruption.lifetimes import Lifetimes, shortened
 from provision.disruption.machine_changes import moved, paused, restarted, stopped
 from provision.disruption.outages import NOWHERE as NO_NODE

@@ -1,0 +1,1 @@
+"""Facts about the provider of identities, whichever it is."""

@@ -1,0 +1,1 @@
+"""A rotation of Teleport's SPIFFE authority while the suite watches."""

@@ -1,0 +1,1 @@
+"""Faults of Teleport's resources and of tbot."""

@@ -1,0 +1,1 @@
+"""Judgments about Teleport's resources, tbot's configuration and a rotation of Teleport's authority. Pure."""
