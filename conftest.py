@@ -66,11 +66,9 @@ LATER = pytest.StashKey[list[tuple[Bookmark, LastLook]]]()
 
 pytest_plugins = [
     "steps.shared",
-    "steps.install.prerequisites",
+    "steps.bound",
     "steps.install.istio",
     "steps.install.teleport",
-    "steps.install.tbot",
-    "steps.install.application",
     "steps.checklist",
     "steps.identity.proxies",
     "steps.identity.negative",

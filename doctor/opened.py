@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from checks.check import Case
 from checks.mtls import Sweeps
-from doctor.check import Case
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
 from facts.kubernetes.objects import Labelled
 from facts.recorder import Recorder
