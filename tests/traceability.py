@@ -40,9 +40,10 @@ FEATURES, PAGE = ROOT / "features", ROOT / "docs" / "requirements.md"
 _HEAD = """\
 # The requirements, from promise to proof
 
-One row a requirement: the feature file with its scenarios, the modules that their sentences are bound to (the table of checks, or
-steps that act), the judgments that these call, and the faults under which it must fail. [features/catalogue.yaml](../features/catalogue.yaml) has each requirement's
-sentence, source and verification; [faults.md](faults.md) has the faults.
+One row a requirement: the feature file with its scenarios, the modules that their sentences are bound to (the table of
+checks, or steps that act), the judgments that these call, and the faults under which it must fail.
+[features/catalogue.yaml](../features/catalogue.yaml) has each requirement's sentence, source and verification;
+[faults.md](faults.md) has the faults.
 
 `make docs` generates this page from the sources; `make lint` checks that it is current.
 
