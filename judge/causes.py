@@ -11,7 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -23,6 +22,7 @@ from pydantic import (
     ValidationError,
 )
 
+from facts.document import yaml_of_ours
 from facts.errors import BadInput, CouldNotTell
 from facts.versions import Version
 
@@ -254,7 +254,7 @@ def _bad(seen: str, where: str) -> BadInput:
     return BadInput(expected="causes as judge/causes.py describes them", seen=seen, where=where, remedy="correct the file")
 
 
-CAUSES: Mapping[str, Cause] = parse_causes(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+CAUSES: Mapping[str, Cause] = parse_causes(yaml_of_ours(FILE.read_text(encoding="utf-8")))
 """All causes by id; an unknown id raises `LookupError`."""
 
 

@@ -368,8 +368,10 @@ class Tbots:
             tuple(t for t in among if any(s.directory == directory for s in t.sockets)) for among in (there, self.each)
         )
         on_it, on_it_elsewhere = (tuple(t for t in among if any(s.path == path for s in t.sockets)) for among in (near, far))
+        if on_it:
+            return on_it  # nearly always; what follows looks at all nodes
         beside = tuple(t for t in on_it_elsewhere if not near or any(t.placed_on & other.placed_on for other in near))
-        return on_it or beside or near or far or there
+        return beside or near or far or there
 
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
         """The pods that one of them must supply, see `serving`."""
