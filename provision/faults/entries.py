@@ -65,7 +65,7 @@ class Entry(BaseModel):
     short: bool = False
     touches: str = ""
     undo: Sentence | None = None
-    inject: Annotated[Steps, Field(min_length=1)]
+    inject: Steps
 
     @property
     def fault(self) -> Fault:
@@ -74,8 +74,9 @@ class Entry(BaseModel):
         Raises:
             ValueError: It does not say what it touches or how it is undone, and its steps do not tell.
         """
-        touches = self.touches or "; ".join(dict.fromkeys(together(step.touches for step in self.inject) or ()))
-        undo = self.undo or _sentence(together(step.takes_back for step in reversed(self.inject)) or ())
+        touches = self.touches or "; ".join(dict.fromkeys(together(step.told for step in self.inject).touches or ()))
+        changes = reversed([step for step in self.inject if not step.is_act])
+        undo = self.undo or _sentence(together(step.told for step in changes).undo or ())
         if not (touches and undo):
             raise ValueError(f"its steps do not tell {'what it touches' if not touches else 'how it is undone'}; say it")
         said = self.model_dump(exclude={"touches", "undo", "inject"})

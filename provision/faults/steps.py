@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,7 +30,7 @@ from pydantic import (
     model_validator,
 )
 
-from provision.faults.changes import Document, applied, edited_text, patched
+from provision.faults.changes import Document, applied, edited_text, patched, pod_template
 from provision.faults.fault import Operator, Scene
 from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, ISTIOD, TBOT, TBOT_NAMESPACE
 from provision.render import MANIFESTS, documents, render
@@ -154,15 +154,39 @@ def _step_of(value: object, info: ValidationInfo) -> Step:
     try:
         return place.verbs[verbs[0]].model_validate(value, context=info.context)
     except ValidationError as error:
-        raise ValueError(
-            "; ".join(f"{'.'.join(map(str, e['loc'])) or verbs[0]}: {e['msg']}" for e in error.errors())
-        ) from error
+        told = [f"{'.'.join(map(str, each['loc'])) or verbs[0]}: {each['msg']}" for each in error.errors()]
+        raise ValueError("; ".join(told)) from error
 
 
-def _act_of(step: Step) -> Step:
+def _act_of(value: object, info: ValidationInfo) -> Step:
+    step = _step_of(value, info)
     if not step.is_act:
         raise ValueError("only wait, restart and do may stand here")
     return step
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a step says of itself for docs/faults.md.
+
+    Attributes:
+        touches: Objects that it changes; None where only the entry can tell.
+        undo: What the suite does to take it back, as verbs with their objects, and for an act what it does; None likewise.
+    """
+
+    touches: tuple[str, ...] | None = ()
+    undo: tuple[str, ...] | None = ()
+
+
+def together(told: Iterable[Told]) -> Told:
+    """Return what several steps say, one after the other."""
+    every = list(told)
+    return Told(_joined(each.touches for each in every), _joined(each.undo for each in every))
+
+
+def _joined(parts: Iterable[tuple[str, ...] | None]) -> tuple[str, ...] | None:
+    known = list(parts)
+    return None if None in known else tuple(word for part in known for word in part or ())
 
 
 class Step(BaseModel):
@@ -173,7 +197,6 @@ class Step(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
-
     is_act: ClassVar[bool] = False
 
     def made(self, scene: Scene) -> AbstractContextManager[object]:
@@ -181,29 +204,18 @@ class Step(BaseModel):
         raise NotImplementedError
 
     @property
-    def touches(self) -> Told:
-        """The objects that it changes."""
-        return ()
-
-    @property
-    def takes_back(self) -> Told:
-        """What the suite does to take it back, as verbs with their objects."""
-        return ()
-
-    @property
-    def does(self) -> Told:
-        """What an act does, in the same form."""
-        return None
+    def told(self) -> Told:
+        """What it says of itself."""
+        return Told(() if self.is_act else None, None)
 
 
-Told = tuple[str, ...] | None
-"""What a step says of itself for docs/faults.md; None where only the entry can tell."""
-AStep = Annotated[Step, PlainValidator(_step_of)]
-AnAct = Annotated[Step, PlainValidator(_step_of), AfterValidator(_act_of)]
-Steps = Annotated[tuple[AStep, ...], Field(strict=False)]
-Acts = Annotated[tuple[AnAct, ...], BeforeValidator(_list), Field(strict=False)]
-"""One thing to do, or a list of them."""
-Text = Annotated[str, StringConstraints(min_length=1)]
+Steps = Annotated[
+    tuple[Annotated[Step, PlainValidator(_step_of)], ...], BeforeValidator(_list), Field(strict=False, min_length=1)
+]
+"""One step, or a list of them."""
+Acts = Annotated[tuple[Annotated[Step, PlainValidator(_act_of)], ...], BeforeValidator(_list), Field(strict=False)]
+"""One act, or a list of them."""
+Arguments = Annotated[dict[str, Any], Field(default_factory=dict, alias="with")]
 
 
 def taken(steps: Sequence[Step], scene: Scene) -> AbstractContextManager[Operator | None]:
@@ -243,13 +255,11 @@ def then(change: AbstractContextManager[object], acts: Sequence[Step], scene: Sc
             do(acts, scene)
 
 
-def together(told: Iterable[Told]) -> Told:
-    """Return what several steps say, one after the other; None where one of them cannot tell."""
-    every = list(told)
-    return None if None in every else tuple(word for each in every for word in each or ())
-
-
-# Acts.
+def _must_take(reference: Reference, arguments: tuple[object, ...], named: Mapping[str, Any]) -> None:
+    try:
+        inspect.signature(reference.function).bind(*arguments, **named)
+    except TypeError as error:
+        raise ValueError(f"{reference.name} of {reference.module}: {error}") from error
 
 
 class Wait(Step):
@@ -262,29 +272,25 @@ class Wait(Step):
 
     @contextmanager
     def made(self, scene: Scene) -> Iterator[None]:
-        """Wait; nothing has to be taken back."""
-        _, _, name = self.wait.partition("rollout of ")
-        if name:
-            scene.await_rollout(*OBJECTS[name])
+        """Wait."""
+        if self.wait.startswith(ROLLOUT):
+            scene.await_rollout(*OBJECTS[self.wait.removeprefix(ROLLOUT)])
         else:
-            waits = {
-                "tbot": scene.await_tbot,
-                "app": scene.await_app,
-                "injected": scene.await_injected,
-                "refusal": scene.await_refusal,
-            }
-            waits[self.wait]()
+            getattr(scene, f"await_{self.wait}")()
         yield
 
     @property
-    def does(self) -> Told:
+    def told(self) -> Told:
         """What it waits for."""
-        what = {
-            "tbot": "until every Envoy has its streams again",
-            "injected": "until the API server accepts an injected pod again",
-            "refusal": "until the API server refuses an injected pod",
-        }
-        return (f"waits {what.get(self.wait, 'for the rollout')}",)
+        return Told(undo=(f"waits {WAITS_FOR.get(self.wait, 'for the rollout')}",))
+
+
+ROLLOUT = "rollout of "
+WAITS_FOR = {
+    "tbot": "until every Envoy has its streams again",
+    "injected": "until the API server accepts an injected pod again",
+    "refusal": "until the API server refuses an injected pod",
+}
 
 
 class Restart(Step):
@@ -295,21 +301,16 @@ class Restart(Step):
 
     @contextmanager
     def made(self, scene: Scene) -> Iterator[None]:
-        """Restart it; nothing has to be taken back."""
+        """Restart it."""
         {"tbot": scene.restart_tbot, "app": scene.restart_app}[self.restart]()
         yield
 
     @property
-    def touches(self) -> Told:
-        """The test application; tbot is as before, with the pods that it happens to have."""
-        return (f"Deployment {APP}/{APP}",) if self.restart == "app" else ()
-
-    @property
-    def does(self) -> Told:
-        """The restart, and what it waits for."""
+    def told(self) -> Told:
+        """The restart."""
         if self.restart == "app":
-            return ("restarts the test application",)
-        return ("restarts tbot", "waits until every Envoy has its streams again")
+            return Told((f"Deployment {APP}/{APP}",), ("restarts the test application",))
+        return Told(undo=("restarts tbot", f"waits {WAITS_FOR['tbot']}"))
 
 
 class Do(Step):
@@ -317,7 +318,7 @@ class Do(Step):
 
     is_act = True
     do: Referred
-    arguments: dict[str, Any] = Field(default_factory=dict, alias="with")
+    arguments: Arguments
 
     @model_validator(mode="after")
     def _arguments_fit(self) -> Do:
@@ -326,63 +327,35 @@ class Do(Step):
 
     @contextmanager
     def made(self, scene: Scene) -> Iterator[None]:
-        """Call it; nothing has to be taken back."""
+        """Call it."""
         self.do(scene, **filled(self.arguments, scene))
         yield
 
 
-def _must_take(reference: Reference, arguments: tuple[object, ...], named: Mapping[str, Any]) -> None:
-    try:
-        inspect.signature(reference.function).bind(*arguments, **named)
-    except TypeError as error:
-        raise ValueError(f"{reference.name} of {reference.module}: {error}") from error
+class AtEnd(Step):
+    """Does something once all later steps are taken back.
 
+    Attributes:
+        finally_: What it does whatever has happened.
+        after: What it does unless there was an error.
+    """
 
-# What happens at the end.
-
-
-class Finally(Step):
-    """Does something once all later steps are taken back, whatever has happened."""
-
-    finally_: Acts = Field(alias="finally")
+    finally_: Annotated[Acts, Field(alias="finally")] = ()
+    after: Acts = ()
 
     @contextmanager
     def made(self, scene: Scene) -> Iterator[None]:
         """Do it on exit."""
         try:
             yield
+            do(self.after, scene)
         finally:
             do(self.finally_, scene)
 
     @property
-    def touches(self) -> Told:
-        """What it does things to."""
-        return together(act.touches for act in self.finally_)
-
-    @property
-    def takes_back(self) -> Told:
+    def told(self) -> Told:
         """What it does."""
-        return together(act.does for act in self.finally_)
-
-
-class After(Step):
-    """Does something once all later steps are taken back, unless there was an error."""
-
-    after: Acts
-
-    @contextmanager
-    def made(self, scene: Scene) -> Iterator[None]:
-        """Do it on exit."""
-        yield
-        do(self.after, scene)
-
-    @property
-    def takes_back(self) -> Told:
-        """What it does."""
-        return together(act.does for act in self.after)
-
-
-# Changes.
+        return together(act.told for act in (*self.after, *self.finally_))
 
 
 class Code(Step):
@@ -397,8 +370,8 @@ class Code(Step):
     """
 
     code: Referred
-    arguments: dict[str, Any] = Field(default_factory=dict, alias="with")
-    around: Steps = ()
+    arguments: Arguments
+    around: Steps | None = None
     undone: Acts = ()
 
     @model_validator(mode="after")
@@ -412,70 +385,39 @@ class Code(Step):
         made: AbstractContextManager[object] = self.code(scene, *inner, **filled(self.arguments, scene))
         return then(made, self.undone, scene) if self.undone else made
 
-    @property
-    def touches(self) -> Told:
-        """Unknown."""
-        return None
-
-    @property
-    def takes_back(self) -> Told:
-        """Unknown."""
-        return None
-
 
 class Apply(Step):
     """Applies the objects of a manifest of ``manifests/faults/``, or objects that stand in the entry; then deletes them."""
 
-    apply: Text | Annotated[tuple[dict[str, Any], ...], Field(strict=False)]
+    apply: str | Annotated[tuple[dict[str, Any], ...], Field(strict=False)]
 
     @model_validator(mode="after")
     def _manifest_exists(self) -> Apply:
-        if isinstance(self.apply, str) and not self._file(self.apply).is_file():
-            raise ValueError(f"there is no manifest {self._file(self.apply)}")
+        if isinstance(self.apply, str) and not self._file.is_file():
+            raise ValueError(f"there is no manifest {self._file}")
         return self
 
-    @staticmethod
-    def _file(name: str) -> Any:
-        return MANIFESTS / "faults" / f"{name}.yaml"
+    @property
+    def _file(self) -> Path:
+        return MANIFESTS / "faults" / f"{self.apply}.yaml"
 
     def made(self, scene: Scene) -> AbstractContextManager[None]:
         """Apply them, and delete the last one first."""
         if isinstance(self.apply, str):
-            return applied(scene, *documents(self._file(self.apply), Variables(scene)))
+            return applied(scene, *documents(self._file, Variables(scene)))
         return applied(scene, *filled(self.apply, scene))
 
     @property
-    def touches(self) -> Told:
-        """The objects."""
-        return tuple(_called(document) for document in self._documents())
-
-    @property
-    def takes_back(self) -> Told:
-        """Their deletion."""
-        return ("deletes it" if len(self._documents()) == 1 else "deletes them",)
-
-    def _documents(self) -> list[Document]:
-        if isinstance(self.apply, str):
-            return list(yaml.safe_load_all(self._file(self.apply).read_text(encoding="utf-8")))
-        return list(self.apply)
+    def told(self) -> Told:
+        """The objects, and their deletion."""
+        named = self.apply
+        made = yaml.safe_load_all(self._file.read_text(encoding="utf-8")) if isinstance(named, str) else named
+        objects = tuple(f"{each['kind']} {_ref(each['metadata'])}" for each in made)
+        return Told(objects, ("deletes it" if len(objects) == 1 else "deletes them",))
 
 
-def _called(document: Document) -> str:
-    metadata = document["metadata"]
-    namespace = f"{metadata['namespace']}/" if "namespace" in metadata else ""
-    return f"{document['kind']} {namespace}{metadata['name']}"
-
-
-def _with_pods(value: object) -> object:
-    """Put what stands under `pod` and `undo.pod` to where a specification has the one of its pods."""
-    if not isinstance(value, dict):
-        return value
-    made = dict(value)
-    if "pod" in made:
-        made["spec"] = {**made.get("spec", {}), "template": {"spec": made.pop("pod")}}
-    if isinstance(undo := made.get("undo"), dict) and "pod" in undo:
-        made["undo"] = {**{k: v for k, v in undo.items() if k != "pod"}, "template": {"spec": undo["pod"]}}
-    return made
+def _ref(metadata: Mapping[str, str]) -> str:
+    return "/".join(metadata[key] for key in ("namespace", "name") if key in metadata)
 
 
 class Patched(BaseModel):
@@ -484,45 +426,46 @@ class Patched(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     object: Literal["tbot", "app", "gateway", "istiod"]
-    spec: Document
+    spec: Document = Field(default_factory=dict)
+    pod: Document = Field(default_factory=dict)
     undo: Document | None = None
+
+    @model_validator(mode="after")
+    def _undo_of_one(self) -> Patched:
+        if not (self.spec or self.pod) or (self.spec and self.pod and self.undo is not None):
+            raise ValueError("a patch has spec, or pod, or both; an undo takes back one of them")
+        return self
 
 
 class Patch(Step):
-    """Patches the specification of a Deployment or DaemonSet; on exit patches it back and does `undone`.
+    """Patches the specification of a Deployment or DaemonSet without waiting; on exit patches it back and does `undone`.
 
-    `spec` is a strategic merge patch; `pod` is the part of it that stands under ``template.spec``. `undo` is
-    what takes it back; without it, the step reads the object's former values of what it patches.
+    `spec` is a strategic merge patch; `pod` is the part of it for the specification of the pods. `undo` takes it back;
+    without it, the step reads before what the object has there.
     """
 
-    patch: Annotated[Patched, BeforeValidator(_with_pods)]
+    patch: Patched
     undone: Acts = ()
 
     @contextmanager
     def made(self, scene: Scene) -> Iterator[None]:
-        """Patch it without waiting."""
+        """Patch it."""
         kind, name, namespace = OBJECTS[self.patch.object]
-        spec, undo = filled(self.patch.spec, scene), self.patch.undo
-        if undo is None:
+        spec = filled(self.patch.spec | (pod_template(**self.patch.pod) if self.patch.pod else {}), scene)
+        if self.patch.undo is None:
             former = scene.installation.objects.must_get("apps/v1", kind, name, namespace=namespace)
             undo = taking_back(spec, former["spec"])
-        change = patched(
-            scene, kind, name, namespace, spec=spec, undo=filled(undo, scene), then=lambda: do(self.undone, scene)
-        )
-        with change:
+        else:
+            undo = filled(pod_template(**self.patch.undo) if self.patch.pod else self.patch.undo, scene)
+        with patched(scene, kind, name, namespace, spec=spec, undo=undo, then=lambda: do(self.undone, scene)):
             yield
 
     @property
-    def touches(self) -> Told:
-        """The object."""
+    def told(self) -> Told:
+        """The object, and its restoration."""
         kind, name, namespace = OBJECTS[self.patch.object]
-        return (f"{kind} {namespace}/{name}",)
-
-    @property
-    def takes_back(self) -> Told:
-        """The patch of what was there, and the waits after it."""
-        what = "template" if "template" in self.patch.spec else "specification"
-        return together([(f"restores the {what}",), *(act.does for act in self.undone)])
+        back = f"restores the {'template' if self.patch.pod else 'specification'}"
+        return together([Told((f"{kind} {namespace}/{name}",), (back,)), *(act.told for act in self.undone)])
 
 
 def taking_back(patch: Mapping[str, Any], former: Mapping[str, Any]) -> Document:
@@ -560,9 +503,9 @@ class Edited(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     configmap: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
-    key: Text
+    key: str
     set: dict[str, Any] = Field(default_factory=dict)
-    delete: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    delete: Annotated[tuple[str, ...], Field(strict=False)] = ()
     replace: dict[str, str] = Field(default_factory=dict)
     append: str = ""
 
@@ -603,14 +546,10 @@ class Edit(Step):
         return then(change, self.undone, scene)
 
     @property
-    def touches(self) -> Told:
-        """The ConfigMap."""
-        return (f"ConfigMap {self.edit.configmap}",)
-
-    @property
-    def takes_back(self) -> Told:
-        """The restoration, and what follows it."""
-        return together([("restores the entry exactly",), *(act.does for act in self.undone)])
+    def told(self) -> Told:
+        """The ConfigMap, and its restoration."""
+        own = Told((f"ConfigMap {self.edit.configmap}",), ("restores the entry exactly",))
+        return together([own, *(act.told for act in self.undone)])
 
 
 def _parent(document: Any, path: str) -> tuple[Any, str]:
@@ -632,7 +571,7 @@ STEPS: Mapping[str, type[Step]] = {
     "wait": Wait,
     "restart": Restart,
     "do": Do,
-    "finally": Finally,
-    "after": After,
+    "finally": AtEnd,
+    "after": AtEnd,
 }
 """The steps of every entry by their verbs; a provider's own come on top."""

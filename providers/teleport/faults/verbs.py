@@ -157,21 +157,14 @@ class OfTeleport(Step):
         return reduce(lambda was, field: with_field(*field)(was), filled(self.teleport.set, scene).items(), sound)
 
     @property
-    def touches(self) -> Told:
-        """The resource, and what follows each change of it."""
+    def told(self) -> Told:
+        """The resource, and how it is as before again."""
         name = self.teleport.name or _name_of(self.teleport.kind)
-        return together([(f"Teleport {self.teleport.kind}/{name}",), *(act.touches for act in self.each_time)])
-
-    @property
-    def takes_back(self) -> Told:
-        """How it is as before again."""
-        if self.teleport.name:
-            return ("removes it",)
-        how = "creates the token again with this cluster's JWKS" if self.teleport.kind == TOKEN else CREATES_AGAIN
-        return together([(how,), *(act.does for act in self.each_time)])
-
-
-CREATES_AGAIN = "creates the resource again from its manifest"
+        back = "creates the resource again from its manifest"
+        if self.teleport.kind == TOKEN:
+            back = "creates the token again with this cluster's JWKS"
+        own = Told((f"Teleport {self.teleport.kind}/{name}",), ("removes it" if self.teleport.name else back,))
+        return together([own, *(act.told for act in self.each_time)])
 
 
 def _name_of(kind: str) -> str:
