@@ -16,7 +16,8 @@ from pkgutil import iter_modules
 
 from provision.faults.entries import read_faults
 from provision.faults.fault import Fault, Operator, Scene, by_name
-from provision.faults.steps import STEPS, Place
+from provision.faults.steps import Place
+from provision.faults.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 CAUSES, CATALOGUE = ROOT / "judge" / "causes.yaml", ROOT / "features" / "catalogue.yaml"
@@ -27,10 +28,10 @@ def _places() -> Iterator[Place]:
     """Yield all packages of faults: those here, and those of each provider, which are found by name."""
     of_providers = (f"providers.{each.name}.faults" for each in iter_modules(import_module("providers").__path__))
     for parent in (__name__, *of_providers):
-        own = import_module(f"{parent}.verbs").VERBS if find_spec(f"{parent}.verbs") else {}
+        verbs = VERBS | (import_module(f"{parent}.verbs").VERBS if find_spec(f"{parent}.verbs") else {})
         for each in iter_modules(import_module(parent).__path__):
             if each.ispkg:
-                yield Place(f"{parent}.{each.name}", {**STEPS, **own})
+                yield Place(f"{parent}.{each.name}", verbs)
 
 
 def _discover() -> Iterator[Fault]:

@@ -138,7 +138,7 @@ def parse_faults(
 
 def _bad(seen: str, where: str) -> BadInput:
     return BadInput(
-        expected="faults as provision/faults/entries.py and steps.py describe them",
+        expected="faults as provision/faults/entries.py and verbs.py describe them",
         seen=seen,
         where=where,
         remedy="correct the entry",

@@ -84,7 +84,7 @@ OPERATOR = Operator(Path("kubeconfig"), "kind-test", ("docker", "exec", "-i", "t
 def scene(objects: Objects, authority: Teleport | None = None, directory: Path | None = None) -> Scene:
     installation = SimpleNamespace(
         objects=objects, authority=authority, directory=directory, run_id="run-1", variant=RECOMMENDED,
-        sources=SimpleNamespace(workload_image="w:1"),
+        sources=SimpleNamespace(workload_image="w:1", tbot_affected_image="t:1"),
         variables=VARIABLES,
     )  # fmt: skip
     return Scene(cast("Any", installation), OPERATOR, Timeouts(), KeptInMemory())

@@ -66,7 +66,8 @@ class Objects:
 
 
 def scene(objects: Objects) -> Scene:
-    installation = SimpleNamespace(objects=objects, variables=VARIABLES)
+    sources = SimpleNamespace(tbot_affected_image="t:1")
+    installation = SimpleNamespace(objects=objects, sources=sources, variables=VARIABLES)
     rollout = Pace(timeout=0.05, interval=0.005)
     return cast("Scene", SimpleNamespace(installation=installation, rollout=rollout, looking=lambda: nullcontext(None)))
 
