@@ -14,8 +14,8 @@ from doctor.opened import Patient
 from doctor.told import grouped, requests_line
 from facts.errors import WHAT_TO_DO, BadInput
 from facts.finding import Problem
-from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import subjects_of
+from judge.explain.cause import CAUSES
+from judge.explain.diagnosis import subjects_of
 from reporting.writing.words import LOOKS
 
 VERSION = 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from doctor.pod import Story
 from facts.evidence import ObjectRef
-from judge.diagnosis.diagnosis import Ambiguous, Diagnosis, FoundCause, subjects_of
+from judge.explain.diagnosis import Ambiguous, Diagnosis, FoundCause, subjects_of
 
 VERSION = 1
 """Version of the document; a program that reads it can rely on every key."""

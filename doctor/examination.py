@@ -13,8 +13,8 @@ from facts.errors import ConformanceError, NotApplicable
 from facts.finding import Finding, Holds, OpenPoint, Problem, Remark, told
 from facts.proxies.presence import is_held_of_late, start_of
 from facts.recorder import KeptInMemory
-from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
-from judge.diagnosis.realms import Realms
+from judge.explain.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
+from judge.explain.realms import Realms
 from observe.install import Install
 from observe.istio.facet import CONTROL_PLANES, DRY_RUN
 from observe.kubernetes.facet import NAMESPACES, PODS
@@ -48,7 +48,7 @@ def examined(
         sections: The table.
         requirements: Of the catalogue, by id; they tell a premise from a promise, and a risk from harm.
         recorder: Has the readings.
-        authority: Called after the checks, see `judge.diagnosis.diagnosis.Diagnosis`.
+        authority: Called after the checks, see `judge.explain.diagnosis.Diagnosis`.
         requests: Counts what is asked.
     """
     begun = time.monotonic()

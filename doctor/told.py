@@ -9,7 +9,7 @@ from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.evidence import ObjectRef
 from facts.finding import Remark
 from facts.redaction import beginning
-from judge.diagnosis.diagnosis import (
+from judge.explain.diagnosis import (
     Ambiguous,
     Checked,
     Diagnosis,

@@ -13,7 +13,7 @@ from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 
 
 class Subject(Shown, Protocol):

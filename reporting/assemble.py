@@ -16,7 +16,7 @@ from facts.errors import BadInput, CouldNotTell
 from facts.evidence import Evidence
 from facts.over_time.timeline import parse_timeline
 from facts.redaction import hidden_in, redact
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.guide_defects import tell
 from judge.verdict import Ending, Judged, Result, judge_catalogue, uncounted
 from judge.waivers import Waiver

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from judge.causes import CAUSES, Cause
+from judge.explain.cause import CAUSES, Cause
 
 FILE = Path(__file__).with_name("troubleshooting.yaml")
 PAGE = Path(__file__).parents[1] / "docs" / "troubleshooting.md"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Finding, Problem, Remark
-from judge.causes import Cause
+from judge.explain.cause import Cause
 from judge.verdict import Judged, Verdict
 from reporting.model import Report
 

@@ -18,7 +18,7 @@ from facts.errors import CouldNotTell, NotApplicable, NotGiven
 from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
 from facts.recorder import KeptInMemory
-from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome
+from judge.explain.diagnosis import Checked, Diagnosis, Outcome
 from observe.proxies.survey import Survey
 from observe.requests import Requests
 from tests.unit.doctor.installs import SHOP, Change, beside_an_egress_gateway, case, install, out_of_sight

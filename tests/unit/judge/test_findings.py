@@ -14,7 +14,7 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
 from facts.redaction import prose
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.findings import Claim, confirmed_of, listed, longest, place, problem, time_until, true_ones
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import inapplicable

@@ -10,7 +10,7 @@ from facts.catalogue import About, Level, Requirement
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.proxies.mounts import parse_mountinfo
-from judge.causes import CAUSES, Cause
+from judge.explain.cause import CAUSES, Cause
 from judge.verdict import Authority, Ending, Result, judge_catalogue
 from judge.waivers import Waiver
 from reporting.assemble import stored

@@ -8,7 +8,7 @@ import pytest
 
 import reporting.troubleshooting
 from facts.errors import BadInput
-from judge.causes import CAUSES, parse_causes
+from judge.explain.cause import CAUSES, parse_causes
 from reporting.troubleshooting import chapters, main, page
 
 CAUSE = {

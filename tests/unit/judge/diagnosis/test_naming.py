@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem
-from judge.diagnosis.diagnosis import told_apart
 from judge.diagnosis.naming import misnamed, told_by_template
+from judge.explain.diagnosis import told_apart
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN, svid
 from tests.unit.judge.diagnosis.told import named

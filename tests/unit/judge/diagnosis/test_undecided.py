@@ -15,10 +15,10 @@ from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode, SecretState
-from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import Checked, Outcome, diagnosed
-from judge.diagnosis.realms import EVERYWHERE, Realms
 from judge.diagnosis.undecided import NO_ANSWER, SOCKET_USELESS, SUFFICIENT, beside_exits, decided, exiting, waiting
+from judge.explain.cause import CAUSES
+from judge.explain.diagnosis import Checked, Outcome, diagnosed
+from judge.explain.realms import EVERYWHERE, Realms
 from judge.findings import Claim
 from providers.teleport.facts.tbot import OtherTbot, Tbots
 from providers.teleport.judge.tbot import configuration_is_sound

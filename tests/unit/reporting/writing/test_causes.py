@@ -10,7 +10,7 @@ from typing import Any
 from facts.catalogue import About
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.verdict import Ending, Judged, Verdict, judge_catalogue
 from judge.waivers import Waiver
 from reporting.model import Report, StepState

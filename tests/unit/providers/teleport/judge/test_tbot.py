@@ -13,7 +13,7 @@ from facts.finding import Finding
 from facts.kubernetes.objects import Condition, Pod
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from providers.teleport.facts.resources import BotInstance
 from providers.teleport.facts.tbot import KubeletAddress, OtherTbot, Tbot
 from providers.teleport.facts.tbot_config import TbotConfig

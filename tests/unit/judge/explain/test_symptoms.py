@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from judge.causes import CAUSES
-from judge.diagnosis.symptoms import Accounted, Symptoms, symptoms_of, table
+from judge.explain.cause import CAUSES
+from judge.explain.symptoms import Accounted, Symptoms, symptoms_of, table
 from tests.unit.judge.assertions import catalogue
 
 

@@ -1,6 +1,6 @@
 """Causes: defects of an install, with the signs that show them and the remedies.
 
-The data is ``causes.yaml`` beside this module. A finding names a cause by its id; certification and the doctor print the
+The data is ``judge/causes.yaml``. A finding names a cause by its id; certification and the doctor print the
 same remedy for it.
 """
 
@@ -26,7 +26,7 @@ from pydantic import (
 from facts.errors import BadInput, CouldNotTell
 from facts.versions import Version
 
-FILE = Path(__file__).with_name("causes.yaml")
+FILE = Path(__file__).parents[1] / "causes.yaml"
 
 
 def _version(value: object) -> object:
@@ -251,7 +251,9 @@ def _path(document: Any, parts: tuple[int | str, ...]) -> str:
 
 
 def _bad(seen: str, where: str) -> BadInput:
-    return BadInput(expected="causes as judge/causes.py describes them", seen=seen, where=where, remedy="correct the file")
+    return BadInput(
+        expected="causes as judge/explain/cause.py describes them", seen=seen, where=where, remedy="correct the file"
+    )
 
 
 CAUSES: Mapping[str, Cause] = parse_causes(yaml.safe_load(FILE.read_text(encoding="utf-8")))

@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
-from judge.causes import CAUSES, Cause, LooksLike
 from judge.diagnosis.naming import told_by_template
-from judge.diagnosis.order import About, explained
-from judge.diagnosis.realms import EVERYWHERE, Realms
-from judge.diagnosis.symptoms import Accounted
+from judge.explain.cause import CAUSES, Cause, LooksLike
+from judge.explain.order import About, explained
+from judge.explain.realms import EVERYWHERE, Realms
+from judge.explain.symptoms import Accounted
 from judge.findings import few, listed
 
 DECISIVE = 3

@@ -10,7 +10,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from judge.causes import CAUSES, reachable
+from judge.explain.cause import CAUSES, reachable
 
 FILE = Path(__file__).with_name("symptoms.yaml")
 
@@ -49,7 +49,7 @@ def symptoms_of(cause: str, kind: str = "") -> frozenset[str]:
 
 
 class Accounted:
-    """What some causes account for: requirements by the realms (`judge.diagnosis.realms`) that the causes reach."""
+    """What some causes account for: requirements by the realms (`judge.explain.realms`) that the causes reach."""
 
     def __init__(self, found: Iterable[tuple[str, str, Iterable[str]]]) -> None:
         """Prepare.

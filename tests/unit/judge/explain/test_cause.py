@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from facts.errors import BadInput
 from facts.versions import Version
-from judge.causes import CAUSES, Cause, causes_of_release, parse_causes
+from judge.explain.cause import CAUSES, Cause, causes_of_release, parse_causes
 from judge.rotation.renewal import PUSHED_NOT_RENEWED
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 ENTRY = {
     "id": "tbot-asleep",
     "sentence": "tbot sleeps.",

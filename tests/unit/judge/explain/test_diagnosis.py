@@ -9,9 +9,9 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
-from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import BY_DESIGN, READ_ON, Checked, Decisive, Diagnosis, Outcome, diagnosed
-from judge.diagnosis.realms import Realms
+from judge.explain.cause import CAUSES
+from judge.explain.diagnosis import BY_DESIGN, READ_ON, Checked, Decisive, Diagnosis, Outcome, diagnosed
+from judge.explain.realms import Realms
 from tests.unit.judge import builders as make
 
 PODS = [ObjectRef("Pod", f"app-{number}", "shop") for number in range(5)]

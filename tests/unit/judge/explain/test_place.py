@@ -6,9 +6,9 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
-from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed
-from judge.diagnosis.place import Place, concerning
-from judge.diagnosis.realms import Realms
+from judge.explain.diagnosis import Checked, Diagnosis, Outcome, diagnosed
+from judge.explain.place import Place, concerning
+from judge.explain.realms import Realms
 from tests.unit.judge import builders as make
 
 A, B = ObjectRef("Pod", "a", "shop"), ObjectRef("Pod", "b", "bank")

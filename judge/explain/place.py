@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from facts.evidence import ObjectRef
-from judge.diagnosis.diagnosis import Ambiguous, Diagnosis, FoundCause, members_of
-from judge.diagnosis.realms import Realms
+from judge.explain.diagnosis import Ambiguous, Diagnosis, FoundCause, members_of
+from judge.explain.realms import Realms
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Place:
     """A part of the mesh: some pods, with what supplies and configures them.
 
     Attributes:
-        inside: The realms that its pods belong to; see `judge.diagnosis.realms`.
+        inside: The realms that its pods belong to; see `judge.explain.realms`.
         realms: Which objects belong together.
         on_every_node: Any node may be one of its own.
     """

@@ -9,9 +9,9 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem
-from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed, told_apart
-from judge.diagnosis.realms import Realms
+from judge.explain.cause import CAUSES
+from judge.explain.diagnosis import Checked, Diagnosis, Outcome, diagnosed, told_apart
+from judge.explain.realms import Realms
 from providers.teleport.facts.tbot import OtherTbot
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN
