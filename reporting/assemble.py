@@ -120,7 +120,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
     named = dict.fromkeys(p.cause for f in report.findings for p in (*f.problems, *f.unclear, *f.notes) if p.cause)
     # A misspelt cause would hide a remedy: a defect of the suite, so it becomes a run error.
     strange = uncounted(plan.chosen, outcomes) + tuple(
-        f"a judgment names the cause {cause!r}, which judge/causes.yaml does not have"
+        f"a judgment names the cause {cause!r}, which judge/explain/causes does not have"
         for cause in named
         if cause not in CAUSES
     )

@@ -59,7 +59,7 @@ meet next.
 hold shows its cause with the remedy ([broken-mesh.md](broken-mesh.md)).
 [faults.md](faults.md) has the fault by which each cause was proved.
 
-`make docs` generates this page from [judge/causes.yaml](../judge/causes.yaml). `make lint` checks that it is current.
+`make docs` generates this page from [judge/explain/causes](../judge/explain/causes). `make lint` checks that it is current.
 """
 
 

@@ -445,7 +445,7 @@ def _undetermined(
     """Problems and open points that no cause accounts for, the same words of several subjects once.
 
     What a check says of an object of which it names a cause as well is a symptom: the line of the check says it. So is what
-    fails, by the table of symptoms, because of a cause that reaches the object. What could not be read of an object that has
+    fails, by its symptoms, because of a cause that reaches the object. What could not be read of an object that has
     a cause, or waits, leaves nothing open.
     """
     ill = {str(subject) for each in found for one in members_of(each) if one.harms for subject in one.subjects}

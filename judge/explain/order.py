@@ -1,6 +1,6 @@
 """The order of causes: the one that explains the others first, and what it explains folded under it.
 
-``explains`` in ``judge/causes.yaml`` says which cause makes which others show by mechanism. It does so for an object that
+``explains`` of a cause says which cause makes which others show by mechanism. It does so for an object that
 shares a realm with the object of the cause (`judge.explain.realms`), and for no other one. Here only ids and realms count.
 """
 
