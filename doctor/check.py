@@ -52,7 +52,7 @@ class Check:
         run: Reads what it needs, and judges it.
         requirement: Id of the requirement whose judgment it runs; empty for a rule of the diagnosis alone.
         needs: What it needs beyond reading.
-        of_effects: See `judge.explain.diagnosis.Checked`.
+        of_effects: See `judge.explain.results.CheckResult`.
         harms: False for a rule about what is so by design; of a judgment, the level of its requirement decides.
     """
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from judge.explain.cause import CAUSES, Cause
+from reporting.writing.remedy import indented, numbered
 
 FILE = Path(__file__).with_name("troubleshooting.yaml")
 PAGE = Path(__file__).parents[1] / "docs" / "troubleshooting.md"
@@ -100,7 +101,7 @@ def _section(cause: Cause, on_page: Collection[str]) -> Iterator[str]:
         name = f"[{other.cause}](#{other.cause})" if other.cause in on_page else other.cause
         yield f"- Not {name}: {other.told_by}"
     yield "- What to do:"
-    yield from (f"  {number}. {step}" for number, step in enumerate(cause.remedy, 1))
+    yield from indented(numbered(cause.remedy), 2)
     yield f"- How to check: {cause.check}"
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
+from facts.catalogue import Requirement
 from facts.evidence import ObjectRef
-from facts.finding import Problem, Remark
+from facts.finding import Finding, Problem, Remark
 from judge.diagnosis.naming import told_by_template
-from judge.explain.cause import CAUSES, Cause, LooksLike
+from judge.explain.cause import CAUSES
+from judge.explain.found import Decisive, Does, FoundCause, OneOf, OnRequirement, Undetermined, statements_of, subjects_of
 from judge.explain.order import About, explained
 from judge.explain.realms import EVERYWHERE, Realms
+from judge.explain.results import CheckResult, Outcome, by_requirement
 from judge.explain.symptoms import Accounted
 from judge.findings import few, listed
 
@@ -21,147 +23,6 @@ DECISIVE = 3
 
 READ_ON = "look at the object that the line names, and run again"
 """The next step where nothing says what would settle a question."""
-
-
-class Outcome(StrEnum):
-    """The answer of one check."""
-
-    HOLDS = "holds"
-    PROBLEM = "problem"
-    UNKNOWN = "could not tell"
-    NOT_APPLICABLE = "not applicable"
-    NOT_RUN = "not run"
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """One check and its answer.
-
-    Attributes:
-        section: Part of the install that it is about, such as ``tbot``.
-        title: What must be so.
-        requirement: Id of the requirement whose judgment it runs; empty for a rule of the diagnosis alone.
-        outcome: The answer.
-        said: The answer in one sentence.
-        problems: What is wrong, by subject.
-        unclear: What could not be determined, by subject.
-        settle: Next step that would settle what is unclear.
-        harms: False for what breaks nothing today: a SHOULD, a risk.
-        of_effects: Its problems are about those who feel a defect, such as a proxy that refuses its peer's certificate. The
-            object that has the defect is another one.
-    """
-
-    section: str
-    title: str
-    requirement: str
-    outcome: Outcome
-    said: str
-    problems: tuple[Problem, ...] = ()
-    unclear: tuple[Problem, ...] = ()
-    settle: str = ""
-    harms: bool = True
-    of_effects: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Decisive:
-    """One reading that a cause rests on.
-
-    Attributes:
-        question: The command line, API path or URL, as a person could repeat it.
-        about: Its object.
-    """
-
-    question: str
-    about: str
-
-
-@dataclass(frozen=True, slots=True)
-class FoundCause:
-    """A cause that checks name.
-
-    Attributes:
-        cause: The cause.
-        shown: Every problem that names it and is about an object that has it, each once; where no check looks at that
-            object, the problems of those who feel it.
-        felt: The problems of those who feel it, where others show it.
-        requirements: Ids of the requirements whose judgments name it.
-        harms: False where only checks name it that find risks.
-        rests_on: The readings that decide it, the most decisive one first.
-        explains: Ids of the causes that were found and that it explains.
-        explained_by: Of an effect: ids of the causes that explain it, all members of a class among them.
-        caution: What to make sure of before the remedy, where it would harm another mesh; empty where none is near.
-    """
-
-    cause: Cause
-    shown: tuple[Problem, ...]
-    felt: tuple[Problem, ...]
-    requirements: tuple[str, ...]
-    harms: bool
-    rests_on: tuple[Decisive, ...]
-    explains: tuple[str, ...] = ()
-    explained_by: tuple[str, ...] = ()
-    caution: str = ""
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Its id alone; a class has several."""
-        return (self.cause.id,)
-
-    @property
-    def subjects(self) -> tuple[ObjectRef, ...]:
-        """The objects that it is about, each once."""
-        return subjects_of(self.shown)
-
-    @property
-    def said(self) -> tuple[str, ...]:
-        """What is said about them, each statement once, that about the most subjects first."""
-        return statements_of(self.shown)
-
-    @property
-    def remedy(self) -> tuple[str, ...]:
-        """The steps that remove it, in order."""
-        return (*filter(None, [self.caution]), *self.cause.remedy)
-
-    @property
-    def otherwise(self) -> tuple[LooksLike, ...]:
-        """The causes that look alike, with the sign that would have shown them instead."""
-        return self.cause.told_from
-
-
-@dataclass(frozen=True, slots=True)
-class Ambiguous:
-    """Causes that the readings do not tell apart: one of them is so.
-
-    Attributes:
-        causes: Each of them.
-        settled_by: What would tell them apart.
-        explains: Ids of the causes that were found and that each of them would explain.
-    """
-
-    causes: tuple[FoundCause, ...]
-    settled_by: str
-    explains: tuple[str, ...] = ()
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Ids of the causes."""
-        return tuple(each.cause.id for each in self.causes)
-
-
-@dataclass(frozen=True, slots=True)
-class Undetermined:
-    """Something that is wrong without a known cause, or that could not be read.
-
-    Attributes:
-        said: The statement, with its subjects.
-        settle: What would settle it.
-        subjects: Them, each once; none for a reading that failed.
-    """
-
-    said: str
-    settle: str
-    subjects: tuple[ObjectRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +45,9 @@ class Diagnosis:
         realms: Which objects belong together.
     """
 
-    checks: tuple[Checked, ...]
+    checks: tuple[CheckResult, ...]
     causes: tuple[FoundCause, ...]
-    classes: tuple[Ambiguous, ...]
+    classes: tuple[OneOf, ...]
     effects: tuple[FoundCause, ...]
     undetermined: tuple[Undetermined, ...]
     waiting: tuple[Remark, ...]
@@ -209,7 +70,7 @@ class Diagnosis:
         return 6 if self.undetermined else 1 if found else 0
 
     @property
-    def roots(self) -> tuple[FoundCause | Ambiguous, ...]:
+    def roots(self) -> tuple[FoundCause | OneOf, ...]:
         """Causes and classes together, in the order in which to mend them: risks come last."""
         harming = [found for found in self.causes if found.harms]
         return (*harming, *self.classes, *(found for found in self.causes if not found.harms))
@@ -228,7 +89,7 @@ UNKNOWN = Realms()
 
 
 def diagnosed(
-    checks: Sequence[Checked],
+    checks: Sequence[CheckResult],
     readings: Mapping[str, Decisive],
     *,
     waiting: Sequence[Remark] = (),
@@ -251,12 +112,12 @@ def diagnosed(
         seconds: Time that the checks took.
     """
     single, classes = told_apart([problem for check in checks for problem in check.problems], realms)
-    found: list[FoundCause | Ambiguous] = [_found(cause, shown, checks, readings) for cause, shown in single.items()]
+    found: list[FoundCause | OneOf] = [_found(cause, shown, checks, readings) for cause, shown in single.items()]
     for ids, shown in classes.items():
         members = tuple(
             _found(cause, tuple(each for each in shown if each.cause == cause), checks, readings) for cause in ids
         )
-        found.append(Ambiguous(members, _settled_by(ids)))
+        found.append(OneOf(members, _settled_by(ids)))
     roots, effects = _sorted_out(found, realms, readings)
     return Diagnosis(
         checks=tuple(checks),
@@ -264,7 +125,7 @@ def diagnosed(
         classes=tuple(
             replace(each, causes=tuple(_cautioned(one, realms) for one in each.causes))
             for each in roots
-            if isinstance(each, Ambiguous)
+            if isinstance(each, OneOf)
         ),
         effects=tuple(_cautioned(each, realms) for each in effects),
         undetermined=tuple(_undetermined(checks, found, {str(each.subject) for each in waiting}, realms)),
@@ -275,6 +136,26 @@ def diagnosed(
         seconds=seconds,
         realms=realms,
     )
+
+
+def explained_findings(
+    findings: Iterable[Finding],
+    requirements: Mapping[str, Requirement],
+    readings: Mapping[str, Decisive] | None = None,
+    *,
+    of_effects: Collection[str] = (),
+    realms: Realms = UNKNOWN,
+) -> Diagnosis:
+    """Group the findings of a run by cause, as the doctor's checks are grouped.
+
+    Args:
+        findings: The findings.
+        requirements: Of the catalogue, by id; their order is that of the results.
+        readings: By id of the evidence: the reading.
+        of_effects: Ids of the requirements whose findings are about those who feel a defect.
+        realms: Which objects belong together.
+    """
+    return diagnosed(by_requirement(findings, requirements, of_effects), readings or {}, realms=realms)
 
 
 def _cautioned(found: FoundCause, realms: Realms) -> FoundCause:
@@ -293,17 +174,17 @@ def _cautioned(found: FoundCause, realms: Realms) -> FoundCause:
 
 
 def _sorted_out(
-    found: Sequence[FoundCause | Ambiguous], realms: Realms, readings: Mapping[str, Decisive]
-) -> tuple[list[FoundCause | Ambiguous], list[FoundCause]]:
+    found: Sequence[FoundCause | OneOf], realms: Realms, readings: Mapping[str, Decisive]
+) -> tuple[list[FoundCause | OneOf], list[FoundCause]]:
     """The causes and classes that nothing else explains, in order, and the effects: object by object."""
-    objects = [subjects_of(problem for each in members_of(one) for problem in each.shown) for one in found]
+    objects = [subjects_of(problem for each in one.members for problem in each.shown) for one in found]
     sorted_out = explained(
         [each.ids for each in found],
         {cause.id: cause.explains for cause in CAUSES.values()},
         lambda at: _weight(found[at]),
         [[About(realms.reached_from(each), realms.with_(each)) for each in of_one] for of_one in objects],
     )
-    roots: list[FoundCause | Ambiguous] = []
+    roots: list[FoundCause | OneOf] = []
     for root in sorted_out.roots:
         left = [each for each, above in zip(objects[root], sorted_out.under[root], strict=True) if not above]
         explains = tuple(dict.fromkeys(cause for effect in sorted_out.effects[root] for cause in found[effect].ids))
@@ -316,20 +197,13 @@ def _sorted_out(
                 by_roots.setdefault(above, []).append(each)
         for above, there in by_roots.items():
             by = tuple(cause for root in sorted_out.roots if root in above for cause in found[root].ids)
-            effects += [replace(each, explained_by=by) for each in members_of(_about(found[place], there, readings))]
+            effects += [replace(each, explained_by=by) for each in _about(found[place], there, readings).members]
     return roots, effects
 
 
-def members_of(found: FoundCause | Ambiguous) -> tuple[FoundCause, ...]:
-    """A cause, or the causes of a class."""
-    return (found,) if isinstance(found, FoundCause) else found.causes
-
-
-def _about(
-    found: FoundCause | Ambiguous, objects: Sequence[ObjectRef], readings: Mapping[str, Decisive]
-) -> FoundCause | Ambiguous:
+def _about(found: FoundCause | OneOf, objects: Sequence[ObjectRef], readings: Mapping[str, Decisive]) -> FoundCause | OneOf:
     """What was found, as far as it is about some objects."""
-    if isinstance(found, Ambiguous):
+    if isinstance(found, OneOf):
         parts = tuple(part for each in found.causes if isinstance(part := _about(each, objects, readings), FoundCause))
         return replace(found, causes=parts)
     names = {str(each) for each in objects}
@@ -374,21 +248,8 @@ def told_apart(problems: Iterable[Problem], realms: Realms = UNKNOWN) -> tuple[S
     return {c: tuple(shown) for c, shown in single.items()}, {ids: tuple(shown) for ids, shown in classes.items()}
 
 
-def subjects_of(problems: Iterable[Problem]) -> tuple[ObjectRef, ...]:
-    """The subjects of some problems, each once."""
-    return tuple({str(problem.subject): problem.subject for problem in problems}.values())
-
-
-def statements_of(problems: Iterable[Problem]) -> tuple[str, ...]:
-    """What some problems say, each statement once, that about the most subjects first."""
-    about: dict[str, set[str]] = {}
-    for problem in problems:
-        about.setdefault(problem.said, set()).add(str(problem.subject))
-    return tuple(sorted(about, key=lambda said: -len(about[said])))
-
-
 def _found(
-    cause: str, shown: tuple[Problem, ...], checks: Sequence[Checked], readings: Mapping[str, Decisive]
+    cause: str, shown: tuple[Problem, ...], checks: Sequence[CheckResult], readings: Mapping[str, Decisive]
 ) -> FoundCause:
     naming = [check for check in checks if any(problem.cause == cause for problem in check.problems)]
     of_objects = {problem for check in naming if not check.of_effects for problem in check.problems}
@@ -398,11 +259,20 @@ def _found(
     return FoundCause(
         CAUSES[cause],
         shown,
-        feeling if having else (),
-        tuple(dict.fromkeys(check.requirement for check in naming if check.requirement)),
+        _on(cause, naming),
         any(check.harms for check in naming),
+        feeling if having else (),
         _rests_on(shown, readings),
     )
+
+
+def _on(cause: str, naming: Sequence[CheckResult]) -> tuple[OnRequirement, ...]:
+    """What a cause does to the requirements of the checks that name it."""
+    shown: dict[str, list[Problem]] = {}
+    for check in naming:
+        if check.requirement:
+            shown.setdefault(check.requirement, []).extend(each for each in check.problems if each.cause == cause)
+    return tuple(OnRequirement(each, Does.BREAKS, tuple(problems)) for each, problems in shown.items())
 
 
 def _in_full(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -431,8 +301,8 @@ def _settled_by(ids: Sequence[str]) -> str:
     return " ".join(dict.fromkeys(words or signs)) or READ_ON
 
 
-def _weight(found: FoundCause | Ambiguous) -> int:
-    return int(not any(each.harms for each in members_of(found)))
+def _weight(found: FoundCause | OneOf) -> int:
+    return int(not any(each.harms for each in found.members))
 
 
 IDENTITY = ("ID-02", "ID-03", "ID-06")
@@ -440,7 +310,7 @@ IDENTITY = ("ID-02", "ID-03", "ID-06")
 
 
 def _undetermined(
-    checks: Sequence[Checked], found: Sequence[FoundCause | Ambiguous], waiting: Collection[str], realms: Realms
+    checks: Sequence[CheckResult], found: Sequence[FoundCause | OneOf], waiting: Collection[str], realms: Realms
 ) -> Iterable[Undetermined]:
     """Problems and open points that no cause accounts for, the same words of several subjects once.
 
@@ -448,7 +318,7 @@ def _undetermined(
     fails, by its symptoms, because of a cause that reaches the object. What could not be read of an object that has
     a cause, or waits, leaves nothing open.
     """
-    ill = {str(subject) for each in found for one in members_of(each) if one.harms for subject in one.subjects}
+    ill = {str(subject) for each in found for one in each.members if one.harms for subject in one.subjects}
     symptoms = _symptoms(checks, found, realms)
     told: dict[str, Undetermined] = {}
     settled = ill.union(waiting)
@@ -474,12 +344,12 @@ def _undetermined(
     return told.values()
 
 
-def _symptoms(checks: Iterable[Checked], found: Iterable[FoundCause | Ambiguous], realms: Realms) -> Accounted:
+def _symptoms(checks: Iterable[CheckResult], found: Iterable[FoundCause | OneOf], realms: Realms) -> Accounted:
     """What the causes that were found account for, each where it reaches; a class does as each of its members would.
 
     A class that another problem has settled is among the problems of the checks alone.
     """
-    named = {one.cause.id for each in found for one in members_of(each) if one.harms or isinstance(each, Ambiguous)}
+    named = {one.cause.id for each in found for one in each.members if one.harms or isinstance(each, OneOf)}
     return Accounted(
         (problem.cause, problem.subject.kind, realms.extent_of(problem.subject))
         for problem in told_by_template(each for check in checks for each in check.problems)

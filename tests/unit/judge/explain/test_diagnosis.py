@@ -10,8 +10,10 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
 from judge.explain.cause import CAUSES
-from judge.explain.diagnosis import BY_DESIGN, READ_ON, Checked, Decisive, Diagnosis, Outcome, diagnosed
+from judge.explain.diagnosis import BY_DESIGN, READ_ON, Diagnosis, diagnosed
+from judge.explain.found import Decisive
 from judge.explain.realms import Realms
+from judge.explain.results import CheckResult, Outcome
 from tests.unit.judge import builders as make
 
 PODS = [ObjectRef("Pod", f"app-{number}", "shop") for number in range(5)]
@@ -28,9 +30,9 @@ def node(name: str) -> ObjectRef:
     return ObjectRef("Node", name)
 
 
-def check(*problems: Problem, **changes: Any) -> Checked:
+def check(*problems: Problem, **changes: Any) -> CheckResult:
     outcome = Outcome.PROBLEM if problems else Outcome.HOLDS
-    return Checked(**{"section": "part", "title": "t", "requirement": "ID-01", "outcome": outcome, "said": "s"} | changes
+    return CheckResult(**{"section": "part", "title": "t", "requirement": "ID-01", "outcome": outcome, "said": "s"} | changes
                    | {"problems": problems})  # fmt: skip
 
 

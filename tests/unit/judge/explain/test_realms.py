@@ -10,8 +10,9 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Problem
 from judge.explain.cause import CAUSES
-from judge.explain.diagnosis import Checked, Diagnosis, Outcome, diagnosed, told_apart
+from judge.explain.diagnosis import Diagnosis, diagnosed, told_apart
 from judge.explain.realms import Realms
+from judge.explain.results import CheckResult, Outcome
 from providers.teleport.facts.tbot import OtherTbot
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN
@@ -76,7 +77,7 @@ PAIRS = [(cause.id, subject, effect) for cause in CAUSES.values() for effect in 
 
 def found(*each: tuple[str, ObjectRef]) -> Diagnosis:
     problems = tuple(Problem(subject, f"it has {cause}", cause) for cause, subject in each)
-    return diagnosed([Checked("part", "t", "", Outcome.PROBLEM, "s", problems)], {}, realms=REALMS)
+    return diagnosed([CheckResult("part", "t", "", Outcome.PROBLEM, "s", problems)], {}, realms=REALMS)
 
 
 def named(made: Diagnosis) -> dict[str, list[str]]:
@@ -140,8 +141,8 @@ def test_a_tbot_that_could_not_be_read_is_another_one() -> None:
         assert realms.has_one_bot is is_one
         role = Problem(ObjectRef("Teleport", "bot/left-bot"), "it lacks the role", "bot-without-role")
         checks = [
-            Checked("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (role,)),
-            Checked("proxies", "t", "ID-01", Outcome.PROBLEM, "s", (Problem(B, "no SDS server supplies it"),)),
+            CheckResult("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (role,)),
+            CheckResult("proxies", "t", "ID-01", Outcome.PROBLEM, "s", (Problem(B, "no SDS server supplies it"),)),
         ]
         made = diagnosed(checks, {}, realms=realms)
         assert [each.subjects for each in made.undetermined] == ([] if is_one else [(B,)])
@@ -219,9 +220,9 @@ def test_a_wrong_join_token_accounts_for_what_fails_where_a_tbot_had_to_join(is_
         [Problem(pod.ref, "its streams are dead") for pod in apps],
     ]
     placeholder = Problem(ObjectRef("Teleport", f"token/{tbot.config.token}"), "it holds no keys", "jwks-placeholder")
-    checks = [Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", tuple(each)) for each in said]
+    checks = [CheckResult("part", "t", "ID-01", Outcome.PROBLEM, "s", tuple(each)) for each in said]
     if is_read:
-        checks.append(Checked("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (placeholder,)))
+        checks.append(CheckResult("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (placeholder,)))
     made = diagnosed(checks, {}, realms=realms)
     causes = [each.cause.id for each in made.causes]
     assert (causes, [each.ids for each in made.classes]) == ((["jwks-placeholder"], []) if is_read else ([], [keys]))
@@ -237,7 +238,7 @@ def test_the_time_grows_with_the_install_and_not_with_its_square() -> None:
         problems = [Problem(pod.ref, "old", "bundle-not-delivered") for pod in pods]
         problems += [Problem(pod.ref, "frozen", "tbot-not-answering") for pod in tbot.pods.values()]
         begun = time.process_time()
-        made = diagnosed([Checked("part", "t", "", Outcome.PROBLEM, "s", tuple(problems))], {}, realms=realms)
+        made = diagnosed([CheckResult("part", "t", "", Outcome.PROBLEM, "s", tuple(problems))], {}, realms=realms)
         assert [each.cause.id for each in made.causes] == ["tbot-not-answering"]
         return time.process_time() - begun
 

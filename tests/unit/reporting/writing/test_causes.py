@@ -51,7 +51,7 @@ def test_causes_that_break_something_come_first_and_say_what_they_do() -> None:
     unharmed = finding("A-1", Holds.YES, ONE, notes=(Problem(pod(1), "its tag floats", "tbot-version-floating"),))
     of = told(unharmed, finding("A-3", Holds.UNKNOWN, ONE, OTHER), finding("B-4", Holds.NO, TWO, CAUSE))
 
-    assert [(each.cause.id, [(e.does, e.judged.requirement.id) for e in each.effects]) for each in causes_found(of)] == [
+    assert [(each.cause.id, [(on.does, on.requirement) for on in each.on]) for each in causes_found(of)] == [
         (CAUSE, [("breaks", "A-2"), ("breaks", "B-4")]),
         ("tbot-version-floating", [("seen without harm by", "A-1")]),
         (OTHER, [("leaves open", "A-3")]),
@@ -72,10 +72,10 @@ def test_a_cause_that_only_waived_subjects_show_breaks_nothing() -> None:
 
     assert judged(of, "B-4").causes == (OTHER,)
     shown = {each.cause.id: each for each in causes_found(of)}
-    assert [(e.does, e.judged.requirement.id) for e in shown["tbot-version-floating"].effects] == [("waived in", "B-4")]
-    assert not shown["tbot-version-floating"].breaks
+    assert [(on.does, on.requirement) for on in shown["tbot-version-floating"].on] == [("waived in", "B-4")]
+    assert not shown["tbot-version-floating"].harms
     assert word_of_cause(of, shown["tbot-version-floating"]) == "waived"
-    assert shown[OTHER].breaks
+    assert shown[OTHER].harms
 
 
 def test_a_requirement_that_names_no_cause_says_so_and_points_to_those_that_name_one() -> None:
