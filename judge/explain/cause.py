@@ -123,6 +123,18 @@ CERTIFICATE_ERRORS = 7
 """Chapter after the guide's own six: certificate errors between services."""
 
 
+class LastsAs(_Strict):
+    """The cause for which the signs of another one are still there after it has been mended.
+
+    Attributes:
+        cause: Its id.
+        until_seen_at: Kind of the objects that show the other one only as long as it is so: where one of them does, it is.
+    """
+
+    cause: Id
+    until_seen_at: Text
+
+
 class Symptom(_Strict):
     """What fails because of each of some causes without naming it.
 
@@ -154,6 +166,7 @@ class Cause(_Strict):
         explains: Causes that show because of this one, by mechanism, wherever it is so.
         settled_by: For a cause that reading alone does not tell from others: what would.
         symptoms: Names of what fails because of it without naming it.
+        lasts_as: Of a cause that leaves its signs behind when it is mended: the cause that they show from then on.
     """
 
     id: Id
@@ -166,10 +179,11 @@ class Cause(_Strict):
     check: Text
     references: Steps
     versions: Releases | None = None
-    # Not in reports: what was found together is theirs to say, and these three are about what may be.
+    # Not in reports: what was found together is theirs to say, and these are about what may be.
     explains: Annotated[tuple[Id, ...], Field(strict=False, exclude=True)] = ()
     settled_by: Annotated[Text | None, Field(exclude=True)] = None
     symptoms: Annotated[tuple[Id, ...], Field(strict=False, exclude=True)] = ()
+    lasts_as: Annotated[LastsAs | None, Field(exclude=True)] = None
 
     @property
     def clause(self) -> str:
@@ -256,8 +270,8 @@ def parse_causes(documents: Mapping[str, Any]) -> Causes:
 
     Raises:
         BadInput: One does not have that form, two files have the same place, two causes or two symptoms share a name,
-            `told_from`, `explains` or `symptoms` names what does not exist, no cause has a symptom, or `explains` leads in a
-            circle.
+            `told_from`, `explains`, `lasts_as` or `symptoms` names what does not exist, no cause has a symptom, or
+            `explains` leads in a circle.
     """
     topics = sorted(((_topic(document, where), where) for where, document in documents.items()), key=lambda at: at[0].place)
     for (topic, where), (other, before) in zip(topics[1:], topics, strict=False):
@@ -306,7 +320,9 @@ def _homes(named: Iterable[tuple[str, str, str]]) -> dict[str, str]:
 def _names_nothing(cause: Cause, causes: Collection[str], symptoms: Collection[str]) -> str:
     """The sentence on a name in an entry that nothing has; empty where all of them are right."""
     others = {*causes} - {cause.id}
-    for key, names in (("told_from", [each.cause for each in cause.told_from]), ("explains", cause.explains)):
+    left = [cause.lasts_as.cause] if cause.lasts_as else []
+    named = {"told_from": [each.cause for each in cause.told_from], "explains": cause.explains, "lasts_as": left}
+    for key, names in named.items():
         for name in names:
             if name not in others:
                 return f"{key} of {cause.id} names {name!r}, which is not another cause"

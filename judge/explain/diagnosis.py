@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from facts.catalogue import Requirement
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Problem, Remark
-from judge.diagnosis.naming import told_by_template
 from judge.explain.cause import CAUSES
+from judge.explain.classes import as_they_may_be, told_apart
 from judge.explain.found import Decisive, Does, FoundCause, OneOf, OnRequirement, Undetermined, statements_of, subjects_of
 from judge.explain.order import About, explained
-from judge.explain.realms import EVERYWHERE, Realms
+from judge.explain.realms import EVERYWHERE, UNKNOWN, Realms
 from judge.explain.results import CheckResult, Outcome, by_requirement
 from judge.explain.symptoms import Accounted
 from judge.findings import few, listed
@@ -83,9 +83,6 @@ class Diagnosis:
 
 BY_DESIGN = frozenset({"ambient-by-design"})
 """Causes that are told so that nobody looks for another one: nothing is wrong, and nothing is to be mended."""
-
-UNKNOWN = Realms()
-"""Realms where nothing is known of what belongs together."""
 
 
 def diagnosed(
@@ -211,43 +208,6 @@ def _about(found: FoundCause | OneOf, objects: Sequence[ObjectRef], readings: Ma
     return replace(found, shown=shown, rests_on=_rests_on(shown, readings))
 
 
-Single = dict[str, tuple[Problem, ...]]
-"""By cause: the problems that name it alone."""
-
-Classes = dict[tuple[str, ...], tuple[Problem, ...]]
-"""By the causes of a class: the problems that name one of them each, and the others of the same subject as well."""
-
-
-def told_apart(problems: Iterable[Problem], realms: Realms = UNKNOWN) -> tuple[Single, Classes]:
-    """Problems by cause; those that say the same of one subject with several causes are one class.
-
-    The class is settled where another problem names one of these causes alone, about an object whose extent has the
-    subject: a role without rights leaves every pod without a certificate.
-    """
-    said: dict[tuple[str, str], dict[str, Problem]] = {}
-    for problem in told_by_template(problems):
-        if problem.cause:
-            said.setdefault((str(problem.subject), problem.said), {}).setdefault(problem.cause, problem)
-    alone = {
-        (realm, cause)
-        for by in said.values()
-        if len(by) == 1
-        for cause, problem in by.items()
-        if CAUSES[cause].versions is None  # a release that has a defect may show it or not
-        for realm in realms.extent_of(problem.subject)
-    }
-    single: dict[str, list[Problem]] = {}
-    classes: dict[tuple[str, ...], list[Problem]] = {}
-    for by in said.values():
-        lies_in = {EVERYWHERE, *(realm for problem in by.values() for realm in realms.with_(problem.subject))}
-        if len(by) == 1:
-            for cause, problem in by.items():
-                single.setdefault(cause, []).append(problem)
-        elif not any((realm, cause) in alone for cause in by for realm in lies_in):
-            classes.setdefault(tuple(sorted(by)), []).extend(by.values())
-    return {c: tuple(shown) for c, shown in single.items()}, {ids: tuple(shown) for ids, shown in classes.items()}
-
-
 def _found(
     cause: str, shown: tuple[Problem, ...], checks: Sequence[CheckResult], readings: Mapping[str, Decisive]
 ) -> FoundCause:
@@ -352,7 +312,7 @@ def _symptoms(checks: Iterable[CheckResult], found: Iterable[FoundCause | OneOf]
     named = {one.cause.id for each in found for one in each.members if one.harms or isinstance(each, OneOf)}
     return Accounted(
         (problem.cause, problem.subject.kind, realms.extent_of(problem.subject))
-        for problem in told_by_template(each for check in checks for each in check.problems)
+        for problem in as_they_may_be(each for check in checks for each in check.problems)
         if problem.cause in named
     )
 

@@ -152,6 +152,10 @@ class Realms:
         return self.tbots.each if self.tbots is not None else ()
 
 
+UNKNOWN = Realms()
+"""Realms where nothing is known of what belongs together."""
+
+
 def _objects_of(tbot: Tbot) -> frozenset[str]:
     """What exists once for a tbot, whatever the node."""
     namespace = tbot.daemon_set.namespace

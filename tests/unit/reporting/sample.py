@@ -90,7 +90,9 @@ BODIES = {e.id: e.body for e in (ONE, TWO, LONG)}
 
 def in_report(cause: str) -> Cause:
     """A cause as a report has it, without what is for the doctor and for docs/troubleshooting.md alone."""
-    return CAUSES[cause].model_copy(update={"guide": None, "explains": (), "settled_by": None, "symptoms": ()})
+    return CAUSES[cause].model_copy(
+        update={"guide": None, "explains": (), "settled_by": None, "symptoms": (), "lasts_as": None}
+    )
 
 
 def report(**changes: object) -> Report:

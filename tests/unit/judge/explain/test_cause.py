@@ -136,6 +136,11 @@ def since(version: Any) -> dict[str, Any]:
             topic(entry(told_from={"tbot-asleep": "w."})),
             "told_from of tbot-asleep names 'tbot-asleep', which is not another cause",
         ),
+        (
+            topic(entry(lasts_as={"cause": "gone", "until_seen_at": "Pod"})),
+            "lasts_as of tbot-asleep names 'gone', which is not another cause",
+        ),
+        (topic(entry(lasts_as={"cause": "tbot-tired"})), "tbot-asleep.lasts_as.until_seen_at: Field required"),
         (topic(entry(explains=["gone"])), "explains of tbot-asleep names 'gone', which is not another cause"),
         (topic(entry(explains=["tbot-asleep"])), "explains of tbot-asleep names 'tbot-asleep', which is not another cause"),
         (

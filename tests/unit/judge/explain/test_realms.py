@@ -10,7 +10,8 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Problem
 from judge.explain.cause import CAUSES
-from judge.explain.diagnosis import Diagnosis, diagnosed, told_apart
+from judge.explain.classes import told_apart
+from judge.explain.diagnosis import Diagnosis, diagnosed
 from judge.explain.realms import Realms
 from judge.explain.results import CheckResult, Outcome
 from providers.teleport.facts.tbot import OtherTbot
