@@ -109,22 +109,19 @@ def diagnosed(
         seconds: Time that the checks took.
     """
     single, classes = told_apart([problem for check in checks for problem in check.problems], realms)
-    found: list[FoundCause | OneOf] = [_found(cause, shown, checks, readings) for cause, shown in single.items()]
+    found: list[Members] = [(_found(cause, shown, checks),) for cause, shown in single.items()]
     for ids, shown in classes.items():
-        members = tuple(
-            _found(cause, tuple(each for each in shown if each.cause == cause), checks, readings) for cause in ids
-        )
-        found.append(OneOf(members, _settled_by(ids)))
+        found.append(tuple(_found(cause, [each for each in shown if each.cause == cause], checks) for cause in ids))
     roots, effects = _sorted_out(found, realms, readings)
     return Diagnosis(
         checks=tuple(checks),
-        causes=tuple(_cautioned(each, realms) for each in roots if isinstance(each, FoundCause)),
+        causes=tuple(replace(root.members[0], explains=root.explains) for root in roots if len(root.members) == 1),
         classes=tuple(
-            replace(each, causes=tuple(_cautioned(one, realms) for one in each.causes))
-            for each in roots
-            if isinstance(each, OneOf)
+            OneOf(root.members, _settled_by([each.cause.id for each in root.members]), root.explains)
+            for root in roots
+            if len(root.members) > 1
         ),
-        effects=tuple(_cautioned(each, realms) for each in effects),
+        effects=tuple(effects),
         undetermined=tuple(_undetermined(checks, found, {str(each.subject) for each in waiting}, realms)),
         waiting=tuple(waiting),
         proxies=frozenset(proxies),
@@ -170,22 +167,40 @@ def _cautioned(found: FoundCause, realms: Realms) -> FoundCause:
     )
 
 
+Members = tuple[FoundCause, ...]
+"""A cause alone, or the causes of a class."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A cause or a class that nothing else explains, with the ids of what it explains."""
+
+    members: Members
+    explains: tuple[str, ...]
+
+
 def _sorted_out(
-    found: Sequence[FoundCause | OneOf], realms: Realms, readings: Mapping[str, Decisive]
-) -> tuple[list[FoundCause | OneOf], list[FoundCause]]:
+    found: Sequence[Members], realms: Realms, readings: Mapping[str, Decisive]
+) -> tuple[list[_Root], list[FoundCause]]:
     """The causes and classes that nothing else explains, in order, and the effects: object by object."""
-    objects = [subjects_of(problem for each in one.members for problem in each.shown) for one in found]
+    ids = [[each.cause.id for each in members] for members in found]
+    objects = [subjects_of(problem for each in members for problem in each.shown) for members in found]
     sorted_out = explained(
-        [each.ids for each in found],
+        ids,
         {cause.id: cause.explains for cause in CAUSES.values()},
-        lambda at: _weight(found[at]),
+        lambda at: int(not any(each.harms for each in found[at])),
         [[About(realms.reached_from(each), realms.with_(each)) for each in of_one] for of_one in objects],
     )
-    roots: list[FoundCause | OneOf] = []
+
+    def part(place: int, there: Collection[ObjectRef]) -> Members:
+        """What was found at a place, as far as it is about some objects."""
+        return tuple(_cautioned(_about(each, there, readings), realms) for each in found[place])
+
+    roots = []
     for root in sorted_out.roots:
         left = [each for each, above in zip(objects[root], sorted_out.under[root], strict=True) if not above]
-        explains = tuple(dict.fromkeys(cause for effect in sorted_out.effects[root] for cause in found[effect].ids))
-        roots.append(replace(_about(found[root], left, readings), explains=explains))
+        explains = dict.fromkeys(cause for effect in sorted_out.effects[root] for cause in ids[effect])
+        roots.append(_Root(part(root, left), tuple(explains)))
     effects: list[FoundCause] = []
     for place in dict.fromkeys(effect for root in sorted_out.roots for effect in sorted_out.effects[root]):
         by_roots: dict[frozenset[int], list[ObjectRef]] = {}
@@ -193,37 +208,26 @@ def _sorted_out(
             if above:
                 by_roots.setdefault(above, []).append(each)
         for above, there in by_roots.items():
-            by = tuple(cause for root in sorted_out.roots if root in above for cause in found[root].ids)
-            effects += [replace(each, explained_by=by) for each in _about(found[place], there, readings).members]
+            by = tuple(cause for root in sorted_out.roots if root in above for cause in ids[root])
+            effects += [replace(each, explained_by=by) for each in part(place, there)]
     return roots, effects
 
 
-def _about(found: FoundCause | OneOf, objects: Sequence[ObjectRef], readings: Mapping[str, Decisive]) -> FoundCause | OneOf:
-    """What was found, as far as it is about some objects."""
-    if isinstance(found, OneOf):
-        parts = tuple(part for each in found.causes if isinstance(part := _about(each, objects, readings), FoundCause))
-        return replace(found, causes=parts)
+def _about(found: FoundCause, objects: Collection[ObjectRef], readings: Mapping[str, Decisive]) -> FoundCause:
+    """A cause, as far as it is about some objects."""
     names = {str(each) for each in objects}
     shown = tuple(problem for problem in found.shown if str(problem.subject) in names)
     return replace(found, shown=shown, rests_on=_rests_on(shown, readings))
 
 
-def _found(
-    cause: str, shown: tuple[Problem, ...], checks: Sequence[CheckResult], readings: Mapping[str, Decisive]
-) -> FoundCause:
+def _found(cause: str, shown: Sequence[Problem], checks: Sequence[CheckResult]) -> FoundCause:
     naming = [check for check in checks if any(problem.cause == cause for problem in check.problems)]
     of_objects = {problem for check in naming if not check.of_effects for problem in check.problems}
     having = _in_full(problem for problem in shown if problem in of_objects)
     feeling = _in_full(problem for problem in shown if problem not in of_objects)
-    shown = having or feeling
-    return FoundCause(
-        CAUSES[cause],
-        shown,
-        _on(cause, naming),
-        any(check.harms for check in naming),
-        feeling if having else (),
-        _rests_on(shown, readings),
-    )
+    harms = any(check.harms for check in naming)
+    felt, shown = (feeling, having) if having else ((), feeling)
+    return FoundCause(CAUSES[cause], shown, _on(cause, naming), harms, felt)
 
 
 def _on(cause: str, naming: Sequence[CheckResult]) -> tuple[OnRequirement, ...]:
@@ -261,16 +265,12 @@ def _settled_by(ids: Sequence[str]) -> str:
     return " ".join(dict.fromkeys(words or signs)) or READ_ON
 
 
-def _weight(found: FoundCause | OneOf) -> int:
-    return int(not any(each.harms for each in found.members))
-
-
 IDENTITY = ("ID-02", "ID-03", "ID-06")
 """Requirements on who a proxy is and whom it trusts: no cause of the same pod makes a problem with them its symptom."""
 
 
 def _undetermined(
-    checks: Sequence[CheckResult], found: Sequence[FoundCause | OneOf], waiting: Collection[str], realms: Realms
+    checks: Sequence[CheckResult], found: Sequence[Members], waiting: Collection[str], realms: Realms
 ) -> Iterable[Undetermined]:
     """Problems and open points that no cause accounts for, the same words of several subjects once.
 
@@ -278,7 +278,7 @@ def _undetermined(
     fails, by its symptoms, because of a cause that reaches the object. What could not be read of an object that has
     a cause, or waits, leaves nothing open.
     """
-    ill = {str(subject) for each in found for one in each.members if one.harms for subject in one.subjects}
+    ill = {str(subject) for members in found for each in members if each.harms for subject in each.subjects}
     symptoms = _symptoms(checks, found, realms)
     told: dict[str, Undetermined] = {}
     settled = ill.union(waiting)
@@ -304,12 +304,12 @@ def _undetermined(
     return told.values()
 
 
-def _symptoms(checks: Iterable[CheckResult], found: Iterable[FoundCause | OneOf], realms: Realms) -> Accounted:
+def _symptoms(checks: Iterable[CheckResult], found: Iterable[Members], realms: Realms) -> Accounted:
     """What the causes that were found account for, each where it reaches; a class does as each of its members would.
 
     A class that another problem has settled is among the problems of the checks alone.
     """
-    named = {one.cause.id for each in found for one in each.members if one.harms or isinstance(each, OneOf)}
+    named = {each.cause.id for members in found for each in members if each.harms or len(members) > 1}
     return Accounted(
         (problem.cause, problem.subject.kind, realms.extent_of(problem.subject))
         for problem in as_they_may_be(each for check in checks for each in check.problems)
