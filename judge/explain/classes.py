@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from facts.finding import Problem
 from judge.explain.cause import CAUSES
-from judge.explain.realms import EVERYWHERE, UNKNOWN, Realms
+from judge.explain.realms import UNKNOWN, Realms
 
 Single = dict[str, tuple[Problem, ...]]
 """By cause: the problems that name it alone."""
@@ -37,7 +37,7 @@ def told_apart(problems: Iterable[Problem], realms: Realms = UNKNOWN) -> tuple[S
     single: dict[str, list[Problem]] = {}
     classes: dict[tuple[str, ...], list[Problem]] = {}
     for by in said.values():
-        lies_in = {EVERYWHERE, *(realm for problem in by.values() for realm in realms.with_(problem.subject))}
+        lies_in = {realm for problem in by.values() for realm in realms.with_(problem.subject)}
         if len(by) == 1:
             for cause, problem in by.items():
                 single.setdefault(cause, []).append(problem)

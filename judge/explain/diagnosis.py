@@ -325,4 +325,4 @@ def _lies_in(subject: ObjectRef, realms: Realms, requirement: str) -> frozenset[
     """
     if not subject.kind:
         return None
-    return realms.with_(subject) | (set() if requirement in IDENTITY else {EVERYWHERE})
+    return realms.with_(subject) - ({EVERYWHERE} if requirement in IDENTITY else set())

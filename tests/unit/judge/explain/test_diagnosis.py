@@ -346,3 +346,10 @@ def test_a_rule_of_the_diagnosis_alone_adds_no_requirement_to_a_cause() -> None:
     problem = Problem(PODS[0], "a", DOMAIN)
     (found,) = diagnosed([check(problem, requirement=""), check(problem)], {}).causes
     assert found.requirements == ("ID-01",)
+
+
+def test_a_risk_of_an_object_makes_nothing_else_that_its_check_says_of_it_a_symptom() -> None:
+    both = Problem(PODS[0], "a", DOMAIN), Problem(PODS[0], "odd")
+    assert of(*both).undetermined == ()
+    (left,) = diagnosed([check(*both, harms=False)], {}).undetermined
+    assert left.subjects == (PODS[0],)

@@ -12,7 +12,7 @@ from facts.finding import Problem
 from judge.explain.cause import CAUSES
 from judge.explain.classes import told_apart
 from judge.explain.diagnosis import Diagnosis, diagnosed
-from judge.explain.realms import Realms
+from judge.explain.realms import EVERYWHERE, Realms
 from judge.explain.results import CheckResult, Outcome
 from providers.teleport.facts.tbot import OtherTbot
 from tests.unit.judge import builders as make
@@ -123,13 +123,13 @@ def test_what_no_mechanism_leads_to_is_a_cause_of_its_own(
 
 def test_what_is_not_known_lies_in_no_realm_but_its_own_and_its_namespaces() -> None:
     for realms in (REALMS, Realms()):
-        assert realms.with_(GONE) == {"Pod shop/gone", "Namespace shop"}
+        assert realms.with_(GONE) == {EVERYWHERE, "Pod shop/gone", "Namespace shop"}
         assert realms.reached_from(GONE) == {"Pod shop/gone"}
 
 
 def test_of_a_node_with_two_tbots_none_is_meant() -> None:
     both = replace(REALMS, tbots=make.tbots(LEFT, replace(RIGHT, pods=LEFT.pods)))
-    assert both.with_(NODE) == {str(NODE)}
+    assert both.with_(NODE) == {EVERYWHERE, str(NODE)}
     assert str(LEFT.daemon_set.ref) in REALMS.with_(NODE)
 
 
@@ -251,7 +251,7 @@ def test_the_time_grows_with_the_install_and_not_with_its_square() -> None:
 def test_what_makes_pods_lies_with_the_control_plane_that_injects_them(kind: str) -> None:
     assert make.mesh().title in REALMS.with_(ObjectRef(kind, "web", "shop"))
     assert make.canary().title in REALMS.with_(ObjectRef(kind, "web", "bank"))
-    assert REALMS.with_(ObjectRef("ConfigMap", "web", "shop")) == {"ConfigMap shop/web", "Namespace shop"}
+    assert REALMS.with_(ObjectRef("ConfigMap", "web", "shop")) == {EVERYWHERE, "ConfigMap shop/web", "Namespace shop"}
 
 
 @pytest.mark.parametrize("subject", [A, NODE, ObjectRef("Namespace", "shop"), OF_LEFT, ISTIOD, CONFIG, GONE], ids=str)
@@ -276,7 +276,7 @@ def test_what_serves_no_one_tbot_and_lies_beside_istio_or_tbot_is(subject: Objec
 def test_a_pod_without_a_proxy_lies_with_no_control_plane() -> None:
     plain = make.pod("plain", namespace="shop", node="left-node", socket=None, injected=False)
     realms = replace(REALMS, pods={**REALMS.pods, str(plain.ref): plain})
-    assert realms.with_(plain.ref) == {"Pod shop/plain", "Namespace shop", str(NODE)}
+    assert realms.with_(plain.ref) == {EVERYWHERE, "Pod shop/plain", "Namespace shop", str(NODE)}
     assert make.mesh().title in realms.with_(A)
 
 
@@ -285,7 +285,7 @@ def test_a_pod_that_no_node_has_yet_is_served_by_no_tbot() -> None:
     of_tbot = replace(next(iter(LEFT.pods.values())), spec=make.pod_spec(node=""))
     tbots = make.tbots(replace(LEFT, pods={"": of_tbot}))
     realms = replace(REALMS, pods={str(pending.ref): pending}, tbots=tbots)
-    assert realms.with_(pending.ref) == {"Pod shop/pending", "Namespace shop", make.mesh().title}
+    assert realms.with_(pending.ref) == {EVERYWHERE, "Pod shop/pending", "Namespace shop", make.mesh().title}
 
 
 def apart(trust_domain: str = "legacy.local", cluster_name: str = TRUST_DOMAIN) -> Realms:
