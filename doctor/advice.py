@@ -16,7 +16,7 @@ from facts.errors import BadInput
 from facts.finding import Problem
 from judge.explain.cause import CAUSES
 from judge.explain.found import subjects_of
-from reporting.writing.remedy import block, indented
+from reporting.writing.causes import indented, remedy_block
 from reporting.writing.words import LOOKS
 
 VERSION = 1
@@ -105,7 +105,7 @@ def remedy_lines(problems: Iterable[Problem]) -> Iterator[str]:
     """What to do about the causes of problems, each once."""
     for cause in dict.fromkeys(each.cause for each in problems if each.cause):
         yield f"{cause}: {CAUSES[cause].sentence}"
-        yield from indented(block(CAUSES[cause]), 4)
+        yield from indented(remedy_block(CAUSES[cause]), 4)
 
 
 def plain_problems(problems: Iterable[Problem]) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from judge.advice.migration import Migration, Step, Talk
 from judge.advice.moving import Issuer, MigrationAdvice, Moves, moving
 from judge.findings import listed
 from observe.proxies.facet import MIGRATION
-from reporting.writing.remedy import numbered
+from reporting.writing.causes import numbered
 from reporting.writing.words import LOOKS
 
 SCHEMA_FILE = Path(__file__).with_name("migration.schema.json")

@@ -12,8 +12,7 @@ from facts.redaction import beginning
 from judge.explain.diagnosis import Diagnosis
 from judge.explain.found import FoundCause, OneOf, Undetermined, statements_of, subjects_of
 from judge.explain.results import CheckResult, Outcome
-from reporting.writing.causes import NAMED
-from reporting.writing.remedy import block, indented
+from reporting.writing.causes import NAMED, indented, remedy_block
 from reporting.writing.words import HOW_TO_READ_STEPS, LOOKS, first_line
 
 _LOOKED_LIKE = {
@@ -110,7 +109,7 @@ def _cause(found: FoundCause, diagnosis: Diagnosis) -> Iterator[str]:
     if found.otherwise:
         yield "    It would have been another cause:"
         yield from (f"      {other.cause}: {other.told_by}" for other in found.otherwise)
-    yield from indented(block(found.cause, found.remedy), 4)
+    yield from indented(remedy_block(found.cause, found.remedy), 4)
     yield f"    See: {', '.join(found.cause.references)}"
 
 
@@ -121,7 +120,7 @@ def _class(found: OneOf, diagnosis: Diagnosis) -> Iterator[str]:
     yield f"    {WHAT_WOULD_SETTLE_IT}: {found.settled_by}"
     for each in found.causes:
         yield f"  {each.cause.id}: {each.cause.sentence}"
-        yield from indented(block(each.cause, each.remedy), 4)
+        yield from indented(remedy_block(each.cause, each.remedy), 4)
 
 
 def _explains(found: FoundCause | OneOf, diagnosis: Diagnosis) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from judge.explain.cause import CAUSES, Cause
-from reporting.writing.remedy import indented, numbered
+from reporting.writing.causes import indented, numbered
 
 FILE = Path(__file__).with_name("troubleshooting.yaml")
 PAGE = Path(__file__).parents[1] / "docs" / "troubleshooting.md"

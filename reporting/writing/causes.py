@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from facts.errors import WHAT_WOULD_SETTLE_IT
+from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Finding, Problem, Remark
 from judge.explain.cause import Cause
 from judge.explain.found import Does, FoundCause, OnRequirement
@@ -53,6 +53,35 @@ def causes_of(report: Report, judged: Judged) -> tuple[Cause, ...]:
     """The causes that keep a requirement from holding."""
     by_id = {cause.id: cause for cause in report.causes}
     return tuple(by_id[each] for each in judged.causes if each in by_id)
+
+
+def numbered(steps: Iterable[str]) -> tuple[str, ...]:
+    """Steps, each with its number."""
+    return tuple(f"{number}. {step}" for number, step in enumerate(steps, 1))
+
+
+def remedy_block(cause: Cause, steps: Sequence[str] = ()) -> Iterator[str]:
+    """A heading with the steps below it, and the check that the cause is gone.
+
+    Args:
+        cause: The cause.
+        steps: What to do in this case; the remedy of the cause without them.
+    """
+    yield f"{WHAT_TO_DO}:"
+    yield from indented(numbered(steps or cause.remedy), 2)
+    yield f"Check again: {cause.check}"
+
+
+def remedy_in_lines(cause: Cause, steps: Sequence[str] = ()) -> tuple[str, ...]:
+    """The same without a line for the heading; a single step has no number."""
+    steps = steps or cause.remedy
+    first, *others = numbered(steps) if len(steps) > 1 else steps
+    return (f"{WHAT_TO_DO}: {first}", *others, f"Check again: {cause.check}")
+
+
+def indented(lines: Iterable[str], columns: int) -> Iterator[str]:
+    """Lines with blanks before them."""
+    yield from (f"{'':<{columns}}{line}" for line in lines)
 
 
 def cause_unknown(report: Report, judged: Judged) -> str:

@@ -10,11 +10,10 @@ from pathlib import Path
 from judge.guide_defects import Presence
 from judge.verdict import Verdict
 from reporting.model import Report
-from reporting.writing.causes import NAMED, causes_found, causes_of, seen_off_page
+from reporting.writing.causes import NAMED, causes_found, causes_of, indented, remedy_in_lines, seen_off_page
 from reporting.writing.measured import measured
 from reporting.writing.printable import printable
 from reporting.writing.register import lines_of, register
-from reporting.writing.remedy import in_lines, indented
 from reporting.writing.words import (
     HOW_TO_READ_STEPS,
     LOOKS,
@@ -159,7 +158,7 @@ def _causes(report: Report) -> Iterator[Line]:
         aside = "" if word == Verdict.FAIL else f" [{word}]"
         yield _signed(word, f"{each.cause.id}: {each.cause.sentence}{aside}")
         yield from ((f"    {on.does} {on.requirement}: {first_line(seen_off_page(on))}", {}) for on in each.on)
-        yield from ((line, {}) for line in indented(in_lines(each.cause, each.remedy), 4))
+        yield from ((line, {}) for line in indented(remedy_in_lines(each.cause, each.remedy), 4))
 
 
 def _unexplained(report: Report) -> Iterator[Line]:

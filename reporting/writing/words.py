@@ -21,8 +21,8 @@ from reporting.writing.causes import (
     causes_of,
     in_short,
     place_on_page,
+    remedy_in_lines,
 )
-from reporting.writing.remedy import in_lines
 
 _WORDS_BY_LOOK = {
     ("✓", "good"): "pass completed passed yes absent",
@@ -309,7 +309,7 @@ def _advice(report: Report, judged: Judged) -> Iterator[str]:
 
 def hints_of(report: Report, judged: Judged) -> tuple[str, ...]:
     """Causes, remedies and advice for a requirement, complete, as lines of text."""
-    named = (line for c in causes_of(report, judged) for line in (f"Cause: {c.sentence} ({c.id})", *in_lines(c)))
+    named = (line for c in causes_of(report, judged) for line in (f"Cause: {c.sentence} ({c.id})", *remedy_in_lines(c)))
     return (*named, *advice_on(report, (judged,)))
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from facts.catalogue import About
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
@@ -14,7 +16,7 @@ from judge.explain.cause import CAUSES
 from judge.verdict import Ending, Judged, Verdict, judge_catalogue
 from judge.waivers import Waiver
 from reporting.model import Report, StepState
-from reporting.writing.causes import causes_found, counts_of
+from reporting.writing.causes import causes_found, counts_of, indented, numbered, remedy_block, remedy_in_lines
 from reporting.writing.html import to_html
 from reporting.writing.junit import to_junit
 from reporting.writing.terminal import summary
@@ -194,3 +196,27 @@ def test_a_page_with_all_of_it_is_well_formed() -> None:
     assert sorted(set(page.ids)) == sorted(page.ids)
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     assert judged(of, "A-3").verdict is Verdict.ERROR
+
+
+KUBELET = CAUSES["kubelet-unreachable"]
+
+
+def test_steps_have_numbers() -> None:
+    assert numbered(["Look.", "Mend."]) == ("1. Look.", "2. Mend.")
+    assert [*indented(["a"], 4)] == ["    a"]
+
+
+def test_a_block_has_a_heading_and_numbers_a_single_step_too() -> None:
+    cause = KUBELET.model_copy(update={"remedy": ("Mend.",)})
+    assert [*remedy_block(cause)] == ["What to do:", "  1. Mend.", f"Check again: {cause.check}"]
+    assert [*remedy_block(cause, ["Make sure.", "Mend."])][1:3] == ["  1. Make sure.", "  2. Mend."]
+
+
+@pytest.mark.parametrize(("steps", "said"), [(("Mend.",), ["Mend."]), (("Look.", "Mend."), ["1. Look.", "2. Mend."])])
+def test_lines_begin_with_the_first_step(steps: tuple[str, ...], said: list[str]) -> None:
+    cause = KUBELET.model_copy(update={"remedy": steps})
+    assert (
+        remedy_in_lines(cause)
+        == remedy_in_lines(KUBELET, steps)
+        == (f"What to do: {said[0]}", *said[1:], f"Check again: {KUBELET.check}")
+    )
