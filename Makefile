@@ -52,16 +52,20 @@ docs: venv ## Write docs/{faults,requirements,troubleshooting,diagnosis}.md, and
 	$(BIN)/python -m reporting.troubleshooting page
 	$(BIN)/python -m tests.diagnosis page
 
+# One worker more than there are cores, since many tests wait for a process. The tests start hundreds of processes, each of which
+# would compile hundreds of modules anew, so what is compiled is kept, whatever the environment says. --confcutdir leaves out the
+# conftest.py of the suite itself, which refuses workers. Directories of tests are removed unless one fails.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 .PHONY: test
-test: venv ## The suite's own tests: no cluster, no root
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-suite test-contract
+test: export PYTHONDONTWRITEBYTECODE :=
+test: export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
+test: venv ## The suite's own tests: no cluster, no root; ends with the ten slowest
+	@scratch="$$(mktemp -d)"; $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --confcutdir tests --basetemp "$$scratch/t" \
+	  --durations 10 --durations-min 0.5 tests/unit tests/plugin tests/contract && rm -rf "$$scratch"
 
-# The two halves of `make test` share nothing, so they run at the same time.
-.PHONY: test-suite test-contract
-test-suite: venv
-	$(BIN)/pytest -q tests/unit tests/plugin
-test-contract: venv
-	$(BIN)/pytest -q -p no:cacheprovider tests/contract
+.PHONY: test-nightly
+test-nightly: export THOROUGHNESS := nightly
+test-nightly: test ## The same with every example of the property tests and every round of the races
 
 .PHONY: findings
 findings: venv ## Write every finding that the unit tests make into build/findings/, to compare two shapes of the code

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.exceptions import TyperException
 
+from checks.table import for_the_doctor
 from doctor.advice import advice_of, only_one
 from doctor.document import plain
 from doctor.examination import examined
@@ -24,7 +25,6 @@ from doctor.migration import migration as migration_advisor
 from doctor.opened import READS, opened
 from doctor.pod import must_have_namespace, pod_called, story_of
 from doctor.rotation import rotation as rotation_advisor
-from doctor.table import SECTIONS
 from doctor.told import lines_of
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
 from facts.kubernetes.objects import Pod
@@ -315,7 +315,7 @@ def doctor(
         asked = pod_called(patient.case, pod) if pod else None
         must_have_namespace(patient.case, namespace)
         diagnosis = examined(
-            patient.case, SECTIONS, requirements, recorder, authority=patient.authority, requests=patient.requests
+            patient.case, for_the_doctor(), requirements, recorder, authority=patient.authority, requests=patient.requests
         )
         story = story_of(patient.case, asked) if asked else None
         if story is not None:

@@ -26,14 +26,12 @@ from observe.install import Install
 from observe.istio.facet import CONTROL_PLANES
 from observe.kubernetes.cluster import Cluster
 from observe.kubernetes.facet import NODES, PODS, VERSION
+from observe.opened import open_install
 from observe.proxies.facet import FLEET
 from observe.tools import Tools
 from observe.wait import Pace
-from providers.teleport.facts.tbot import Tbot
-from providers.teleport.observe.anchors import read_anchors
-from providers.teleport.observe.audit import AuditEvents, EventFiles
 from providers.teleport.observe.facet import BOT_INSTANCES
-from providers.teleport.observe.session import TeleportSession
+from providers.teleport.observe.session import TeleportAddress
 from providers.teleport.observe.tbot_facet import TBOT
 from provision.clusters.directory import kept_kubeconfig
 from provision.disruption.lifetimes import ShortLived
@@ -66,11 +64,9 @@ LATER = pytest.StashKey[list[tuple[Bookmark, LastLook]]]()
 
 pytest_plugins = [
     "steps.shared",
-    "steps.install.prerequisites",
+    "steps.bound",
     "steps.install.istio",
     "steps.install.teleport",
-    "steps.install.tbot",
-    "steps.install.application",
     "steps.checklist",
     "steps.identity.proxies",
     "steps.identity.negative",
@@ -382,47 +378,27 @@ def install(
         recorder=recorder,
     )
 
-    def teleport() -> TeleportSession:
-        address = target.teleport()
-        recorder.note_unverified(address.unverified)
-        return TeleportSession(
-            address.proxy or _claimed_proxy(opened.tbot.all().first, recorder),
-            recorder=recorder,
-            timeout=settings.patience.api,
-            limit=settings.sizes.teleport,
-            tctl=target.tctl,
-            insecure=address.insecure,
-            ca=address.ca,
-        )
+    def address() -> TeleportAddress:
+        found = target.teleport()
+        recorder.note_unverified(found.unverified)
+        return found
 
-    def audit_events() -> AuditEvents | None:
-        return EventFiles(settings.audit_events) if settings.audit_events else target.audit_events()
-
-    opened = Install.of(
+    opened = open_install(
+        settings,
         cluster,
-        teleport=teleport,
+        recorder,
         tools=tools,
-        names=settings.names,
-        recorder=recorder,
-        allowed=settings.allowed_safety,
+        address=address,
+        claimed=recorder.note_claimed,
         profiles=pytestconfig.stash[PROFILES],
-        provisions=target.provisions,
-        audit_events=audit_events,
-        anchors=partial(read_anchors, settings.trust_bundle, settings.trust_domain, recorder)
-        if settings.trust_bundle
-        else None,
         is_scratch=is_scratch,
+        provisions=target.provisions,
+        audit_events=target.audit_events,
         progress=Progress(pytestconfig.pluginmanager.get_plugin("terminalreporter")),
         need=target.need,
     )
     yield opened
     _note_run_facts(opened, target, recorder)
-
-
-def _claimed_proxy(tbot: Tbot, recorder: Store) -> str:
-    """The proxy in tbot's configuration, which only tbot vouches for, and tbot is what is judged."""
-    recorder.note_claimed(tbot.config.proxy_server)
-    return tbot.config.proxy_server
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from doctor.check import Case
+from checks.check import Case
 from doctor.document import subject
 from doctor.opened import Patient
 from doctor.told import grouped, requests_line

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from doctor.check import REPORT_IT, Case, Check, Needs, Section, defect
+from checks.check import Case, Check, Needs, Part
+from doctor.defects import REPORT_IT, defect
 from facts.catalogue import Level, Requirement
 from facts.errors import ConformanceError, NotApplicable
 from facts.finding import Remark
@@ -31,7 +32,7 @@ AT_ONCE = 16
 
 def examined(
     case: Case,
-    sections: Sequence[Section],
+    parts: Sequence[Part],
     requirements: Mapping[str, Requirement],
     recorder: KeptInMemory,
     *,
@@ -42,7 +43,7 @@ def examined(
 
     Args:
         case: The install.
-        sections: The table.
+        parts: The table.
         requirements: Of the catalogue, by id; they tell a premise from a promise, and a risk from harm.
         recorder: Has the readings.
         authority: Called after the checks, see `judge.explain.diagnosis.Diagnosis`.
@@ -50,7 +51,7 @@ def examined(
     """
     begun = time.monotonic()
     given = _given(case)
-    table = [(section.name, check) for section in sections for check in section.checks]
+    table = [(part.name, check) for part in parts for check in part.checks]
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="check") as pool:
         checks = list(pool.map(lambda each: _checked(each[0], each[1], case, given, requirements), table))
     return diagnosed(

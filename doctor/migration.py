@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from checks import diagnosis
+from checks.check import Case
 from doctor.advice import Advice, counted, plain_problems, problem_lines
-from doctor.check import Case
 from facts.errors import CouldNotTell
 from facts.istio.istio_ca import IstioAuthorities
 from judge.advice.calls import Calls

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
+from checks.check import Case
 from checks.mtls import Sweeps
-from doctor.check import Case
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
 from facts.kubernetes.objects import Labelled
 from facts.recorder import Recorder
 from judge.verdict import Authority
-from observe.install import Install
 from observe.kubernetes.api import must_have_context
 from observe.kubernetes.cluster import Cluster
+from observe.opened import open_install
 from observe.requests import Requests
 from observe.tools import Tools, tctl_of
 from observe.wait import Pace
-from providers.teleport.observe.anchors import read_anchors
-from providers.teleport.observe.audit import EventFiles
 from providers.teleport.observe.facet import PING
-from providers.teleport.observe.session import TeleportSession
+from providers.teleport.observe.session import TeleportAddress
 from provision.pods.probes import Probes
 from provision.target import already_there, claim_of, fence
 from reporting.writing.words import authority_in_words
@@ -136,37 +133,17 @@ def _patient(
     claimed: list[str] = []
     tctl = tctl_of(settings)
 
-    def teleport() -> TeleportSession:
-        address = settings.teleport_proxy
-        if not address:
-            address = install.tbot.all().first.config.proxy_server
-            claimed.append(address)
-        return TeleportSession(
-            address,
-            recorder=recorder,
-            timeout=settings.patience.api,
-            limit=settings.sizes.teleport,
-            tctl=tctl,
-            insecure=settings.teleport_insecure,
-            ca=settings.teleport_ca,
-            requests=cluster.requests,
-        )
-
-    install = Install.of(
+    install = open_install(
+        settings,
         cluster,
-        teleport=teleport,
+        recorder,
         # Nothing here runs kubectl or istioctl: who is on call may have neither.
         tools=Tools("kubectl", "istioctl", tctl, settings.kubeconfig, settings.context, recorder, settings.patience.command),
-        names=settings.names,
-        recorder=recorder,
-        allowed=settings.allowed_safety,
+        address=lambda: TeleportAddress(settings.teleport_proxy, settings.teleport_insecure, settings.teleport_ca),
+        claimed=claimed.append,
         profiles=reads,
-        provisions=False,
-        audit_events=lambda: EventFiles(settings.audit_events) if settings.audit_events else None,
-        anchors=partial(read_anchors, settings.trust_bundle, settings.trust_domain, recorder)
-        if settings.trust_bundle
-        else None,
         is_scratch=is_scratch,
+        requests=cluster.requests,
         within=settings.patience.survey,
         progress=lambda done, total: say(f"{done} of {total} proxies were asked") if done % TOLD == 0 else None,
     )

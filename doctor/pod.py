@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from doctor.check import REPORT_IT, Case, defect
+from checks.check import Case
+from doctor.defects import REPORT_IT, defect
 from facts.errors import BadInput, ConformanceError, CouldNotTell
 from facts.evidence import ObjectRef
 from facts.istio.mesh import Mesh

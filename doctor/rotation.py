@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from checks import diagnosis, mtls
+from checks.check import Case
 from doctor.advice import Advice, counted, plain_problems, problem_lines, remedy_lines
-from doctor.check import Case
 from facts.errors import WHAT_TO_DO, CouldNotTell
 from facts.finding import Problem
 from facts.kubernetes.objects import Pod

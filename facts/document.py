@@ -251,6 +251,11 @@ def parse_yaml(text: str, where: str) -> Any:
         raise damaged("YAML", str(error), where) from error
 
 
+def yaml_of_ours(text: str) -> Any:
+    """A YAML file of the suite's own, which is well formed; by libyaml where PyYAML has it, in a tenth of the time."""
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - either is a safe loader
+
+
 class _AsWritten(SafeYaml):
     """Makes a text of every single value, whatever its tag; merges mappings as the format says."""
 

@@ -16,6 +16,7 @@ from observe.kubernetes.cluster import Cluster
 from observe.tools import Tctl, tctl_of
 from providers.teleport.installing.teleport import ContainerEvents, OwnTeleport, TeleportCluster
 from providers.teleport.observe.audit import AuditEvents
+from providers.teleport.observe.session import TeleportAddress
 from provision.clusters.directory import directory_of, kept_kubeconfig
 from provision.clusters.kind import context_name
 from provision.clusters.sources import Sources, resolve
@@ -28,26 +29,6 @@ from settings import Settings, Timeouts
 
 LastLook = Callable[[Cluster], Finding]
 """Reads and judges after the run's clean-up, and concludes for the step that asked for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TeleportAddress:
-    """Address at which this machine reaches Teleport.
-
-    Attributes:
-        proxy: HOST:PORT of the proxy; empty where the suite has to find it in tbot's configuration.
-        insecure: True where the suite must not verify its certificate.
-        ca: Certificates to verify it with; None for the system's.
-    """
-
-    proxy: str
-    insecure: bool = False
-    ca: Path | None = None
-
-    @property
-    def unverified(self) -> str:
-        """The line to Teleport, if nobody verifies who answers there, and what switched that off; else empty."""
-        return "Teleport's proxy (--teleport-insecure)" if self.insecure else ""
 
 
 @dataclass(frozen=True, slots=True)

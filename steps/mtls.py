@@ -7,14 +7,12 @@ from collections.abc import Sequence
 import pytest
 from pytest_bdd import given, then, when
 
-from checks import mtls as checks
-from checks.mtls import NoteHandshakes, Sweeps, SweptMesh
+from checks.mtls import NoteHandshakes, Sweeps
 from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.traffic.handshakes import SeenHandshake
 from judge import conditions
-from judge.mtls import contexts, gateways, handshakes, ledger, plain_text
-from judge.mtls.contexts import TrustDomains
+from judge.mtls import ledger
 from judge.mtls.ends import Ends, MeshTls
 from observe.install import Install
 from observe.proxies.tls import read_ends
@@ -31,36 +29,6 @@ from steps.shared import Conclude
 def sweeps(note_handshakes: NoteHandshakes, settings: Settings) -> Sweeps:
     """The mesh of this run, made once."""
     return Sweeps(note_handshakes, settings.mesh)
-
-
-@given("every proxy of the mesh, with the TLS that its Envoy is configured to speak", target_fixture="mesh")
-def swept_mesh(sweeps: Sweeps, install: Install) -> SweptMesh:
-    return sweeps.of(install)
-
-
-@given("the trust domain of Teleport, and the aliases that the mesh accepts", target_fixture="trust_domains")
-def trust_domains(install: Install) -> TrustDomains:
-    return checks.trust_domains(install)
-
-
-@then("each TLS context for peers of the mesh must use the secrets default and ROOTCA, and demand a certificate")
-def secrets_are_the_providers(mesh: SweptMesh, trust_domains: TrustDomains, conclude: Conclude) -> None:
-    conclude(contexts.secrets_are_the_providers(mesh.ends, trust_domains, mesh.meant, mesh.without))
-
-
-@then("no port of an injected workload must take plain text")
-def no_port_takes_plain_text(mesh: SweptMesh, conclude: Conclude) -> None:
-    conclude(plain_text.no_port_takes_plain_text(mesh.ends, mesh.meant, mesh.without))
-
-
-@then("no proxy must send plain text to a workload of the mesh")
-def nothing_is_sent_in_plain_text(mesh: SweptMesh, conclude: Conclude) -> None:
-    conclude(plain_text.nothing_is_sent_in_plain_text(mesh.ends, mesh.table, mesh.without))
-
-
-@then("no proxy must refuse the identity of another that Istio's configuration leads to it")
-def handshakes_complete(mesh: SweptMesh, conclude: Conclude) -> None:
-    conclude(handshakes.handshakes_complete(mesh.ends, mesh.table, mesh.meant, mesh.without))
 
 
 def ends_of(install: Install, pods: Sequence[Pod]) -> Ends:
@@ -107,8 +75,3 @@ def over_the_gateway(open_gateway: OpenGateway, conversations: Conversations) ->
 @then("each handshake must have ended as predicted")
 def predictions_are_right(test_mesh: Ends, seen_handshakes: tuple[SeenHandshake, ...], conclude: Conclude) -> None:
     conclude(ledger.predictions_are_right(test_mesh, seen_handshakes))
-
-
-@then("each gateway and waypoint must use the same secrets, and no peer must refuse it")
-def gateways_use_their_identities(mesh: SweptMesh, trust_domains: TrustDomains, conclude: Conclude) -> None:
-    conclude(gateways.gateways_use_their_identities(mesh.ends, mesh.table, trust_domains, mesh.meant, mesh.without))

@@ -31,7 +31,8 @@ from provision.faults.page import link
 
 Function = Callable[..., object]
 
-JUDGES, BINDS = re.compile(r"(providers\.\w+\.)?judge\."), re.compile(r"steps\.|(providers\.\w+\.)?checks\.")
+JUDGES = re.compile(r"(providers\.\w+\.)?judge\.")
+BINDS = re.compile(r"steps\.|checks\.|providers\.\w+\.(checks|parts)\.")
 
 ROOT = Path(__file__).resolve().parents[1]
 FEATURES, PAGE = ROOT / "features", ROOT / "docs" / "requirements.md"
@@ -39,13 +40,14 @@ FEATURES, PAGE = ROOT / "features", ROOT / "docs" / "requirements.md"
 _HEAD = """\
 # The requirements, from promise to proof
 
-One row a requirement: the feature file with its scenarios, the modules with the steps of these, the judgments that the steps
-call, and the faults under which it must fail. [features/catalogue.yaml](../features/catalogue.yaml) has each requirement's
-sentence, source and verification; [faults.md](faults.md) has the faults.
+One row a requirement: the feature file with its scenarios, the modules that their sentences are bound to (the table of
+checks, or steps that act), the judgments that these call, and the faults under which it must fail.
+[features/catalogue.yaml](../features/catalogue.yaml) has each requirement's sentence, source and verification;
+[faults.md](faults.md) has the faults.
 
 `make docs` generates this page from the sources; `make lint` checks that it is current.
 
-| requirement | feature | steps | judgments | broken by |
+| requirement | feature | bound to | judgments | broken by |
 |---|---|---|---|---|
 """
 
@@ -107,7 +109,8 @@ def matching(step: Step, contexts: Iterable[StepFunctionContext]) -> Function:
     """
     for context in contexts:
         if context.type in (None, step.type) and context.parser.is_matching(step.name):
-            return context.step_func
+            # A sentence of the table (`steps.bound`) stands for what it is bound to.
+            return getattr(context.step_func, "binds", context.step_func)
     raise LookupError(f"no step function for: {step.keyword} {step.name}")
 
 

@@ -13,6 +13,23 @@ from facts.declared import At, Declared, ListOf, Many, Read, read
 from facts.document import parse_json
 from facts.svid import Certificate
 
+KUBELET_PORT = 10250
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletAddress:
+    """The address at which an agent of the provider finds the kubelet of its own node.
+
+    Attributes:
+        field: Field of the pod that holds the host: ``status.hostIP`` or ``spec.nodeName``.
+        port: TCP port.
+        host_network: Dialled from the node's own network.
+    """
+
+    field: str = "status.hostIP"
+    port: int = KUBELET_PORT
+    host_network: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class SeenContainer(Declared):

@@ -11,7 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -22,6 +21,7 @@ from pydantic import (
     ValidationError,
 )
 
+from facts.document import yaml_of_ours
 from facts.errors import BadInput, CouldNotTell
 from facts.versions import Version
 
@@ -359,7 +359,7 @@ def read_causes(directories: Sequence[Path]) -> Causes:
         files = sorted(directory.glob("*.yaml"))
         if not files:
             raise _bad("no file of causes", str(directory))
-        documents |= {str(file): yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+        documents |= {str(file): yaml_of_ours(file.read_text(encoding="utf-8")) for file in files}
     return parse_causes(documents)
 
 

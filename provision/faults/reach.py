@@ -45,3 +45,6 @@ CERTIFIED_BY_ISTIOD = frozenset({"ID-01", "ID-03", "ID-04", "ID-06", "ID-07", "I
 
 TRAFFIC = frozenset({"TRF-01", "TRF-02", "TRF-04", "TRF-05"})
 """Need two workloads, or a gateway and a workload, to accept each other."""
+
+CUT_OFF = frozenset({"CHK-8", "CHK-9", "ID-01", "ID-11"})
+"""Failed where no new secret reaches proxies, which still have the certificates that they got before."""

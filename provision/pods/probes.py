@@ -17,6 +17,7 @@ from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.kubernetes.probes import (
+    KubeletAddress,
     NodeProbe,
     Refused,
     SdsProbe,
@@ -31,7 +32,6 @@ from facts.traffic.refusal import AttemptEnd, AttemptOutcome, parse_ended_stream
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, eventually
-from providers.teleport.facts.tbot import KubeletAddress
 from provision.objects import Objects, config_map, scratch_namespace
 from provision.pods.running import Ended, Pods
 from provision.render import MANIFESTS, documents

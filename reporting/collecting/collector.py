@@ -12,7 +12,7 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -295,9 +295,11 @@ class Collector:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Takes the ending of each phase from the exception itself: a report's outcome is bent by marks such as xfail."""
-        report = yield
-        self._make_printable(report)
         error = call.excinfo.value if call.excinfo is not None else None
+        says_itself = self.recorder.knows(item.nodeid) and isinstance(error, ConformanceError | Violated)
+        with _without_sources(item.config) if says_itself else contextlib.nullcontext():
+            report = yield
+        self._make_printable(report)
         if not self.recorder.knows(item.nodeid):
             if error is not None and not isinstance(error, pytest.skip.Exception):
                 self.recorder.run_error(f"{item.nodeid}: {told(error)}")
@@ -485,6 +487,17 @@ class Collector:
         yield
         for line, markup in wrapped(self._summary):
             terminalreporter.write_line(line, **markup)
+
+
+@contextlib.contextmanager
+def _without_sources(config: pytest.Config) -> Iterator[None]:
+    """Spares pytest the source of each frame of a traceback that is not shown: it reads and parses every file for that."""
+    style = config.option.tbstyle
+    config.option.tbstyle = "line"
+    try:
+        yield
+    finally:
+        config.option.tbstyle = style
 
 
 def _some_id(plan: RunPlan) -> str:

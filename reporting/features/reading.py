@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import yaml
-
 from facts.catalogue import Catalogue, Need, parse_catalogue
+from facts.document import yaml_of_ours
 from facts.errors import BadInput
 from reporting.collecting.policy import READ_ONLY
 from reporting.features.gherkin_files import feature_paths, read_feature
@@ -20,7 +19,7 @@ def read_catalogue(directory: Path) -> Catalogue:
         BadInput: It cannot be used.
     """
     file = directory / "catalogue.yaml"
-    catalogue = parse_catalogue(yaml.safe_load(file.read_text(encoding="utf-8")), str(file))
+    catalogue = parse_catalogue(yaml_of_ours(file.read_text(encoding="utf-8")), str(file))
     return catalogue.for_readers(_read_only(directory))
 
 

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -34,6 +35,51 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         report: The report.
         bodies: Bodies of its evidence, by id.
     """
+    by_profile: dict[str, list[Judged]] = {}
+    for judged in report.judged:
+        by_profile.setdefault(judged.requirement.profile, []).append(judged)
+    told = {s.id for j in report.judged for s in report.scenarios_of(j.requirement.id)}
+    seen: set[str] = set()
+
+    def is_new(key: str) -> bool:
+        """True the first time: the template goes from top to bottom, and shows each thing once."""
+        new = key not in seen
+        seen.add(key)
+        return new
+
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            by_profile=by_profile,
+            stored={e.id: e for e in report.evidence},
+            bodies=bodies,
+            cap=CAP,
+            is_new=is_new,
+            others=[s for s in report.scenarios if s.id not in told],
+            anchors={cause.id: f"cause-{cause.id}" for cause in report.causes}
+            | {j.requirement.id: j.requirement.id for j in report.judged},
+            bars=_bars(report.timeline),
+            causes=causes,
+            entries=register(report),
+            words=words,
+            timeline=timeline_words,
+            draw=draw,
+            measured=measured,
+            Does=Does,
+            Holds=Holds,
+            Verdict=Verdict,
+            command=shlex.join(report.command_line),
+        )
+    )
+    # Here, where no filter of the template can go around it.
+    return printable(page)
+
+
+@cache
+def _environment() -> Environment:
+    """Made once: a run writes its page many times, and to compile the templates takes longer than to fill them in."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -53,42 +99,7 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
         sign=lambda word: words.LOOKS[word][0],
         tone=lambda word: words.LOOKS[word][1],
     )
-    by_profile: dict[str, list[Judged]] = {}
-    for judged in report.judged:
-        by_profile.setdefault(judged.requirement.profile, []).append(judged)
-    told = {s.id for j in report.judged for s in report.scenarios_of(j.requirement.id)}
-    seen: set[str] = set()
-
-    def is_new(key: str) -> bool:
-        """True the first time: the template goes from top to bottom, and shows each thing once."""
-        new = key not in seen
-        seen.add(key)
-        return new
-
-    page = environment.get_template("report.html.j2").render(
-        report=report,
-        by_profile=by_profile,
-        stored={e.id: e for e in report.evidence},
-        bodies=bodies,
-        cap=CAP,
-        is_new=is_new,
-        others=[s for s in report.scenarios if s.id not in told],
-        anchors={cause.id: f"cause-{cause.id}" for cause in report.causes}
-        | {j.requirement.id: j.requirement.id for j in report.judged},
-        bars=_bars(report.timeline),
-        causes=causes,
-        entries=register(report),
-        words=words,
-        timeline=timeline_words,
-        draw=draw,
-        measured=measured,
-        Does=Does,
-        Holds=Holds,
-        Verdict=Verdict,
-        command=shlex.join(report.command_line),
-    )
-    # Here, where no filter of the template can go around it.
-    return printable(page)
+    return environment
 
 
 def _bars(timeline: Iterable[Phase]) -> list[tuple[Phase, float, float]]:

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from checks import identity as checks
 from facts.guide import GuideAnswer
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe
@@ -217,8 +216,3 @@ def cannot_join(join_attempt: JoinAttempt | NotRun, install: Install, conclude: 
 
 
 # NEG-07: the socket's name.
-
-
-@then("tbot and the proxies on its socket must use a socket name for which Istio has no fallback")
-def install_fails_closed(install: Install, conclude: Conclude) -> None:
-    conclude(checks.install_fails_closed(install))

@@ -5,13 +5,6 @@ from __future__ import annotations
 import pytest
 from pytest_bdd import given, parsers, then, when
 
-from checks import rotation as checks
-from checks.mtls import Sweeps
-from facts.kubernetes.workloads import CronJob
-from facts.proxies.identity import Fleet
-from judge.identity.proxies import ObservedProxies
-from judge.install.components import Component
-from judge.rotation import age
 from judge.rotation import renewal as judge
 from judge.rotation.renewal import Watched
 from judge.traffic import load as load_judge
@@ -20,7 +13,6 @@ from observe.install import Install
 from observe.proxies.envoy import read_pushes
 from provision.disruption.trial import Trial
 from provision.pods.clients_and_servers import OLDER, TestPods
-from settings import Settings
 from steps.shared import Conclude
 
 
@@ -42,49 +34,6 @@ def watched_proxies(trial: Trial, install: Install) -> tuple[Watched, ...]:
 
 
 # The age of certificates, read-only.
-
-
-@given("every proxy on tbot's sockets, as its own Envoy reports it", target_fixture="on_sockets")
-def proxies_to_renew(install: Install, sweeps: Sweeps) -> ObservedProxies:
-    return checks.proxies_to_renew(install, sweeps)
-
-
-@given("a second reading of the same proxies, if --observe asks for it", target_fixture="second_reading")
-def second_reading(install: Install, settings: Settings) -> Fleet | None:
-    return install.proxies.fleet_on_sockets_after(settings.observe) if settings.observe else None
-
-
-@then("each certificate must be due for renewal well before it expires, and none must be overdue")
-def renewed_before_expiry(
-    on_sockets: ObservedProxies, second_reading: Fleet | None, install: Install, conclude: Conclude
-) -> None:
-    conclude(age.renewed_before_expiry(on_sockets, install.tbot.all(), second_reading))
-
-
-@given("tbot's version, as its image and its bot instances report it", target_fixture="versions")
-def versions(install: Install) -> list[Component]:
-    return checks.versions_of_tbot(install)
-
-
-@then("no certificate must be older than tbot's renewal interval and a margin")
-def none_is_overdue(on_sockets: ObservedProxies, install: Install, conclude: Conclude) -> None:
-    conclude(checks.none_is_overdue(install, on_sockets))
-
-
-@then("no certificate and no trusted authority must expire within its warning threshold")
-def nothing_expires_soon(on_sockets: ObservedProxies, install: Install, settings: Settings, conclude: Conclude) -> None:
-    thresholds = settings.expiry_warning, settings.authority_expiry_warning
-    conclude(age.nothing_expires_soon(on_sockets, install.tbot.all(), *thresholds))
-
-
-@given("all CronJobs of the cluster", target_fixture="cron_jobs")
-def cron_jobs(install: Install) -> tuple[CronJob, ...]:
-    return install.cluster.cron_jobs()
-
-
-@then("no CronJob must restart workloads of the mesh")
-def no_cron_job_restarts(install: Install, conclude: Conclude) -> None:
-    conclude(checks.no_cron_job_restarts_workloads(install))
 
 
 # Renewals during a trial.

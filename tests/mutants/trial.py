@@ -127,7 +127,7 @@ class Copy:
         process = subprocess.Popen(
             [sys.executable, *PYTEST, *module.tests],
             cwd=self.place,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "THOROUGHNESS": "nightly"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -466,10 +466,7 @@ def test_an_error_after_the_report_is_no_failed_install(passing: Project) -> Non
 
 
 def test_xdist_is_refused(project: Project) -> None:
-    plugin = project.path / "fake_xdist.py"
-    plugin.write_text('def pytest_addoption(parser):\n    parser.addoption("--numprocesses", type=int)\n')
-
-    ran = project.run("-p", "fake_xdist", "--numprocesses", "2", "features", apart=True)
+    ran = project.run("--numprocesses", "2", "features", apart=True)
 
     assert ran.result.ret == 4
     assert "expected one pytest process" in ran.text

@@ -11,9 +11,10 @@ import pytest
 import conftest
 import settings
 from judge.verdict import Authority
+from providers.teleport.observe.session import TeleportAddress
 from providers.teleport.observe.tbot_facet import TBOT
 from provision import target
-from provision.target import TeleportAddress, already_there
+from provision.target import already_there
 from reporting.collecting.store import Store
 from tests.unit.judge import builders as make
 
@@ -31,12 +32,6 @@ def test_tbot(*, insecure: bool, lines: tuple[str, ...]) -> None:
     conftest._note_run_facts(cast("Any", install), cast("Any", SimpleNamespace(has_teleport=lambda: False)), store)
     assert store.unverified == lines
     assert store.facts.tbot_version
-
-
-def test_a_teleport_that_only_tbots_configuration_names_is_claimed() -> None:
-    store, tbot = Store(), make.tbot()
-    assert store.claimed == ""
-    assert conftest._claimed_proxy(tbot, store) == tbot.config.proxy_server == store.claimed != ""
 
 
 @pytest.mark.parametrize("confirmed", [True, False])

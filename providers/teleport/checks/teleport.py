@@ -45,20 +45,6 @@ def fresh_token_verifies(
     return judge.fresh_token_verifies(signature, token, evidence, live)
 
 
-def tokens_let_tbot_join(install: Install) -> tuple[Finding, ...]:
-    """INST-10, of each join token.
-
-    Raises:
-        NotApplicable: No tbot joins by the method kubernetes.
-    """
-    return (
-        *methods_are_kubernetes(install),
-        *only_tbots_are_allowed(install),
-        *tokens_hold_every_key(install),
-        *bots_have_the_role(install),
-    )
-
-
 def methods_are_kubernetes(install: Install) -> tuple[Finding, ...]:
     """INST-10, the join method of each token."""
     return tuple(judge.method_is_kubernetes(each.known_token) for each in _joinings(install))

@@ -10,31 +10,15 @@ from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, readings
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import NODE_NAME, TOKEN_PATH, Container, ProjectedToken, referred
+from facts.kubernetes.probes import KUBELET_PORT, KubeletAddress
 from facts.kubernetes.workloads import DaemonSet
 from providers.teleport.facts.tbot_config import KUBERNETES, TbotConfig, WorkloadApi
-
-KUBELET_PORT = 10250
 
 TO_READ_PODS, TO_DO_ALL, TO_POST = ("get", "nodes/pods"), ("get", "nodes/proxy"), ("create", "nodes/proxy")
 KUBELET_RIGHTS = (TO_READ_PODS, TO_DO_ALL, TO_POST)
 """Rights at the kubelet as verb and resource: to list its pods, which is all that attestation needs; and to use its whole
 interface, which for either verb includes running commands in every pod of the node. Source: Kubernetes, kubelet
 authorization."""
-
-
-@dataclass(frozen=True, slots=True)
-class KubeletAddress:
-    """The address at which a tbot finds the kubelet of its own node.
-
-    Attributes:
-        field: Field of the pod that holds the host: ``status.hostIP`` or ``spec.nodeName``.
-        port: TCP port.
-        host_network: Dialled from the node's own network.
-    """
-
-    field: str = "status.hostIP"
-    port: int = KUBELET_PORT
-    host_network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,8 +368,10 @@ class Tbots:
             tuple(t for t in among if any(s.directory == directory for s in t.sockets)) for among in (there, self.each)
         )
         on_it, on_it_elsewhere = (tuple(t for t in among if any(s.path == path for s in t.sockets)) for among in (near, far))
+        if on_it:
+            return on_it  # nearly always; what follows looks at all nodes
         beside = tuple(t for t in on_it_elsewhere if not near or any(t.placed_on & other.placed_on for other in near))
-        return on_it or beside or near or far or there
+        return beside or near or far or there
 
     def supplied_by(self, tbot: Tbot, pods: Iterable[Pod]) -> tuple[Pod, ...]:
         """The pods that one of them must supply, see `serving`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -68,6 +69,26 @@ def is_not_there(result: CommandResult, name: str) -> bool:
         name: Name of the resource, without its kind.
     """
     return result.exit_code not in (0, *_CANNOT_RUN) and says_absent(result.stderr, name)
+
+
+@dataclass(frozen=True, slots=True)
+class TeleportAddress:
+    """Address at which this machine reaches Teleport.
+
+    Attributes:
+        proxy: HOST:PORT of the proxy; empty where the suite has to find it in tbot's configuration.
+        insecure: True where the suite must not verify its certificate.
+        ca: Certificates to verify it with; None for the system's.
+    """
+
+    proxy: str
+    insecure: bool = False
+    ca: Path | None = None
+
+    @property
+    def unverified(self) -> str:
+        """The line to Teleport, if nobody verifies who answers there, and what switched that off; else empty."""
+        return "Teleport's proxy (--teleport-insecure)" if self.insecure else ""
 
 
 class TeleportSession:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.objects import Pod
+from facts.kubernetes.probes import KubeletAddress
 from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, of_each
-from providers.teleport.facts.tbot import KUBELET_RIGHTS, KubeletAddress, SocketDirectories, Tbot, Tbots
+from providers.teleport.facts.tbot import KUBELET_RIGHTS, SocketDirectories, Tbot, Tbots
 from providers.teleport.facts.tbot_log import STARTED, LastAttempt, Obstacle, parse_last_attempt
 from providers.teleport.observe.tbot import read_tbots
 

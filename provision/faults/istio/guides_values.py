@@ -12,24 +12,12 @@ from typing import Any
 from facts.kubernetes.pod_spec import PROXY
 from observe.proxies.survey import NORMALIZATION, survey
 from observe.wait import NotYet, eventually
-from provision.faults import reach
 from provision.faults.changes import edited, edited_text, pod_template
-from provision.faults.fault import Fault, Scene, proxies_of
+from provision.faults.fault import Scene, proxies_of
 from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
 OTHER_NAME = "tbot.sock"
 NAMED_BY = "WORKLOAD_IDENTITY_SOCKET_FILE"
-
-
-@contextmanager
-def _paths_normalized(scene: Scene) -> Iterator[None]:
-    def change(mesh: dict[str, Any]) -> dict[str, Any]:
-        return {**mesh, "pathNormalization": {"normalization": "DECODE_AND_MERGE_SLASHES"}}
-
-    with edited(scene, ISTIO_NAMESPACE, "istio", "mesh", change):
-        await_normalization(scene, in_force=True)
-        yield
-    await_normalization(scene, in_force=False)
 
 
 def await_normalization(scene: Scene, *, in_force: bool) -> None:
@@ -91,30 +79,3 @@ def another_name(scene: Scene) -> Iterator[None]:
 def _look_for_name(spec: dict[str, Any]) -> None:
     if not any(e.get("value") == OTHER_NAME for c in proxies_of(spec) for e in c.get("env", ()) if e["name"] == NAMED_BY):
         raise NotYet(f"its proxy has no {NAMED_BY}")
-
-
-FAULTS = (
-    Fault(
-        name="path-normalization-none",
-        description="Path normalization is NONE: proxies compare paths with policies exactly as the client sent them.",
-        cause="path-normalization-off",
-        touches="ConfigMap istio-system/istio",
-        undo="The guide asks for it; the suite sets DECODE_AND_MERGE_SLASHES for a while.",
-        breaks=frozenset({"TRF-07"}),
-        reach=reach.ISTIO,
-        inject=_paths_normalized,
-        standing=True,
-    ),
-    Fault(
-        name="socket-called-socket",
-        description="tbot's socket is called socket, the one name with which a sidecar falls back to istiod when tbot is"
-        " absent.",
-        cause="socket-name-default",
-        touches="ConfigMaps teleport-system/tbot-config and istio-system/istio; every pod that uses the socket",
-        undo="The guide asks for it; the suite gives the socket another name for a while.",
-        breaks=frozenset({"NEG-07"}),
-        reach=reach.TBOT | reach.INJECTED_PODS,
-        inject=another_name,
-        standing=True,
-    ),
-)

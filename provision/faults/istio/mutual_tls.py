@@ -5,10 +5,8 @@ Each waits until the Envoys have the change, and afterwards until they have what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
-from typing import Any
 
 from facts.kubernetes.objects import Pod
 from facts.proxies.envoy import LEAF
@@ -20,9 +18,8 @@ from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import ADMIN, ProxyConnection
 from observe.proxies.tls import Shared, tls_of
 from observe.wait import NotYet, eventually
-from provision.faults import reach
 from provision.faults.changes import Document, applied, in_place_of, manifest
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Scene
 from provision.faults.istio.workloads import PORT
 from provision.names import APP, GATEWAY_LABEL, ISTIO_NAMESPACE
 
@@ -134,34 +131,42 @@ def _spoken(proxy: ProxyTls) -> tuple[str, ...]:
 # Changes.
 
 
-def _all_off(scene: Scene) -> AbstractContextManager[None]:
+def all_off(scene: Scene) -> AbstractContextManager[None]:
+    """Disable mutual TLS in the whole mesh, for servers and clients."""
+
     @contextmanager
     def change() -> Iterator[None]:
-        policy, rule = manifest("mutual-tls-off")
-        with in_place_of(scene, policy), applied(scene, rule):
+        of_servers, of_clients = manifest("mutual-tls-off")
+        with in_place_of(scene, of_servers), applied(scene, of_clients):
             yield
 
     return shown(scene, change(), _asks, wanted=False, pods=_pods_with_gateway)
 
 
-def _policy(scene: Scene, spec: Document, wanted: tuple[bool, bool]) -> AbstractContextManager[None]:
-    (policy,) = manifest("peer-authentication")
-    return shown(scene, applied(scene, policy | {"spec": spec}), _taken, wanted)
+def policy(scene: Scene, spec: Document, *, plain: bool, encrypted: bool) -> AbstractContextManager[None]:
+    """Apply a PeerAuthentication for the test application.
+
+    Args:
+        scene: The scene.
+        spec: Its specification.
+        plain: Whether the application's port then takes plain text.
+        encrypted: Whether it then takes mutual TLS.
+    """
+    (made,) = manifest("peer-authentication")
+    return shown(scene, applied(scene, made | {"spec": spec}), _taken, (plain, encrypted))
 
 
-def _rule(scene: Scene, tls: Document, *wanted: str) -> AbstractContextManager[None]:
-    (rule,) = manifest("destination-rule")
-    rule["spec"]["trafficPolicy"]["tls"] = tls
-    return shown(scene, applied(scene, rule), _spoken, wanted, pods=_pods_with_gateway)
+def rule(scene: Scene, tls: Document, wanted: Sequence[str]) -> AbstractContextManager[None]:
+    """Apply a DestinationRule with TLS settings for clients of the test application.
 
-
-def _plain_text(scene: Scene) -> AbstractContextManager[None]:
-    return _rule(scene, {"mode": "DISABLE"}, Layer.PLAIN.value)
-
-
-def _other_names(scene: Scene) -> AbstractContextManager[None]:
-    other = workload_id(scene.installation.variables["TRUST_DOMAIN"], APP, OTHER_ACCOUNT)
-    return _rule(scene, {"mode": "ISTIO_MUTUAL", "subjectAltNames": [other]}, Layer.TLS.value, other)
+    Args:
+        scene: The scene.
+        tls: The settings.
+        wanted: The transports that clients then speak, and the names that they expect.
+    """
+    (made,) = manifest("destination-rule")
+    made["spec"]["trafficPolicy"]["tls"] = tls
+    return shown(scene, applied(scene, made), _spoken, tuple(wanted), pods=_pods_with_gateway)
 
 
 def _server_context(scene: Scene) -> tuple[Document, Document]:
@@ -172,8 +177,8 @@ def _server_context(scene: Scene) -> tuple[Document, Document]:
 
 def _client_context(scene: Scene) -> tuple[list[Document], Document]:
     """Return the objects with a TLS context for the application as a client of its own, and that context."""
-    rule, made = manifest("client-tls-context", TRUST_DOMAIN=scene.installation.variables["TRUST_DOMAIN"])
-    return [rule, made], _typed(made)
+    of_clients, made = manifest("client-tls-context", TRUST_DOMAIN=scene.installation.variables["TRUST_DOMAIN"])
+    return [of_clients, made], _typed(made)
 
 
 def _typed(envoy_filter: Document) -> Document:
@@ -181,13 +186,15 @@ def _typed(envoy_filter: Document) -> Document:
     return typed
 
 
-def _no_certificate(scene: Scene) -> AbstractContextManager[None]:
+def no_certificate(scene: Scene) -> AbstractContextManager[None]:
+    """Let clients without a certificate into the test application."""
     made, context = _server_context(scene)
     context["require_client_certificate"] = False
     return shown(scene, applied(scene, made), _demands, wanted=False)
 
 
-def _one_client(scene: Scene) -> AbstractContextManager[None]:
+def one_client(scene: Scene) -> AbstractContextManager[None]:
+    """Let only clients of another service account into the test application."""
     made, context = _server_context(scene)
     (name,) = _validation(context)["match_typed_subject_alt_names"]
     other = workload_id(scene.installation.variables["TRUST_DOMAIN"], APP, OTHER_ACCOUNT)
@@ -195,14 +202,16 @@ def _one_client(scene: Scene) -> AbstractContextManager[None]:
     return shown(scene, applied(scene, made), _admitted, wanted=(other,))
 
 
-def _presents_nothing(scene: Scene) -> AbstractContextManager[None]:
+def presents_nothing(scene: Scene) -> AbstractContextManager[None]:
+    """Let the test application present no certificate to servers."""
     made, context = _client_context(scene)
     del context["common_tls_context"]["tls_certificate_sds_secret_configs"]
     names = (workload_id(scene.installation.variables["TRUST_DOMAIN"], APP, APP),)
     return shown(scene, applied(scene, *made), _offered, wanted=frozenset({("", names)}))
 
 
-def _expects_nobody(scene: Scene) -> AbstractContextManager[None]:
+def expects_nobody(scene: Scene) -> AbstractContextManager[None]:
+    """Let the test application expect no name of a server."""
     made, context = _client_context(scene)
     del _validation(context)["match_typed_subject_alt_names"]
     return shown(scene, applied(scene, *made), _offered, wanted=frozenset({(LEAF, ())}))
@@ -211,120 +220,3 @@ def _expects_nobody(scene: Scene) -> AbstractContextManager[None]:
 def _validation(context: Document) -> Document:
     validation: Document = context["common_tls_context"]["combined_validation_context"]["default_validation_context"]
     return validation
-
-
-DISABLED: dict[str, Any] = {"mtls": {"mode": "DISABLE"}}
-PERMISSIVE: dict[str, Any] = {"mtls": {"mode": "PERMISSIVE"}}
-PORT_DISABLED: dict[str, Any] = {
-    "selector": {"matchLabels": {"app": APP}},
-    "mtls": {"mode": "STRICT"},
-    "portLevelMtls": {str(PORT): {"mode": "DISABLE"}},
-}
-"""Istio looks at the modes of ports only where the policy selects a workload."""
-
-_policy_fault = partial(
-    Fault,
-    touches="PeerAuthentication test-app/test-app",
-    undo="The suite deletes it and waits until every Envoy has its former listeners.",
-    reach=reach.MUTUAL_TLS,
-)
-_rule_fault = partial(
-    Fault,
-    touches="DestinationRule test-app/test-app",
-    undo="The suite deletes it and waits until every Envoy has its former clusters.",
-    reach=reach.MUTUAL_TLS,
-)
-
-_server_fault = partial(
-    Fault,
-    touches="EnvoyFilter test-app/server-tls-context",
-    undo="The suite deletes it and waits until every Envoy has its former listeners.",
-    reach=reach.MUTUAL_TLS,
-)
-_client_fault = partial(
-    Fault,
-    touches="DestinationRule test-app/test-app; EnvoyFilter test-app/client-tls-context",
-    undo="The suite deletes them and waits until every Envoy has its former clusters.",
-    reach=reach.MUTUAL_TLS,
-)
-
-FAULTS = (
-    Fault(
-        name="mutual-tls-off",
-        description="A PeerAuthentication and a DestinationRule in Istio's own namespace disable mutual TLS for the whole"
-        " mesh. The ingress gateway then asks tbot for no certificate.",
-        cause="mutual-tls-disabled",
-        further_causes=frozenset({"no-certificate-asked-for"}),
-        touches="PeerAuthentication istio-system/default; DestinationRule istio-system/mutual-tls-off",
-        undo="The suite restores the policy, deletes the rule, and waits until every Envoy has its former configuration.",
-        breaks=frozenset({"MTL-01", "MTL-02", "MTL-03", "MTL-06", "CHK-6", "ID-11"}),
-        reach=reach.MUTUAL_TLS,
-        inject=_all_off,
-    ),
-    _policy_fault(
-        name="mutual-tls-disabled-in-a-namespace",
-        description="A PeerAuthentication disables mutual TLS in the test application's namespace.",
-        cause="mutual-tls-disabled",
-        breaks=frozenset({"MTL-01", "MTL-02", "MTL-03"}),
-        inject=partial(_policy, spec=DISABLED, wanted=(True, False)),
-    ),
-    _policy_fault(
-        name="mutual-tls-disabled-on-a-port",
-        description="A PeerAuthentication disables mutual TLS on the one port of the test application.",
-        cause="mutual-tls-disabled",
-        breaks=frozenset({"MTL-01", "MTL-02", "MTL-03"}),
-        inject=partial(_policy, spec=PORT_DISABLED, wanted=(True, False)),
-    ),
-    _policy_fault(
-        name="plain-text-accepted",
-        description="A PeerAuthentication lets the test application take plain text beside mutual TLS, as Istio does by"
-        " default.",
-        cause="plain-text-accepted",
-        breaks=frozenset({"MTL-02"}),
-        inject=partial(_policy, spec=PERMISSIVE, wanted=(True, True)),
-    ),
-    _rule_fault(
-        name="clients-send-plain-text",
-        description="A DestinationRule makes clients send plain text to the test application, which takes only mutual TLS.",
-        cause="client-sends-plain-text",
-        breaks=frozenset({"MTL-03"}),
-        inject=_plain_text,
-    ),
-    _rule_fault(
-        name="clients-expect-another-account",
-        description="A DestinationRule lists the name of another service account for the test application.",
-        cause="expected-names-differ",
-        breaks=frozenset({"MTL-04", "MTL-06"}),
-        inject=_other_names,
-    ),
-    _server_fault(
-        name="client-certificate-not-required",
-        description="An EnvoyFilter lets clients without a certificate into the test application.",
-        cause="client-certificate-not-required",
-        breaks=frozenset({"MTL-01"}),
-        inject=_no_certificate,
-    ),
-    _server_fault(
-        name="one-client-let-in",
-        description="An EnvoyFilter lets only clients of another service account into the test application.",
-        cause="clients-restricted-by-name",
-        breaks=frozenset({"MTL-01"}) | reach.REFUSED,
-        inject=_one_client,
-    ),
-    _client_fault(
-        name="client-presents-nothing",
-        description="An EnvoyFilter replaces the TLS context of the test application as a client, which then presents no"
-        " certificate.",
-        cause="tls-context-replaced",
-        breaks=frozenset({"MTL-01", "MTL-04"}),
-        inject=_presents_nothing,
-    ),
-    _client_fault(
-        name="client-expects-nobody",
-        description="An EnvoyFilter replaces the TLS context of the test application as a client, which then expects no name"
-        " of a server.",
-        cause="server-not-verified",
-        breaks=frozenset({"MTL-01"}),
-        inject=_expects_nobody,
-    ),
-)

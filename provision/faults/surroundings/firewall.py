@@ -10,8 +10,7 @@ from facts.kubernetes.objects import Pod
 from facts.proxies.presence import Stage, start_of
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, eventually
-from provision.faults import reach
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Scene
 from provision.names import APP
 
 KUBELET, INJECTOR, ISTIOD = 10250, 15017, 15012
@@ -45,23 +44,21 @@ def _pods_of(scene: Scene, node: str) -> str:
     return str(scene.installation.objects.must_get("v1", "Node", node)["spec"]["podCIDR"])
 
 
-def _kubelet_closed(scene: Scene) -> AbstractContextManager[None]:
+def kubelet_closed(scene: Scene) -> AbstractContextManager[None]:
+    """Keep the pods of one node from its kubelet."""
     node = scene.nodes()[0]
     # Only for pods: the API server can still read logs and forward ports.
     return rejected(scene, node, "INPUT", KUBELET, source=_pods_of(scene, node))
 
 
-@contextmanager
-def _injector_cut_off(scene: Scene) -> Iterator[None]:
+def injector_cut_off(scene: Scene) -> AbstractContextManager[None]:
+    """Keep the API server from istiod's injector."""
     *_workers, control_plane = scene.nodes()
-    with rejected(scene, control_plane, "OUTPUT", INJECTOR):
-        scene.await_refusal()
-        yield
-    scene.await_injected()
+    return rejected(scene, control_plane, "OUTPUT", INJECTOR)
 
 
 @contextmanager
-def _istiod_cut_off(scene: Scene) -> Iterator[None]:
+def istiod_cut_off(scene: Scene) -> Iterator[None]:
     """Keep the pods of one node from istiod, and replace the test application's pods there."""
     node = scene.nodes()[0]
     try:
@@ -84,40 +81,3 @@ def _istiod_cut_off(scene: Scene) -> Iterator[None]:
 
 def _pods_of_app(cluster: Cluster, node: str) -> list[Pod]:
     return [pod for pod in cluster.pods(APP, f"app={APP}") if pod.node == node and not pod.terminating]
-
-
-FAULTS = (
-    Fault(
-        name="kubelet-closed-to-pods",
-        description="A firewall rule on one node keeps pods from its kubelet, so tbot there cannot attest callers.",
-        cause="kubelet-unreachable",
-        touches="iptables of one node",
-        undo="The suite deletes the rule.",
-        breaks=frozenset({"INST-04", "INST-14"}),
-        reach=reach.NODES,
-        inject=_kubelet_closed,
-    ),
-    Fault(
-        name="injector-cut-off",
-        description="A firewall rule keeps the API server from istiod's injector: istiod is available, and no new pod is"
-        " injected.",
-        cause="injector-unreachable",
-        touches="iptables of the control plane's node",
-        undo="The suite deletes the rule and waits until the API server accepts an injected pod again.",
-        breaks=frozenset({"INST-07", "CHK-1"}),
-        reach=reach.ISTIO,
-        inject=_injector_cut_off,
-    ),
-    Fault(
-        name="istiod-cut-off",
-        description="A firewall rule on one node keeps pods from istiod. A pod of the test application that started since"
-        " then has no configuration, and so asks for no certificate.",
-        cause="istiod-unreachable",
-        touches="iptables of one node; Deployment test-app/test-app",
-        undo="The suite deletes the rule and restarts the test application.",
-        breaks=frozenset({"INST-15", "CHK-6", "CHK-7", "CHK-8", "CHK-9"})
-        | {"ID-01", "ID-02", "ID-03", "ID-04", "ID-05", "ID-06", "ID-11"},
-        reach=reach.TBOT | {"INST-05", "ID-07"},
-        inject=_istiod_cut_off,
-    ),
-)

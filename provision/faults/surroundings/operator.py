@@ -16,9 +16,8 @@ import yaml
 
 from facts.errors import ProvisioningFailed
 from observe.command import must_run
-from provision.faults import reach
-from provision.faults.changes import applied, manifest
-from provision.faults.fault import Fault, Operator, Scene
+from provision.faults.changes import applied
+from provision.faults.fault import Operator, Scene
 from provision.objects import SCRATCH
 
 NAMESPACE, VIEWER = "conformance-faults", "viewer"
@@ -27,13 +26,15 @@ UNPRIVILEGED = "65534"
 MINORS_BEHIND = 3
 
 
-def _old_istioctl(scene: Scene) -> AbstractContextManager[Operator]:
+def old_istioctl(scene: Scene) -> AbstractContextManager[Operator]:
+    """Put an istioctl of version 1.27 first on the PATH."""
     istioctl = scene.installation.sources.istioctl
     stamp = _stamp(scene, [istioctl, "version", "--remote=false", "-o", "json"], "version")
     return _restamped(scene, istioctl, stamp, 27)
 
 
-def _old_kubectl(scene: Scene) -> AbstractContextManager[Operator]:
+def old_kubectl(scene: Scene) -> AbstractContextManager[Operator]:
+    """Put a kubectl first on the PATH that is too old for the API server."""
     kubectl = scene.installation.sources.kubectl
     stamp = _stamp(scene, [kubectl, "version", "--client", "-o", "json"], "gitVersion")
     return _restamped(scene, kubectl, stamp, int(stamp.split(".")[1]) - MINORS_BEHIND)
@@ -85,11 +86,9 @@ def _restamp(program: Path, other: Path, stamp: str, wanted: str) -> None:
 
 
 @contextmanager
-def _viewer(scene: Scene) -> Iterator[Operator]:
-    with (
-        applied(scene, *manifest("account-with-view")),
-        tempfile.TemporaryDirectory(dir=scene.installation.directory, prefix="viewer-") as directory,
-    ):
+def viewer(scene: Scene) -> Iterator[Operator]:
+    """Use a service account with the ClusterRole view as the operator's identity."""
+    with tempfile.TemporaryDirectory(dir=scene.installation.directory, prefix="viewer-") as directory:
         yield replace(scene.operator, kubeconfig=kubeconfig_of(scene, Path(directory), NAMESPACE, VIEWER))
 
 
@@ -118,13 +117,15 @@ def kubeconfig_of(scene: Scene, directory: Path, namespace: str, account: str, d
 
 
 @contextmanager
-def _expired_session(scene: Scene) -> Iterator[Operator]:
+def expired_session(scene: Scene) -> Iterator[Operator]:
+    """Run tctl as a user whom the Auth Service refuses."""
     docker, execute, *rest = scene.operator.tctl
     yield replace(scene.operator, tctl=(docker, execute, "--user", UNPRIVILEGED, *rest))
 
 
 @contextmanager
-def _without_events(scene: Scene) -> Iterator[Operator]:
+def without_events(scene: Scene) -> Iterator[Operator]:
+    """Read audit events from a file that stays empty."""
     with tempfile.TemporaryDirectory(dir=scene.installation.directory, prefix="events-") as directory:
         file = Path(directory) / "events.log"
         file.touch(mode=0o600)
@@ -132,7 +133,7 @@ def _without_events(scene: Scene) -> Iterator[Operator]:
 
 
 @contextmanager
-def _left_by_an_earlier_run(scene: Scene) -> Iterator[Operator]:
+def left_by_an_earlier_run(scene: Scene) -> Iterator[Operator]:
     """Make an object as a run of the suite would, and let the next run have the same id; on exit delete the object."""
     run = f"faults-{secrets.token_hex(3)}"
     left = {
@@ -145,70 +146,3 @@ def _left_by_an_earlier_run(scene: Scene) -> Iterator[Operator]:
     objects.run_id = run
     with applied(replace(scene, installation=replace(scene.installation, objects=objects)), left):
         yield replace(scene.operator, run_id=run)
-
-
-FAULTS = (
-    Fault(
-        name="istioctl-1.27",
-        description="An istioctl of version 1.27 is first on the PATH.",
-        cause="tool-version-unsupported",
-        touches="the operator's PATH",
-        undo="The suite takes it off the PATH.",
-        breaks=frozenset({"INST-01"}),
-        reach=reach.TOOLS,
-        inject=_old_istioctl,
-    ),
-    Fault(
-        name="kubectl-three-minors-behind",
-        description="A kubectl three minor versions older than the API server is first on the PATH.",
-        cause="tool-version-unsupported",
-        touches="the operator's PATH",
-        undo="The suite takes it off the PATH.",
-        breaks=frozenset({"INST-01"}),
-        reach=reach.TOOLS,
-        inject=_old_kubectl,
-    ),
-    Fault(
-        name="account-with-view",
-        description="The kubeconfig has a service account with the ClusterRole view.",
-        cause="rights-missing",
-        touches="the operator's kubeconfig",
-        undo="The suite uses the operator's kubeconfig again and deletes the service account.",
-        breaks=frozenset({"INST-02"}),
-        blinds=frozenset({"INST-06", "CHK-9"}) | reach.MUTUAL_TLS,
-        denies=True,
-        inject=_viewer,
-    ),
-    Fault(
-        name="expired-teleport-session",
-        description="The Auth Service refuses tctl, as it refuses an expired session: tctl runs as an unprivileged user"
-        " of Teleport's host.",
-        cause="teleport-session-invalid",
-        touches="the operator's admin session",
-        undo="The suite runs tctl as before.",
-        breaks=frozenset({"INST-03"}),
-        blinds=frozenset(
-            {"INST-09", "INST-10", "INST-11", "INST-12", "INST-16", "INST-17", "CHK-2", "CHK-3", "CHK-4", "ID-04", "ID-11"}
-        ),
-        denies=True,
-        inject=_expired_session,
-    ),
-    Fault(
-        name="audit-events-not-collected",
-        description="The file that collects Teleport's audit events stays empty.",
-        cause="audit-events-not-collected",
-        touches="the operator's source of audit events",
-        undo="The suite reads Teleport's own log again.",
-        breaks=frozenset({"ID-10"}),
-        inject=_without_events,
-    ),
-    Fault(
-        name="left-by-an-earlier-run",
-        description="An attempt of this run under the same id was killed, and left a ClusterRole.",
-        cause="left-by-a-run",
-        touches="a ClusterRole without rules",
-        undo="The suite deletes it.",
-        breaks=frozenset({"HYG-05"}),
-        inject=_left_by_an_earlier_run,
-    ),
-)

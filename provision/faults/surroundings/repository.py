@@ -10,8 +10,7 @@ from pathlib import Path
 
 from facts.kubernetes.jwks import LITERAL_PLACEHOLDER
 from observe.command import must_run
-from provision.faults import reach
-from provision.faults.fault import Fault, Operator, Scene
+from provision.faults.fault import Operator, Scene
 from provision.render import MANIFESTS
 
 TEMPLATE = MANIFESTS / "istio-tbot-token.yaml.template"
@@ -66,37 +65,18 @@ def _committed_once(directory: Path) -> None:
     commit(directory, "Remove the token")
 
 
-def _in(make: Callable[[Path], None]) -> Callable[[Scene], AbstractContextManager[Operator]]:
-    @contextmanager
-    def inject(scene: Scene) -> Iterator[Operator]:
-        with tempfile.TemporaryDirectory(dir=scene.installation.directory, prefix="repository-") as directory:
-            make(Path(directory))
-            yield replace(scene.operator, repository=Path(directory))
-
-    return inject
+@contextmanager
+def _made(scene: Scene, make: Callable[[Path], None]) -> Iterator[Operator]:
+    with tempfile.TemporaryDirectory(dir=scene.installation.directory, prefix="repository-") as directory:
+        make(Path(directory))
+        yield replace(scene.operator, repository=Path(directory))
 
 
-_UNDO = "The suite removes the repository, and uses the sound one again."
+def not_ignored(scene: Scene) -> AbstractContextManager[Operator]:
+    """Use a repository that does not ignore the filled-in join token, which lies there."""
+    return _made(scene, _not_ignored)
 
-FAULTS = (
-    Fault(
-        name="token-file-not-ignored",
-        description="The repository with the template does not ignore the filled-in join token, which lies there.",
-        cause="token-file-not-ignored",
-        touches="a git repository in a temporary directory",
-        undo=_UNDO,
-        breaks=frozenset({"HYG-01"}),
-        reach=reach.HYGIENE,
-        inject=_in(_not_ignored),
-    ),
-    Fault(
-        name="join-token-committed",
-        description="An operator committed the filled-in join token, and removed it in the next commit.",
-        cause="join-token-committed",
-        touches="a git repository in a temporary directory",
-        undo=_UNDO,
-        breaks=frozenset({"HYG-01"}),
-        reach=reach.HYGIENE,
-        inject=_in(_committed_once),
-    ),
-)
+
+def committed_once(scene: Scene) -> AbstractContextManager[Operator]:
+    """Use a repository into which the filled-in join token was committed."""
+    return _made(scene, _committed_once)

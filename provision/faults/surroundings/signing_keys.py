@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from facts.errors import ConformanceError
 from facts.kubernetes.jwks import parse_jwks
 from observe.wait import NotYet, eventually, not_yet
-from provision.faults import reach
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Scene
 
 API_SERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 """Manifest from which the kubelet of a kubeadm node runs the API server; it restarts the API server when this changes."""
@@ -21,7 +20,7 @@ CONTROLLERS, LEASES = ("kube-controller-manager", "kube-scheduler"), "coordinati
 
 
 @contextmanager
-def _next_key(scene: Scene) -> Iterator[None]:
+def next_key(scene: Scene) -> Iterator[None]:
     """Let the API server accept and publish a second key, as before a change of the one that it signs with."""
     *_workers, control_plane = scene.nodes()
     public = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
@@ -71,18 +70,3 @@ def _await_controllers(scene: Scene) -> None:
             raise NotYet(f"{' and '.join(same)} have not renewed their Leases since")
 
     eventually("the controllers of the control plane work again", look, scene.rollout)
-
-
-FAULTS = (
-    Fault(
-        name="next-signing-key",
-        description="The API server publishes the key with which it will sign service-account tokens next, and the join"
-        " token lacks it: tbot cannot join once the change is over.",
-        cause="jwks-rotated-since",
-        touches="the API server's static pod",
-        undo="The suite restores the manifest and waits for the API server and the controllers.",
-        breaks=frozenset({"INST-09", "INST-10", "CHK-2"}),
-        reach=reach.TELEPORT,
-        inject=_next_key,
-    ),
-)

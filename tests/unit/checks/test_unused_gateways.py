@@ -1,4 +1,4 @@
-"""Gateways that need no certificate: every requirement on certificates leaves them out, in steps as in the doctor."""
+"""Gateways that need no certificate: every requirement on certificates leaves them out."""
 
 from __future__ import annotations
 
@@ -7,67 +7,41 @@ from types import SimpleNamespace
 
 import pytest
 
-from checks import identity
-from doctor.check import Case
+from checks.check import Case
+from checks.table import checks
 from facts.errors import CouldNotTell
 from facts.finding import Finding, Holds
-from judge.identity.proxies import ObservedProxies
-from observe.install import Install
 from steps import checklist as checklist_steps
-from steps.identity import proxies as identity_steps
-from steps.rotation import renewal as rotation_steps
 from tests.unit.doctor.installs import beside_an_egress_gateway, case, install
 from tests.unit.judge import builders as make
 
 Conclusion = Callable[[Case], Finding]
 
 
-def _concluded(bind: Callable[[Case, Callable[..., None]], None]) -> Conclusion:
-    """The one finding that a step concludes."""
+def _check(requirement: str) -> Conclusion:
+    """The one finding of the check of a requirement."""
 
     def of(examined: Case) -> Finding:
-        found: list[Finding] = []
-        bind(examined, lambda *findings: found.extend(findings))
-        (finding,) = found
+        (check,) = (each for each in checks() if each.requirement == requirement)
+        (finding,) = check.run(examined)
+        assert isinstance(finding, Finding)
         return finding
 
     return of
 
 
-def _mesh(examined: Case, conclude: Callable[..., None]) -> None:
-    install, proxies = examined.install, identity_steps.every_proxy(examined.install, examined.sweeps)
-    identity_steps.mesh_is_teleports(proxies, identity.expectation(install), identity.outside_of_teleport(install), conclude)
-
-
-def _to_renew(examined: Case) -> tuple[Install, ObservedProxies]:
-    return examined.install, rotation_steps.proxies_to_renew(examined.install, examined.sweeps)
-
-
-def _renewed(examined: Case, conclude: Callable[..., None]) -> None:
-    install, found = _to_renew(examined)
-    rotation_steps.renewed_before_expiry(found, install.proxies.fleet_on_sockets(), install, conclude)
-
-
-def _expiring(examined: Case, conclude: Callable[..., None]) -> None:
-    install, found = _to_renew(examined)
-    rotation_steps.nothing_expires_soon(found, install, examined.settings, conclude)
-
-
-def _overdue(examined: Case, conclude: Callable[..., None]) -> None:
-    install, found = _to_renew(examined)
-    rotation_steps.none_is_overdue(found, install, conclude)
-
-
-def _checklist(examined: Case, conclude: Callable[..., None]) -> None:
-    checklist_steps.sidecars_hold_teleports_identity(make.guide(), examined.install, examined.sweeps, conclude)
+def _checklist(examined: Case) -> Finding:
+    found: list[Finding] = []
+    checklist_steps.sidecars_hold_teleports_identity(
+        make.guide(), examined.install, examined.sweeps, lambda *findings: found.extend(findings)
+    )
+    (finding,) = found
+    return finding
 
 
 OF_CERTIFICATES = {
-    "ID-11": _concluded(_mesh),
-    "ROT-01": _concluded(_renewed),
-    "ROT-06": _concluded(_expiring),
-    "ROT-07": _concluded(_overdue),
-    "CHK-6": _concluded(_checklist),
+    **{requirement: _check(requirement) for requirement in ("ID-11", "ROT-01", "ROT-06", "ROT-07")},
+    "CHK-6": _checklist,
 }
 
 

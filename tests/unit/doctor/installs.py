@@ -8,8 +8,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+from checks.check import Case
 from checks.mtls import Sweeps
-from doctor.check import Case
 from facts.errors import ConformanceError
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE

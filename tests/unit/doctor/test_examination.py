@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from doctor.check import Case, Check, Needs, Section, probes_of
+from checks.check import Case, Check, Needs, Part
+from checks.parts.cluster import PART as CLUSTER
+from checks.table import for_the_doctor
 from doctor.document import plain
 from doctor.examination import examined
-from doctor.sections.cluster import SECTION as CLUSTER
-from doctor.table import SECTIONS
 from doctor.told import lines_of
 from facts.errors import CouldNotTell, NotApplicable, NotGiven
 from facts.evidence import ObjectRef
@@ -30,9 +30,9 @@ from tests.unit.judge.certificates import TRUST_DOMAIN, svid
 from tests.unit.judge.mtls.meshes import PERMISSIVE, Workload
 
 
-def diagnosed(of: Case, *sections: Section) -> Diagnosis:
+def diagnosed(of: Case, *sections: Part) -> Diagnosis:
     requirements = catalogue().requirements
-    table = sections or SECTIONS
+    table = sections or for_the_doctor()
     return examined(of, table, requirements, KeptInMemory(), authority=lambda: "Teleport", requests=Requests())
 
 
@@ -42,7 +42,7 @@ def named(diagnosis: Diagnosis) -> list[str]:
 
 def only(*checks: Check) -> tuple[Diagnosis, CheckResult]:
     """The diagnosis of a table with these checks, and the first of them."""
-    made = diagnosed(case(install()), Section("part", checks))
+    made = diagnosed(case(install()), Part("part", checks))
     return made, made.checks[0]
 
 
@@ -230,7 +230,7 @@ def test_rights_that_are_missing_are_no_cause_of_a_broken_mesh() -> None:
 
 
 def probing(case: Case) -> list[Problem]:
-    probes_of(case).namespace()
+    case.probe_pods.namespace()
     return []
 
 
@@ -304,7 +304,7 @@ def test_a_pod_of_the_mesh_that_no_node_takes_is_left_open(may_list_nodes: bool)
         if not may_list_nodes:
             facets.cluster.nodes = _denied
 
-    made = diagnosed(case(install(change=waiting)), Section("cluster", CLUSTER.checks))
+    made = diagnosed(case(install(change=waiting)), Part("cluster", CLUSTER.checks))
     assert (made.exit_code, named(made)) == (6, [])
     assert "Pod shop/pending" in [str(subject) for each in made.undetermined for subject in each.subjects]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from doctor.check import Needs
-from doctor.table import LEFT_OUT, SECTIONS
+from checks.check import Needs
+from checks.table import LEFT_OUT, checks, for_the_doctor
 from facts.catalogue import CORE
 from reporting.features.reading import read_catalogue, safety_classes
 
 FEATURES = Path(__file__).parents[3] / "features"
-CHECKS = [check for section in SECTIONS for check in section.checks]
+CHECKS = [*checks()]
+OF_THE_DOCTOR = [check for part in for_the_doctor() for check in part.checks]
 
 
 def test_every_requirement_of_core_that_is_read_is_checked_or_left_out_with_a_reason() -> None:
@@ -38,6 +39,6 @@ def test_a_requirement_whose_every_scenario_creates_something_needs_probe_pods()
     assert all("namespaced" in classes[each] for each in creating)
     assert all(
         Needs.PROBES in check.needs
-        for check in CHECKS
+        for check in OF_THE_DOCTOR
         if check.requirement and "read-only" not in classes[check.requirement]
     )

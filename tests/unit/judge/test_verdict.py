@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facts.catalogue import About, Level, Requirement
@@ -233,7 +233,7 @@ def test_a_self_test_or_a_re_proof_that_fails_makes_the_run_inconclusive(
 
 
 @pytest.mark.parametrize("about", [About.SUITE, About.ISTIO])
-@pytest.mark.parametrize("verdict", set(Verdict) - {Verdict.FAIL, Verdict.ERROR})
+@pytest.mark.parametrize("verdict", [v for v in Verdict if v not in (Verdict.FAIL, Verdict.ERROR)])
 def test_a_self_test_that_was_not_tried_says_nothing(about: About, verdict: Verdict) -> None:
     assert judge_run([judged(Verdict.PASS), judged(verdict, about=about)]) is Result.PASS
     assert judge_run([judged(verdict, about=about)]) is Result.INCONCLUSIVE
@@ -442,7 +442,6 @@ scenarios = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(scenarios)
 def test_a_pass_needs_every_scenario_whole(outcomes: list[ScenarioOutcome]) -> None:
     verdict = judge_requirement(requirement(), outcomes).verdict
@@ -453,7 +452,6 @@ def test_a_pass_needs_every_scenario_whole(outcomes: list[ScenarioOutcome]) -> N
     assert (verdict is Verdict.PASS) == whole
 
 
-@settings(deadline=None)
 @given(scenarios, scenarios)
 def test_more_scenarios_never_turn_a_failure_into_anything_else(
     first: list[ScenarioOutcome], more: list[ScenarioOutcome]
@@ -529,7 +527,6 @@ chosen = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(chosen, tagged, waivers)
 def test_a_violation_is_never_exit_0_unless_it_is_of_a_should_alone(
     chosen: list[Requirement], outcomes: list[ScenarioOutcome], waivers: dict[str, tuple[Waiver, ...]]
@@ -544,7 +541,6 @@ def test_a_violation_is_never_exit_0_unless_it_is_of_a_should_alone(
             assert run in (Result.FAIL, Result.INCONCLUSIVE)
 
 
-@settings(deadline=None)
 @given(chosen, tagged, waivers, st.booleans())
 def test_the_first_of_fail_inconclusive_partial_and_pass_that_applies_is_the_result(
     chosen: list[Requirement], outcomes: list[ScenarioOutcome], waivers: dict[str, tuple[Waiver, ...]], strict: bool
@@ -572,7 +568,6 @@ def test_the_first_of_fail_inconclusive_partial_and_pass_that_applies_is_the_res
     assert judge_run(told, strict=strict, run_errors=lost) is expected
 
 
-@settings(deadline=None)
 @given(scenarios)
 def test_waived_is_only_what_failed_and_was_whole_otherwise(outcomes: list[ScenarioOutcome]) -> None:
     waiver = Waiver("CHK-9", "owner", "known")

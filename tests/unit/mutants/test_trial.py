@@ -58,6 +58,7 @@ def test_a_mutant_is_killed_survives_or_never_ends(root: Path, tmp_path: Path, m
     killed = copy.tried(found["least: min(found, numbers[0]) → max(found, numbers[0])"])
     survived = copy.tried(found["unused: return 1 → return None"])
     monkeypatch.setattr(trials, "PATIENCE", 1.0)  # only for the one that never ends: the others end by themselves
+    monkeypatch.setattr(trials, "TIMES", 1.0)
     endless = copy.tried(found["least: 1 → 0"])
 
     assert [t.fate for t in (killed, survived, endless)] == [Fate.KILLED, Fate.SURVIVED, Fate.TIMED_OUT]

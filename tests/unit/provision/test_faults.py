@@ -37,7 +37,7 @@ from provision.faults import FAULTS, Fault, Operator, Scene
 from provision.faults.changes import applied, manifest, patched
 from provision.faults.fault import WITH_SPIRE
 from provision.faults.istio import workloads
-from provision.faults.istio.istio_settings import _past_the_proxy, _with_template
+from provision.faults.istio.istio_settings import _past_the_proxy
 from provision.faults.surroundings.operator import NAMESPACE, VIEWER, _restamp, _with_minor
 from provision.installing.variant import RECOMMENDED
 from provision.names import APP, ISTIO_NAMESPACE
@@ -84,7 +84,7 @@ OPERATOR = Operator(Path("kubeconfig"), "kind-test", ("docker", "exec", "-i", "t
 def scene(objects: Objects, authority: Teleport | None = None, directory: Path | None = None) -> Scene:
     installation = SimpleNamespace(
         objects=objects, authority=authority, directory=directory, run_id="run-1", variant=RECOMMENDED,
-        sources=SimpleNamespace(workload_image="w:1"),
+        sources=SimpleNamespace(workload_image="w:1", tbot_affected_image="t:1"),
         variables=VARIABLES,
     )  # fmt: skip
     return Scene(cast("Any", installation), OPERATOR, Timeouts(), KeptInMemory())
@@ -369,7 +369,8 @@ def test_tbots_pods_lack_one_thing_and_get_it_back(
     monkeypatch.setattr(Scene, "await_tbot", lambda _scene: None)
     monkeypatch.setattr(Scene, "nodes", lambda _scene: ["worker", "control-plane"])
     monkeypatch.setattr(Scene, "on_node", lambda *_command: "")
-    monkeypatch.setattr(pod_template, "await_cut_off", lambda *_which, **_every: None)
+    for module in (daemon_set, pod_template, sockets):
+        monkeypatch.setattr(module, "await_cut_off", lambda *_which, **_every: None)
     with FAULTS[name].inject(scene(cast("Any", objects))):
         assert objects.patches == [broken]
     assert objects.patches == [broken, sound]
@@ -546,7 +547,8 @@ def test_pod_security_refuses_one_pod_and_is_as_before(monkeypatch: pytest.Monke
 
 def test_the_annotation_moves_to_the_namespace_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
     namespace = Namespace()
-    monkeypatch.setattr(workloads, "_without_template", lambda _scene: nullcontext())
+    monkeypatch.setattr(workloads, "changed", lambda _scene, template: nullcontext(template))
+    monkeypatch.setattr(Scene, "await_app", lambda _scene: None)
     with FAULTS["template-on-the-namespace"].inject(scene(cast("Any", namespace))):
         assert namespace.annotations == {TEMPLATES: WITH_SPIRE}
     assert namespace.annotations == {}
@@ -566,7 +568,7 @@ def test_a_token_lives_longer_than_teleport_accepts(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Scene, "looking", lambda _scene: nullcontext(cluster))
     monkeypatch.setattr(Scene, "rollout", Pace(1, 0.001))
     monkeypatch.setattr(Scene, "await_tbot", lambda _scene: None)
-    monkeypatch.setattr(pod_template, "await_cut_off", lambda _scene: None)
+    monkeypatch.setattr(daemon_set, "await_cut_off", lambda _scene: None)
     with FAULTS["token-of-two-hours"].inject(scene(cast("Any", objects))):
         assert looks == []  # a tbot that has not exited yet may be about to join
     broken, sound = (p["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"] for p in objects.patches)
@@ -574,10 +576,14 @@ def test_a_token_lives_longer_than_teleport_accepts(monkeypatch: pytest.MonkeyPa
     assert sound["expirationSeconds"] <= LONGEST_TOKEN < broken["expirationSeconds"]
 
 
-def test_a_template_can_be_taken_away_and_comes_back() -> None:
+def test_a_template_is_taken_away_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scene, "await_refusal", lambda _scene: None)
+    monkeypatch.setattr(Scene, "await_injected", lambda _scene: None)
     config = yaml.safe_dump({"templates": {"sidecar": "spec: {}", "spire": "spec: {volumes: []}"}})
-    others = _with_template(None)(yaml.safe_load(config))
-    assert others == {"templates": {"sidecar": "spec: {}"}}
+    objects = Objects("config", config)
+    with FAULTS["injection-template-missing"].inject(scene(objects)):
+        assert yaml.safe_load(objects.data["config"]) == {"templates": {"sidecar": "spec: {}"}}
+    assert objects.data["config"] == config
 
 
 def test_a_port_is_left_out_and_the_other_values_stay() -> None:

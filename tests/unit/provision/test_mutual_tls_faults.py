@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from facts.errors import CouldNotTell
 from facts.proxies.identity import PodRef
@@ -64,7 +66,8 @@ class Objects:
 
 
 def scene(objects: Objects) -> Scene:
-    installation = SimpleNamespace(objects=objects, variables=VARIABLES)
+    sources = SimpleNamespace(tbot_affected_image="t:1")
+    installation = SimpleNamespace(objects=objects, sources=sources, variables=VARIABLES)
     rollout = Pace(timeout=0.05, interval=0.005)
     return cast("Scene", SimpleNamespace(installation=installation, rollout=rollout, looking=lambda: nullcontext(None)))
 
@@ -124,8 +127,9 @@ SHOWN = {
 }
 
 
-def test_every_fault_of_the_module_is_tried_here() -> None:
-    assert {fault.name for fault in mutual_tls.FAULTS} == {*SHOWN}
+def test_every_fault_of_mutual_tls_is_tried_here() -> None:
+    entries = yaml.safe_load(Path(mutual_tls.__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    assert {entry["name"] for entry in entries} == {*SHOWN}
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+from checks.check import Case, Kept, ProbePods
 from facts.finding import Finding
 from facts.kubernetes.jwks import Signature
 from observe.install import Install
-from provision.pods.probes import Probes
-from steps.install import teleport as steps
+from providers.teleport.parts.teleport import PART
+from settings import load
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated
 
@@ -28,17 +29,11 @@ def test_the_keys_of_every_token_are_judged_and_of_no_other_join_method() -> Non
     tbot = SimpleNamespace(all=lambda: make.tbots(by_iam, make.tbot(), make.tbot()))
     cluster = SimpleNamespace(jwks=make.jwks)
     install = cast("Install", SimpleNamespace(tbot=tbot, teleport=teleport, cluster=cluster))
-    found: list[Finding] = []
-
-    def conclude(*findings: Finding) -> None:
-        found.extend(findings)
-
-    tokens = steps.extracted_jwks(install)
-    probes = cast("Probes", SimpleNamespace(namespace=lambda: "suite", service_account="probe"))
-    signatures = steps.fresh_tokens(tokens, probes, install)
+    probes = cast("ProbePods", SimpleNamespace(namespace=lambda: "suite", service_account="probe"))
+    case = Case(install, load(), cast("Any", None), probes, Kept())
+    verified, complete = (each for each in PART.checks if each.requirement == "INST-09" and each.then)
+    found = [*complete.run(case), *verified.run(case)]
     assert asked == ["a", "b"]
-    steps.fresh_token_verifies(tokens, signatures, install, conclude)
-    steps.extracted_jwks_is_complete(install, conclude)
     for first, second in (found[:2], found[2:]):
-        holds(first, "INST-09")
-        violated(second, "INST-09")
+        holds(cast("Finding", first), "INST-09")
+        violated(cast("Finding", second), "INST-09")

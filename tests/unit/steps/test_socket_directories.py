@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+from checks.check import Case, ProbePods
 from checks.identity import beside
+from checks.parts import sockets
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Volume, VolumeMount
@@ -15,8 +17,7 @@ from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
 from judge.install.attested import Beside
 from observe.install import Install
 from providers.teleport.facts.issuing import Issuing
-from provision.pods.probes import Probes
-from steps.identity import proxies as steps
+from settings import load
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated
 
@@ -41,31 +42,34 @@ def install(*pods: Pod) -> Install:
     return cast("Install", SimpleNamespace(cluster=cluster, tbot=tbot, proxies=proxies))
 
 
-def concluded(step: Any, *arguments: Any) -> Iterable[Finding]:
-    found: list[Finding] = []
-    step(*arguments, lambda *findings: found.extend(findings))
-    return found
+def case(*pods: Pod) -> Case:
+    return Case(install(*pods), load(), cast("Any", None), cast("ProbePods", Probed()))
+
+
+def concluded(title: str, of: Case) -> list[Finding]:
+    (check,) = (each for each in sockets.PART.checks if each.title == title)
+    return [cast("Finding", each) for each in check.run(of)]
 
 
 def test_each_directory_is_probed_where_it_is() -> None:
-    found = steps.socket_directories(install(), cast("Probes", Probed()))
+    found = sockets.socket_directories(case())
     assert {directory: [probe.node for probe in probes] for directory, probes in found.items()} == {
         make.SOCKETS: ["node-1"],
         make.OTHER_SOCKETS: ["node-2"],
     }
-    other, first = concluded(steps.are_closed, found, install())
+    other, first = concluded("no workload can write to a socket's directory", case())
     violated(other, "ID-08", f"Node node-2: uid 1337 may write to {make.OTHER_SOCKETS}")
     holds(first, "ID-08")
 
 
 def test_a_root_that_mounts_the_second_directory_is_found() -> None:
     there = make.pod("a"), make.pod("b", node="node-2", socket=make.OTHER_NODES_SOCKET)
-    other, first = concluded(steps.only_tbot_writes_there, install(*there))
+    other, first = concluded("only tbot's containers can write there as root", case(*there))
     assert (other.seen, first.seen) == ("1 of 1 pods see the directory, and none of them can write to it as root",) * 2
     root = make.container("app", mounts=(VolumeMount("run", "/host"),))
     writes = make.pod("root", node="node-2", injected=False, socket=Volume("run", "hostPath", path="/run/spire-b"))
     writes = replace(writes, spec=replace(writes.spec, containers=(root,)))
-    other, first = concluded(steps.only_tbot_writes_there, install(*there, writes))
+    other, first = concluded("only tbot's containers can write there as root", case(*there, writes))
     violated(other, "ID-08", f"may write to {make.OTHER_SOCKETS} there")
     holds(first, "ID-08")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from facts.kubernetes.pod_spec import PROXY
@@ -15,9 +15,8 @@ from providers.teleport.disruption.ca import enter_phase
 from provision.disruption.machines import processes_of
 from provision.disruption.outages import NOWHERE
 from provision.disruption.supply import uses_the_socket
-from provision.faults import reach
-from provision.faults.changes import edited, patched, patched_tbot, pod_template
-from provision.faults.fault import Fault, Scene
+from provision.faults.changes import edited, patched, pod_template
+from provision.faults.fault import Scene
 from provision.names import APP, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
 SECOND_IDENTITY = "istio-workloads-of-before"
@@ -31,16 +30,9 @@ SOCKETS = "sockets"
 TAINT = {"key": "conformance.teleport-istio/reserved", "value": "batch", "effect": "NoSchedule"}
 
 
-def _affected_tbot(scene: Scene) -> AbstractContextManager[None]:
-    affected, sound = (
-        pod_template(containers=[{"name": TBOT, "image": image}])
-        for image in (scene.installation.sources.tbot_affected_image, scene.installation.sources.tbot_image)
-    )
-    return patched_tbot(scene, affected, sound)
-
-
 @contextmanager
-def _not_tolerated(scene: Scene) -> Iterator[None]:
+def not_tolerated(scene: Scene) -> Iterator[None]:
+    """Give a node a taint that tbot does not tolerate, and take tbot's pod there away."""
     objects, node = scene.installation.objects, scene.nodes()[0]
     former = objects.must_get("v1", "Node", node)["spec"].get("taints", [])
 
@@ -73,7 +65,8 @@ def _stopped(scene: Scene, node: str) -> Iterator[None]:
 
 
 @contextmanager
-def _frozen(scene: Scene) -> Iterator[None]:
+def frozen(scene: Scene) -> Iterator[None]:
+    """Stop tbot on one node, until it is no longer Ready."""
     node = scene.nodes()[0]
     with _stopped(scene, node):
         _await_frozen(scene, node)
@@ -81,7 +74,7 @@ def _frozen(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def _stale_bundle(scene: Scene) -> Iterator[None]:
+def stale_bundle(scene: Scene) -> Iterator[None]:
     """Freeze one node's tbot while Teleport begins a CA rotation; roll the rotation back afterwards."""
     node, tctl = scene.nodes()[0], scene.installation.authority.tctl
     try:
@@ -99,7 +92,7 @@ def _stale_bundle(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def _stale_bundle_in_use(scene: Scene) -> Iterator[None]:
+def stale_bundle_in_use(scene: Scene) -> Iterator[None]:
     """Freeze one node's tbot while Teleport rotates its CA until the new one signs; roll the rotation back afterwards."""
     node, tctl = scene.nodes()[0], scene.installation.authority.tctl
     try:
@@ -177,7 +170,7 @@ def away(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def _late(scene: Scene) -> Iterator[None]:
+def late(scene: Scene) -> Iterator[None]:
     """Restart the test application while tbot is away, and let tbot come back."""
     try:
         with away(scene):
@@ -208,7 +201,8 @@ def _look_for_fallback(scene: Scene) -> None:
 
 
 @contextmanager
-def _second_identity(scene: Scene) -> Iterator[None]:
+def second_identity(scene: Scene) -> Iterator[None]:
+    """Let tbot select by labels that a second identity, which has no rules, has as well."""
     (sound,) = scene.installation.variant.documents("teleport-workload-identity.yaml", {})
     second = {**sound, "metadata": {**sound["metadata"], "name": SECOND_IDENTITY}}
     labels = {key: [value] for key, value in sound["metadata"]["labels"].items()}
@@ -229,7 +223,7 @@ def _second_identity(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def _second_socket(scene: Scene) -> Iterator[None]:
+def second_socket(scene: Scene) -> Iterator[None]:
     """Let tbot listen on a second socket beside the first, attest no caller there, and issue one identity to all of them."""
     (sound,) = scene.installation.variant.documents("teleport-workload-identity.yaml", {})
     fixed = {**sound, "metadata": {**sound["metadata"], "name": FIXED_IDENTITY}, "spec": {"spiffe": {"id": "/batch/jobs"}}}
@@ -331,103 +325,4 @@ def dialled(scene: Scene) -> str:
     return str(alias["ip"])
 
 
-RESTORED = "The suite restores the entry exactly, restarts tbot, and waits until every Envoy has its streams again."
-
 DAEMON_SET = f"DaemonSet {TBOT_NAMESPACE}/{TBOT}"
-
-AFFECTED_TBOT = Fault(
-    name="affected-tbot",
-    description="tbot runs a release that pushes certificates without renewing them.",
-    cause="tbot-pushes-without-renewing",
-    touches="DaemonSet teleport-system/tbot",
-    undo="The suite restores the image and waits until every Envoy has its streams again.",
-    breaks=frozenset({"INST-16"}),
-    reach=reach.TBOT,
-    inject=_affected_tbot,
-    short=True,
-)
-
-FROZEN = Fault(
-    name="tbot-frozen",
-    description="tbot on one node is stopped with SIGSTOP: its socket accepts connections and never answers.",
-    cause="tbot-not-answering",
-    touches="the process of tbot on one node",
-    undo="The suite sends SIGCONT and waits until tbot is Ready again.",
-    breaks=frozenset({"INST-13", "INST-14", "CHK-5"}),
-    reach=reach.TBOT | reach.INJECTED_PODS | {"ID-01"},
-    inject=_frozen,
-)
-
-FAULTS = (
-    AFFECTED_TBOT,
-    Fault(
-        name="taint-that-tbot-does-not-tolerate",
-        description="A node with workloads has a taint that tbot does not tolerate, so no tbot runs there.",
-        cause="tbot-not-on-node",
-        touches="Node; DaemonSet teleport-system/tbot",
-        undo="The suite removes the taint and waits until every Envoy has its streams again.",
-        breaks=frozenset({"INST-13", "INST-14", "CHK-5", "CHK-8", "CHK-9", "ID-01", "ID-11"}),
-        reach=reach.TBOT | reach.INJECTED_PODS,
-        inject=_not_tolerated,
-    ),
-    FROZEN,
-    Fault(
-        name="tbot-frozen-during-ca-rotation",
-        description="tbot on one node is stopped while Teleport begins to rotate its SPIFFE authority: the proxies there"
-        " do not know the new one.",
-        cause="tbot-not-answering",
-        further_causes=frozenset({"bundle-not-delivered"}),
-        touches="the process of tbot on one node; Teleport's SPIFFE authority",
-        undo="The suite rolls the rotation back, lets tbot continue, and waits until every proxy trusts what it trusted"
-        " before.",
-        breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ID-06", "ID-11"}),
-        # Certificates come from the former authority until the next phase, so every proxy still accepts every other.
-        reach=reach.TBOT | reach.INJECTED_PODS | {"MTL-04"},
-        inject=_stale_bundle,
-    ),
-    Fault(
-        name="tbot-frozen-past-a-change-of-authority",
-        description="tbot on one node is stopped while Teleport rotates its SPIFFE authority, until the new one signs: the"
-        " proxies there refuse the certificates of all other nodes.",
-        cause="tbot-not-answering",
-        further_causes=frozenset({"bundle-not-delivered"}),
-        touches="the process of tbot on one node; tbot's pods on the others; Teleport's SPIFFE authority",
-        undo="The suite rolls the rotation back, restarts tbot on the other nodes, lets tbot continue on this one, and waits"
-        " until every proxy trusts what it trusted before.",
-        breaks=frozenset({"INST-13", "INST-14", "CHK-5", "ID-06", "ID-11"}) | reach.REFUSED,
-        reach=reach.TBOT | reach.INJECTED_PODS | {"ID-03"},
-        inject=_stale_bundle_in_use,
-    ),
-    Fault(
-        name="pod-started-before-tbot",
-        description="A pod of the test application started before tbot: 2/2, with the right"
-        " identity, and with an unused certificate of istiod.",
-        cause="pod-started-before-tbot",
-        touches="DaemonSet teleport-system/tbot; Deployment test-app/test-app",
-        undo="The suite restarts the test application, now that tbot is there.",
-        breaks=frozenset({"CHK-9", "ID-01", "ID-07", "ID-11"}),
-        reach=reach.TBOT | reach.INJECTED_PODS | {"ID-02", "ID-03", "ID-06"},
-        inject=_late,
-    ),
-    Fault(
-        name="second-identity-without-rules",
-        description="tbot selects by labels, and a second workload identity with the same labels has no rules.",
-        cause="second-identity-selected",
-        touches="Teleport workload_identity/istio-workloads-of-before; ConfigMap teleport-system/tbot-config",
-        undo="The suite removes the identity, restores the entry exactly and restarts tbot.",
-        breaks=frozenset({"NEG-03"}),
-        reach=reach.TBOT | {"INST-11", "INST-12", "CHK-3", "CHK-4"},
-        inject=_second_identity,
-    ),
-    Fault(
-        name="second-socket-without-attestor",
-        description="tbot listens on a second socket in the directory that pods mount, and gives each caller there the same"
-        " identity.",
-        cause="socket-without-attestor",
-        touches="Teleport workload_identity/batch-jobs; ConfigMap teleport-system/tbot-config",
-        undo="The suite removes the identity, restores the entry exactly and restarts tbot.",
-        breaks=frozenset({"INST-13", "NEG-02"}),
-        reach=reach.TBOT | {"ID-01", "ID-02", "ROT-07"},
-        inject=_second_socket,
-    ),
-)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from facts.document import when
 from facts.kubernetes.pod_spec import ISTIOS_SOCKET
 from facts.proxies.presence import STARTING, Stage, start_of
 from observe.wait import NotYet, eventually
-from providers.teleport.faults.tbot.daemon_set import DAEMON_SET, SOCKETS, await_cut_off, pods_of_tbot
-from providers.teleport.faults.tbot.pod_template import CUT_OFF, first_left_out, serves_nobody
-from provision.faults import reach
-from provision.faults.changes import Document, edited, patched, pod_template
-from provision.faults.fault import Fault, Scene
+from providers.teleport.faults.tbot.daemon_set import SOCKETS, await_cut_off, pods_of_tbot
+from providers.teleport.faults.tbot.pod_template import first_left_out
+from provision.faults.changes import Document, edited, patched, patched_tbot, pod_template
+from provision.faults.fault import Scene
 from provision.faults.istio.guides_values import another_name
 from provision.names import APP, GATEWAY, ISTIO_NAMESPACE, TBOT, TBOT_CONFIG, TBOT_FILE, TBOT_NAMESPACE
 
@@ -27,13 +25,16 @@ GIVEN_UP = timedelta(seconds=75)
 
 
 @contextmanager
-def _in_another_directory(scene: Scene) -> Iterator[None]:
+def in_another_directory(scene: Scene) -> Iterator[None]:
+    """Let tbot listen where no pod looks, until every pod of it is Ready and supplies no proxy."""
     (sound,) = (v["hostPath"] for v in pods_of_tbot(scene)["volumes"] if v["name"] == SOCKETS)
     broken, former = (
         pod_template(volumes=[{"name": SOCKETS, "hostPath": path}]) for path in ({**sound, "path": ELSEWHERE}, sound)
     )
     try:
-        with serves_nobody(scene, broken, former):
+        with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=former, then=scene.await_tbot):
+            scene.await_rollout("DaemonSet", TBOT, TBOT_NAMESPACE)
+            await_cut_off(scene, every=True)
             yield
     finally:
         for node in scene.nodes():
@@ -47,7 +48,8 @@ def _renamed(file: Document) -> Document:
 
 
 @contextmanager
-def _of_another_name(scene: Scene) -> Iterator[None]:
+def of_another_name(scene: Scene) -> Iterator[None]:
+    """Give tbot's socket a name that no proxy looks for, and restart tbot."""
     try:
         with edited(scene, TBOT_NAMESPACE, TBOT_CONFIG, TBOT_FILE, _renamed):
             scene.installation.objects.restart("DaemonSet", TBOT, namespace=TBOT_NAMESPACE)
@@ -59,7 +61,7 @@ def _of_another_name(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def _directory_made_again(scene: Scene) -> Iterator[None]:
+def directory_made_again(scene: Scene) -> Iterator[None]:
     """Remove the socket directory of a node and make it again, restart tbot there, and leave the proxies as they are."""
     node, directory = scene.nodes()[0], scene.installation.variables["SOCKET_DIRECTORY"]
     try:
@@ -84,7 +86,7 @@ chmod(0777, $path) or die "$path: $!";
 
 
 @contextmanager
-def _left_by_another(scene: Scene) -> Iterator[None]:
+def left_by_another(scene: Scene) -> Iterator[None]:
     """Leave a socket without a listener at the path of tbot's on one node, and replace the test application's pods there."""
     node = scene.nodes()[0]
     path = f"{scene.installation.variables['SOCKET_DIRECTORY']}/{ISTIOS_SOCKET}"
@@ -123,7 +125,7 @@ def _await_exits(scene: Scene, node: str) -> None:
 
 
 @contextmanager
-def _fails_closed(scene: Scene) -> Iterator[None]:
+def fails_closed(scene: Scene) -> Iterator[None]:
     """Let no sidecar fall back to istiod, keep tbot off one node, and replace the test application's pods there."""
     node = scene.nodes()[0]
     # What gives the socket its usual name again restarts tbot and all that uses it, and waits for them.
@@ -133,7 +135,7 @@ def _fails_closed(scene: Scene) -> Iterator[None]:
         yield
 
 
-def requiring_the_directory(scene: Scene) -> tuple[Document, Document]:
+def _requiring_the_directory(scene: Scene) -> tuple[Document, Document]:
     """Return the patch with which tbot's volume requires the socket directory to exist, and the one that takes it back."""
     (path,) = (v["hostPath"] for v in pods_of_tbot(scene)["volumes"] if v["name"] == SOCKETS)
     broken, sound = (
@@ -143,11 +145,16 @@ def requiring_the_directory(scene: Scene) -> tuple[Document, Document]:
     return broken, sound
 
 
+def directory_required(scene: Scene) -> AbstractContextManager[None]:
+    """Let tbot's volume require the socket directory to exist."""
+    return patched_tbot(scene, *_requiring_the_directory(scene))
+
+
 @contextmanager
-def _directory_lost(scene: Scene) -> Iterator[None]:
+def directory_lost(scene: Scene) -> Iterator[None]:
     """Let tbot's volume require the socket directory, lose the directory of a node, and replace the pods there."""
     node, directory = scene.nodes()[0], scene.installation.variables["SOCKET_DIRECTORY"]
-    broken, sound = requiring_the_directory(scene)
+    broken, sound = _requiring_the_directory(scene)
     with patched(scene, "DaemonSet", TBOT, TBOT_NAMESPACE, spec=broken, undo=sound, then=lambda: _mount_again(scene)):
         scene.await_tbot()
         scene.on_node(node, "rm", "-rf", directory)
@@ -194,79 +201,3 @@ def _await_no_return(scene: Scene, node: str) -> None:
                 raise NotYet(f"tbot there has run since {since}")
 
         eventually(f"the tbot of {node} has run for a while", look, scene.rollout)
-
-
-# tbot serves there, and a probe pod of the suite, which asks there, gets its identity: INST-14 holds.
-_socket_fault = partial(Fault, reach=reach.TBOT | reach.INJECTED_PODS)
-
-FAULTS = (
-    _socket_fault(
-        name="sockets-in-another-directory",
-        description=f"tbot listens in {ELSEWHERE} of its node, which no pod mounts.",
-        cause="socket-path-differs",
-        touches=DAEMON_SET,
-        undo="The suite restores the template, waits until every Envoy has its streams again, and removes the directory.",
-        breaks=frozenset({"INST-07", "INST-13", "INST-15", "CHK-6"}) | CUT_OFF,
-        inject=_in_another_directory,
-    ),
-    _socket_fault(
-        name="socket-of-another-name",
-        description=f"tbot's socket is called {OTHER_NAME}, and proxies look for one called socket.",
-        cause="socket-name-differs",
-        touches=f"ConfigMap {TBOT_NAMESPACE}/{TBOT_CONFIG}; {DAEMON_SET}",
-        undo="The suite restores the entry exactly and restarts tbot.",
-        breaks=frozenset({"INST-13"}) | CUT_OFF,
-        inject=_of_another_name,
-    ),
-    _socket_fault(
-        name="socket-directory-made-again",
-        description="The socket directory of one node was removed and made again, and tbot restarted there: running pods are"
-        " 2/2, with a mount of the directory that is gone.",
-        cause="socket-directory-recreated",
-        touches="the socket directory of one node; tbot's pod there; Deployments test-app and istio-ingressgateway",
-        undo="The suite restarts what mounts the directory.",
-        breaks=CUT_OFF,
-        inject=_directory_made_again,
-    ),
-    _socket_fault(
-        name="socket-left-by-a-killed-tbot",
-        description="A second tbot took the path of the socket on one node and was killed: no process listens on what it"
-        " left. The tbot of the node is Ready and serves those that were connected before, and no new proxy starts.",
-        cause="socket-stale",
-        touches=f"tbot's socket on one node; {DAEMON_SET}; Deployment test-app",
-        undo="The suite restarts tbot, which replaces the socket, and then the test application.",
-        breaks=frozenset({"INST-14", "INST-15", "CHK-6", "CHK-7", "CHK-8", "CHK-9"})
-        | {"ID-01", "ID-02", "ID-03", "ID-04", "ID-05", "ID-06", "ID-11"},
-        blinds=frozenset({"INST-08"}),
-        inject=_left_by_another,
-    ),
-    _socket_fault(
-        name="no-tbot-and-no-fallback",
-        description="The socket has another name than socket, so no sidecar falls back to istiod. tbot leaves out one node:"
-        " the pods that start there wait for it without an end.",
-        cause="tbot-not-on-node",
-        further_causes=frozenset({"fail-closed-without-tbot"}),
-        touches="ConfigMaps teleport-system/tbot-config and istio-system/istio; every pod that uses the socket",
-        undo="The suite restores the name and tbot's DaemonSet, and restarts all that uses the socket.",
-        breaks=frozenset({"INST-13", "INST-14", "INST-15", "CHK-5", "CHK-6", "CHK-7"})
-        | {"ID-02", "ID-03", "ID-04", "ID-05", "ID-06"}
-        | CUT_OFF,
-        blinds=frozenset({"INST-08"}),
-        inject=_fails_closed,
-    ),
-    _socket_fault(
-        name="socket-directory-lost",
-        description="tbot's volume requires the socket directory to exist, and one node has lost it, as after a reboot: tbot"
-        " and the pods that start there wait for it without an end.",
-        cause="socket-directory-not-recreated",
-        further_causes=frozenset({"socket-directory-absent"}),
-        touches=f"{DAEMON_SET}; the socket directory of one node; Deployments test-app and istio-ingressgateway",
-        undo="The suite restores the volume's type, with which tbot makes the directory, and restarts what mounts it.",
-        breaks=frozenset({"INST-13", "INST-14", "INST-15", "CHK-5", "CHK-6", "CHK-7"})
-        | {"ID-02", "ID-03", "ID-04", "ID-05", "ID-06"}
-        | CUT_OFF,
-        by_doctor_alone=True,
-        blinds=frozenset({"INST-08"}),
-        inject=_directory_lost,
-    ),
-)

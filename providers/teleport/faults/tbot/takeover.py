@@ -15,11 +15,10 @@ from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.wait import NotYet, eventually
 from providers.teleport.faults.tbot import daemon_set
-from provision.faults import reach
 from provision.faults.changes import manifest
-from provision.faults.fault import Fault, Scene
-from provision.faults.istio.istio_settings import VOLUMES_ONLY_TEMPLATE, injected_with
-from provision.faults.surroundings.nodes import directory_for_all
+from provision.faults.fault import Scene
+from provision.faults.istio.istio_settings import volumes_only
+from provision.faults.surroundings.nodes import with_mode
 from provision.names import APP, GATEWAY_LABEL, ISTIO_NAMESPACE
 
 FIRST = "first-comer"
@@ -27,11 +26,13 @@ FIRST = "first-comer"
 
 
 @contextmanager
-def _takeover(scene: Scene) -> Iterator[None]:
+def takeover(scene: Scene) -> Iterator[None]:
+    """Keep tbot away from one node while a pod makes the socket its own there, and another one gets its identity."""
     objects, patience, node = scene.installation.objects, scene.rollout, _node(scene)
     first = manifest("first-comer", NODE=node, WORKLOAD_IMAGE=scene.installation.sources.workload_image)
+    sockets = scene.installation.variables["SOCKET_DIRECTORY"]
     try:
-        with injected_with(scene, VOLUMES_ONLY_TEMPLATE, "hostPath"), directory_for_all(scene, node):
+        with volumes_only(scene), with_mode(scene, sockets, "0777", node):
             with daemon_set.away(scene), scene.looking() as cluster:
                 objects.apply_all(first)
                 eventually(f"{FIRST} is Ready", lambda: _look_for_first(cluster), patience)
@@ -70,21 +71,3 @@ def _look_for_taken(cluster: Cluster, node: str, gone: Pod) -> None:
     mode = read_proxy(cluster, pods[0]).sds_mode
     if mode is not SdsMode.TAKEOVER:
         raise NotYet(mode.told)
-
-
-FAULTS = (
-    Fault(
-        name="takeover",
-        description="On one node the socket directory has mode 0777 and mounts of it are writable. While tbot was away,"
-        " a pod made the node's socket its own; the next one, of another service account, is 2/2 with the identity and"
-        " the key of the first, and logs all that the guide calls healthy.",
-        cause="socket-taken-over",
-        further_causes=frozenset({"socket-directory-writable", "mount-writable"}),
-        touches="ConfigMap istio-system/istio-sidecar-injector; the socket directory of one node;"
-        " DaemonSet teleport-system/tbot; Deployment test-app/test-app; ServiceAccount and Pod test-app/first-comer",
-        undo="The suite deletes the first pod, restores mode and template exactly, and restarts the test application.",
-        breaks=frozenset({"CHK-6", "CHK-7", "CHK-9", "ID-02", "ID-08", "ID-12"}) | reach.CERTIFIED_BY_ISTIOD | reach.REFUSED,
-        reach=reach.TBOT | reach.INJECTED_PODS | {"ID-05", "INST-07"},
-        inject=_takeover,
-    ),
-)

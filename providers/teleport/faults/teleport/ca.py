@@ -11,8 +11,7 @@ from providers.teleport.disruption.ca import phase_of
 from providers.teleport.facts.ca_rotation import STANDBY
 from providers.teleport.faults.tbot import daemon_set
 from providers.teleport.observe.session import TeleportSession
-from provision.faults import reach
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Scene
 
 INTERVAL = 0.5
 """Seconds between two looks at the phase of the rotation."""
@@ -83,7 +82,8 @@ class Cut:
 
 
 @contextmanager
-def _cut_off(scene: Scene) -> Iterator[None]:
+def cut_off(scene: Scene) -> Iterator[None]:
+    """Cut tbot on one node off from Teleport while a rotation is under way."""
     cut = Cut(scene, scene.nodes()[0])
     cut.begin()
     try:
@@ -91,19 +91,3 @@ def _cut_off(scene: Scene) -> Iterator[None]:
     finally:
         cut.end()
         scene.await_tbot()
-
-
-FAULTS = (
-    Fault(
-        name="tbot-cut-off-during-ca-rotation",
-        description="A firewall cuts tbot on one node off from Teleport as soon as a rotation of the SPIFFE authority has"
-        " begun, until the rotation is over: a phase in between does not reach the proxies there. tbot may have the first"
-        " bundle before it is cut off; then its certificates fall behind in the next phase.",
-        cause="rotation-not-followed",
-        touches="iptables of one node",
-        undo="The suite deletes the rules and waits until every Envoy has its streams again.",
-        breaks=frozenset({"ROT-04"}),
-        reach=reach.CERTIFICATES,
-        inject=_cut_off,
-    ),
-)

@@ -16,9 +16,8 @@ from observe.wait import Pace, eventually
 from providers.teleport.faults.tbot import daemon_set
 from providers.teleport.installing.teleport import OwnTeleport, ping
 from provision.clusters.kind import NETWORK
-from provision.faults import reach
 from provision.faults.changes import pod_template
-from provision.faults.fault import Fault, Scene
+from provision.faults.fault import Scene
 from provision.names import TBOT, TBOT_NAMESPACE
 
 AHEAD = "+10m"
@@ -28,7 +27,8 @@ WITH_OTHER_CLOCK = f"export FAKETIME={AHEAD} FAKETIME_DONT_FAKE_MONOTONIC=1 LD_P
 
 
 @contextmanager
-def _ahead(scene: Scene) -> Iterator[None]:
+def ahead(scene: Scene) -> Iterator[None]:
+    """Let Teleport's clock be ahead, and restart tbot and the test application."""
     teleport, library = scene.installation.authority, scene.installation.sources.faketime
     if not isinstance(teleport, OwnTeleport) or not scene.installation.sources.stand_in or library is None:
         raise ProvisioningFailed(
@@ -60,18 +60,3 @@ def _restart_all(scene: Scene, teleport: OwnTeleport) -> None:
         scene.installation.objects.patch("apps/v1", "DaemonSet", TBOT, change, namespace=TBOT_NAMESPACE)
     scene.restart_tbot()  # otherwise each tbot rejoins at its own time, and is not Ready meanwhile
     scene.restart_app()
-
-
-FAULTS = (
-    Fault(
-        name="issuers-clock-ahead",
-        description="Teleport's clock is ten minutes ahead, and the operator restarted tbot and the test application:"
-        " 2/2, with certificates that are not valid yet.",
-        cause="issuer-clock-off",
-        touches="Teleport's process; DaemonSet teleport-system/tbot; Deployment test-app/test-app",
-        undo="The suite restarts Teleport, tbot and the test application with the right clock.",
-        breaks=frozenset({"INST-14", "CHK-6", "CHK-7", "ID-03", "ID-04", "ID-11"}) | reach.REFUSED | reach.TRAFFIC,
-        reach=reach.TBOT | reach.INJECTED_PODS | reach.CERTIFICATES | {"INST-16"},
-        inject=_ahead,
-    ),
-)

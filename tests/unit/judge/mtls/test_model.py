@@ -27,6 +27,7 @@ from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import NOW, authority, svid
 from tests.unit.judge.mtls import model
 from tests.unit.judge.mtls.meshes import PORT, Workload, between, ends, seen
+from tests.unit.thoroughness import examples
 
 DOMAINS = ("one.example", "two.example")
 AUTHORITIES = ("first", "second", "third")
@@ -153,7 +154,7 @@ def told(prediction: Prediction) -> str:
 
 
 @given(connections)
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 def test_the_prediction_is_what_the_rules_say(of: model.Connection) -> None:
     made = ends(*workloads(of))
     (row,) = between(table_of(made), "client", "server")
@@ -163,7 +164,7 @@ def test_the_prediction_is_what_the_rules_say(of: model.Connection) -> None:
 
 
 @given(st.lists(connections, min_size=1, max_size=3))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_fleet_comes_to_what_its_pairs_come_to(described: list[model.Connection]) -> None:
     """What is counted in classes is what each pair comes to alone: other proxies in the mesh change nothing."""
     fleet = []

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
+from checks import identity
+from checks import istio as checks
 from facts.errors import CouldNotTell
-from facts.finding import Finding
 from facts.istio.istio_ca import CONFIG_MAP
 from judge.findings import listed
 from observe.install import Install
 from observe.kubernetes.cluster import Cluster
 from providers.teleport.observe.facet import PING
-from steps.identity import proxies
-from steps.install import istio as steps
 from tests.data import document
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, violated
@@ -29,22 +27,6 @@ from tests.unit.observe.istio.revisions import SYSTEM, istiods, webhook
 APP = "test-app"
 STATUS = "sidecar.istio.io/status"
 NORMALIZES = {"pathNormalization": {"normalization": "DECODE_AND_MERGE_SLASHES"}}
-
-
-class Concluded:
-    """The conclusions of a step."""
-
-    def __init__(self) -> None:
-        self.findings: tuple[Finding, ...] = ()
-
-    def __call__(self, *findings: Finding) -> None:
-        self.findings = findings
-
-
-def concluded(step: Callable[..., None], **given: Any) -> tuple[Finding, ...]:
-    conclude = Concluded()
-    step(conclude=conclude, **given)
-    return conclude.findings
 
 
 def namespaces(server: ApiServer, **labels: dict[str, str]) -> None:
@@ -75,13 +57,13 @@ def test_a_canary_that_is_down_fails_under_its_own_name(install: Install, health
     deployments = healthy.answers[f"GET {APPS}/deployments"].body
     (canary,) = (d for d in deployments["items"] if d["metadata"]["name"] == "istiod-canary")
     canary["status"] = {"observedGeneration": canary["metadata"]["generation"]}
-    fine, down = concluded(steps.control_planes_are_available, install=install)
+    fine, down = checks.control_planes_are_available(install)
     holds(fine, "INST-05")
     assert fine.seen == "istio-ingressgateway 1/1, istiod 1/1"
     violated(down, "INST-05", "0 of 1 replicas are available")
     assert down.where == "Deployment istio-system/istiod-canary"
     install.cluster.readings.renew(PING, make.ping(cluster_name="teleport.conformance.test"))
-    fine, other = concluded(steps.trust_domain_is_teleports, install=install)
+    fine, other = checks.trust_domain_is_teleports(install)
     holds(fine, "INST-06")
     violated(other, "INST-06", "Istio's trust domain is cluster.local")
     assert other.where == "ConfigMap istio-system/istio-canary"
@@ -89,18 +71,18 @@ def test_a_canary_that_is_down_fails_under_its_own_name(install: Install, health
 
 def test_the_captured_install_has_one_finding_each(install: Install) -> None:
     """The words of an install without revisions, which other tests do not hold to the captured objects."""
-    (available,) = concluded(steps.control_planes_are_available, install=install)
+    (available,) = checks.control_planes_are_available(install)
     assert (available.where, available.seen) == (
         "Deployment istio-system/istio-ingressgateway, Deployment istio-system/istiod",
         "istio-ingressgateway 1/1, istiod 1/1",
     )
-    (images,) = concluded(steps.images_have_istiods_version, install=install)
+    (images,) = checks.images_have_istiods_version(install)
     count = 2 + len(install.proxies.pods())
     assert (images.where, images.seen) == (
         "Istio in istio-system",
         f"all {count} images have the version 1.31.0-lab",
     )
-    (normalized,) = concluded(steps.normalized, install=install)
+    (normalized,) = checks.paths_are_normalized(install)
     assert normalized.seen == "all proxies do as NONE demands"
 
 
@@ -108,7 +90,7 @@ def test_a_pod_is_held_against_the_configuration_of_its_revision(install: Instal
     """The captured Envoy normalizes nothing, as the default revision says."""
     istiods(healthy, (SYSTEM, "default"), (SYSTEM, "canary"), canary=NORMALIZES)
     first, *_others = of_revision(healthy, "canary")
-    default, canary = concluded(steps.normalized, install=install)
+    default, canary = checks.paths_are_normalized(install)
     holds(default, "INST-08")
     violated(canary, "INST-08", "it has normalize_path False", causes=("proxy-older-than-mesh-config",))
     assert [problem.subject.name for problem in canary.problems] == [first]
@@ -117,7 +99,7 @@ def test_a_pod_is_held_against_the_configuration_of_its_revision(install: Instal
 def test_a_right_canary_pod_with_another_normalization(install: Install, healthy: ApiServer) -> None:
     istiods(healthy, (SYSTEM, "default"), (SYSTEM, "canary"), default=NORMALIZES)
     first, *others = of_revision(healthy, "canary")
-    default, canary = concluded(steps.normalized, install=install)
+    default, canary = checks.paths_are_normalized(install)
     holds(canary, "INST-08")
     violated(default, "INST-08")
     named = {problem.subject.name for problem in default.problems}
@@ -138,7 +120,7 @@ def test_two_revisions_behind_tags(install: Install, healthy: ApiServer) -> None
             pod["metadata"]["labels"]["istio.io/rev"] = annotations["istio.io/rev"] = "a"
     healthy.answer("GET /api/v1/pods", pods)
     assert install.istio.mesh().revision == "b"
-    findings = concluded(steps.images_have_istiods_version, install=install)
+    findings = checks.images_have_istiods_version(install)
     assert [finding.where for finding in findings] == [
         "Istio in istio-system, revision a",
         "Istio in istio-system, revision b",
@@ -152,7 +134,7 @@ def test_two_revisions_behind_tags(install: Install, healthy: ApiServer) -> None
 
 def test_a_pod_of_a_revision_that_is_gone_fails(install: Install, healthy: ApiServer) -> None:
     first, *_others = of_revision(healthy, "1-29")
-    fine, gone = concluded(steps.images_have_istiods_version, install=install)
+    fine, gone = checks.images_have_istiods_version(install)
     holds(fine, "INST-05")
     violated(gone, "INST-05", "it belongs to the revision 1-29, and there is istiod only of default")
     assert [problem.subject.name for problem in gone.problems] == [first]
@@ -210,7 +192,7 @@ def test_an_ingress_gateway_at_zero_is_none(install: Install, healthy: ApiServer
     healthy.answer("GET /api/v1/pods", {"items": of_others})
     at_zero = doubles.install(cast("Any", install.cluster.reader))
     assert at_zero.istio.ingress_gateways() == ()
-    (finding,) = concluded(steps.control_planes_are_available, install=at_zero)
+    (finding,) = checks.control_planes_are_available(at_zero)
     holds(finding, "INST-05")
     assert [(str(each.subject), each.said) for each in finding.left_out] == [
         ("Deployment istio-system/istio-ingressgateway", "it is scaled to 0")
@@ -222,7 +204,7 @@ def test_namespaces_that_no_istiod_watches_are_named(install: Install, healthy: 
     istiods(healthy, (SYSTEM, "default"), default=selectors)
     watched = {"istio-injection": "enabled", "istio-discovery": "enabled"}
     namespaces(healthy, test_app=watched, istio_system={}, kube_system={})
-    outside = proxies.workloads_lacking_the_template(install)
+    outside = identity.outside_of_teleport(install)
     of_namespaces = [each for each in outside.left_out if each.subject.kind == "Namespace"]
     assert [(str(each.subject), each.said) for each in of_namespaces] == [
         (

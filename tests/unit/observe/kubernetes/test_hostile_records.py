@@ -22,6 +22,7 @@ from facts.secret_forms import Canary
 from facts.traffic.refusal import of_agents_log, of_tbots_log, parse_ended_streams
 from tests.unit.facts.canaries import CANARIES, left_in
 from tests.unit.observe.hostile import HOSTILE_TEXTS, MARKERS, WORST, outputs, quoting
+from tests.unit.thoroughness import examples
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 RANDOM = "abcdef.0123456789abcdef"
@@ -124,7 +125,7 @@ def listed(kind: Kind, items: Sequence[dict[str, Any]]) -> tuple[Evidence, tuple
 
 
 @pytest.mark.parametrize("name", KINDS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow])
 @given(texts=HOSTILE_TEXTS)
 @example(texts=[MARKERS[0]])
 @example(texts=[*MARKERS])
@@ -165,7 +166,7 @@ def entry(number: int, text: str) -> str:
     return f"2026-03-01T12:00:0{number}.5Z\tinfo\tsaw {' '.join(text.split())}"
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(HOSTILE_TEXTS)
 @example([MARKERS[0], MARKERS[1]])
 @example(["Bearer", "Authorization: Basic"])

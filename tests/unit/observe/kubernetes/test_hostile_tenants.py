@@ -37,6 +37,7 @@ from tests.unit.facts.canaries import CANARIES, left_in
 from tests.unit.judge import builders
 from tests.unit.observe.api_server import ApiServer
 from tests.unit.observe.hostile import HOSTILE_TEXTS, MARKERS, WORST, outputs
+from tests.unit.thoroughness import examples
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 LIST = document("cluster/pods.json")
@@ -147,7 +148,7 @@ def judged(pods: Sequence[Pod]) -> Iterator[object]:
     yield [each for each in said if each.subject.namespace != "hostile"]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(HOSTILE_TEXTS, min_size=1, max_size=3))
 @example([[MARKERS[0]], [MARKERS[1]]])
 @example([[MARKERS[0]]])

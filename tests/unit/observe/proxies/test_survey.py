@@ -46,6 +46,7 @@ from tests.unit.judge.assertions import unknown, violated
 from tests.unit.observe.api_server import CONTEXT
 from tests.unit.observe.doubles import Unrecorded
 from tests.unit.observe.simulated_fleet import TRUST_DOMAIN, SimulatedFleet, simulated
+from tests.unit.thoroughness import rounds
 
 PATIENCE = Timeouts(api=15, admin=15, command=15, svid=30)
 HOUR = timedelta(hours=1)
@@ -55,6 +56,12 @@ HOUR = timedelta(hours=1)
 def fleet() -> Iterator[SimulatedFleet]:
     with simulated(3) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No second between two looks at pods that are starting: here they start when they are looked at."""
+    monkeypatch.setattr(survey_module, "LOOK", 0.05)
 
 
 @contextmanager
@@ -491,6 +498,9 @@ def test_a_sidecar_whose_init_container_ends_is_waited_for(
     before = copy.deepcopy(fleet.pods["fleet-002"].item["status"])
     behind(fleet, "fleet-002", state={"running": {"startedAt": "2026-01-01T00:00:00Z"}})
     held = fleet.pods["fleet-002"]
+    (proxy,) = (s for s in before["initContainerStatuses"] if s["name"] == "istio-proxy")
+    before["containerStatuses"].append(proxy)
+    before["initContainerStatuses"] = [{"name": "migrate", "ready": True, "started": False, "restartCount": 0}]
 
     def starts() -> None:
         held.item["status"], held.is_up = before, True
@@ -577,10 +587,10 @@ def test_an_old_proxy_without_secrets_is_read_again_some_time_later(
     cluster: Cluster, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet.answers_without_secrets("fleet-002", HOUR)
-    monkeypatch.setattr(survey_module, "AGAIN", timedelta(seconds=2))
+    monkeypatch.setattr(survey_module, "AGAIN", timedelta(seconds=0.5))
     started = datetime.now(UTC)
     found = survey(cluster, cluster.pods(), [IDENTITY], patience=10)
-    assert datetime.now(UTC) - started >= timedelta(seconds=2)
+    assert datetime.now(UTC) - started >= timedelta(seconds=0.5)
     assert [proxy.is_supplied for proxy in found.by_uid(IDENTITY).values()] == [True, False, True]
 
 
@@ -632,7 +642,7 @@ def standing_still(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Holds]
     return verdicts(tmp_path_factory.mktemp("fleet") / "still", lambda _fleet: nullcontext())
 
 
-@pytest.mark.parametrize("time", range(1, 6))
+@pytest.mark.parametrize("time", rounds(5))
 def test_a_fleet_that_is_rolled_while_it_is_read_gets_the_same_verdicts_as_one_that_stands_still(
     tmp_path: Path, standing_still: dict[str, Holds], time: int
 ) -> None:

@@ -227,7 +227,8 @@ def test_nothing_was_made_and_nothing_is_removed() -> None:
 
 def test_requirements_need_probes_where_the_policy_allows_their_scenarios() -> None:
     def scenario(safety: str, *requirements: str) -> Any:
-        marks = [pytest.mark.safety(kind=safety).mark, *(pytest.mark.requirement(id=each).mark for each in requirements)]
+        told = [("safety", {"kind": safety}), *(("requirement", {"id": each}) for each in requirements)]
+        marks = [SimpleNamespace(name=name, args=(), kwargs=given) for name, given in told]
         return SimpleNamespace(iter_markers=lambda name: (mark for mark in marks if mark.name == name))
 
     selected = [scenario("namespaced", "NEG-02"), scenario("disruptive", "NEG-03"), scenario("read-only", "NEG-07", "ID-01")]

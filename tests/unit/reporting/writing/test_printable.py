@@ -19,6 +19,7 @@ from reporting.writing.junit import to_junit
 from reporting.writing.printable import in_json, printable, tellable
 from reporting.writing.terminal import summary
 from tests.unit.reporting.sample import BODIES, report
+from tests.unit.thoroughness import examples
 
 INVISIBLE = "\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u180b\u180f\ufe00\ufe0f\U000e0100"
 """Letters and marks by their category, of which nothing is seen all the same."""
@@ -128,7 +129,7 @@ def test_json_says_the_same_and_is_printable(text: str) -> None:
     assert json.loads(written) == {text: [text]}
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(ANYTHING)
 def test_no_sink_prints_any_of_them(text: str) -> None:
     hostile = with_text_of_others(text)

@@ -119,10 +119,10 @@ def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 
 def damaged(document: Any, path: tuple[Any, ...], instead: Any) -> Any:
-    """A document with another value in one place; without that place where the value is an Ellipsis."""
-    made = copy.deepcopy(document)
-    holder = made
+    """A document with another value in one place; without that place where the value is an Ellipsis. All else is shared."""
+    made = holder = copy.copy(document)
     for key in path[:-1]:
+        holder[key] = copy.copy(holder[key])
         holder = holder[key]
     if instead is ...:
         del holder[path[-1]]

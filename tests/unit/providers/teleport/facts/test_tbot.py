@@ -9,7 +9,8 @@ import pytest
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Container, ProjectedToken, Volume, VolumeMount
-from providers.teleport.facts.tbot import KUBELET_PORT, KubeletAddress, OtherTbot, Tbot, Tbots
+from facts.kubernetes.probes import KUBELET_PORT, KubeletAddress
+from providers.teleport.facts.tbot import OtherTbot, Tbot, Tbots
 from providers.teleport.facts.tbot_config import KubernetesAttestor
 from tests.unit.judge import builders as make
 

@@ -11,11 +11,12 @@ import pytest
 from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.kubernetes.objects import Condition, Pod
+from facts.kubernetes.probes import KubeletAddress
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
 from judge.explain.cause import CAUSES
 from providers.teleport.facts.resources import BotInstance
-from providers.teleport.facts.tbot import KubeletAddress, OtherTbot, Tbot
+from providers.teleport.facts.tbot import OtherTbot, Tbot
 from providers.teleport.facts.tbot_config import TbotConfig
 from providers.teleport.judge.tbot import ASK_AGAIN, READ_IT, configuration_is_sound, ready_on_every_node
 from tests.unit.judge import builders as make

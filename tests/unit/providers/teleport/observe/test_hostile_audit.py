@@ -16,6 +16,7 @@ from providers.teleport.observe.audit import read_trail
 from tests.unit.facts.canaries import CANARIES, left_in
 from tests.unit.observe.hostile import HOSTILE_TEXTS, MARKERS, WORST, outputs, quoting
 from tests.unit.providers.teleport.observe.test_audit import line
+from tests.unit.thoroughness import examples
 
 OWN, OTHER, HOSTILE = "a29", "b30", "c31"
 OTHERS = (line(OWN), line(OTHER, spiffe_id="spiffe://teleport.example.com/ns/shop/sa/till"))
@@ -49,7 +50,7 @@ def of_others(found: AuditTrail) -> list[IssuedSvid]:
     return [issued for issued in found.issued if issued.serial != HOSTILE]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(HOSTILE_TEXTS)
 @example([*MARKERS])
 @example(["0a:29", '"serial_number":"0a:29"'])

@@ -13,7 +13,7 @@ from facts.finding import Finding
 from facts.recorder import KeptInMemory
 from providers.teleport.judge.repository import filled_in_token_is_kept_out
 from providers.teleport.observe.repository import read_token_repository
-from provision.faults.surroundings.repository import FAULTS, FILLED, KEYS, TEMPLATE, commit, fill_in, git, make_repository
+from provision.faults.surroundings.repository import FILLED, KEYS, TEMPLATE, commit, fill_in, git, make_repository
 from settings import Hygiene
 from tests.unit.judge.assertions import holds, unknown, violated
 
@@ -277,12 +277,13 @@ def test_nothing_of_the_repositorys_own_configuration_runs(tmp_path: Path) -> No
 def test_the_faults_break_it_and_name_their_causes(tmp_path: Path) -> None:
     from unittest.mock import Mock
 
-    from provision.faults import Operator
+    from provision.faults import FAULTS, Operator
 
     scene = Mock()
     scene.installation.directory = tmp_path
     scene.operator = Operator(tmp_path, "context", ("tctl",))
-    for fault in FAULTS:
+    for name in ("token-file-not-ignored", "join-token-committed"):
+        fault = FAULTS[name]
         with fault.inject(scene) as operator:
             assert operator is not None
             assert operator.repository is not None
