@@ -29,7 +29,7 @@ from doctor.told import lines_of
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError
 from facts.kubernetes.objects import Pod
 from facts.recorder import KeptInMemory, QuestionsKept
-from judge.diagnosis.place import Place, concerning
+from judge.explain.place import Place, concerning
 from judge.findings import listed
 from judge.fleet import READ_AGAIN
 from judge.mtls.answer import Answer, Says, answered

@@ -13,7 +13,7 @@ from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
 from judge.diagnosis import naming, placing, starting, supply, trust, undecided
-from judge.diagnosis.realms import EVERYWHERE, Realms
+from judge.explain.realms import EVERYWHERE, Realms
 from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
 from judge.identity.sweep import is_ambients
 from observe.install import Install

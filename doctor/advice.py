@@ -12,10 +12,11 @@ from checks.check import Case
 from doctor.document import subject
 from doctor.opened import Patient
 from doctor.told import grouped, requests_line
-from facts.errors import WHAT_TO_DO, BadInput
+from facts.errors import BadInput
 from facts.finding import Problem
-from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import subjects_of
+from judge.explain.cause import CAUSES
+from judge.explain.found import subjects_of
+from reporting.writing.causes import indented, remedy_block
 from reporting.writing.words import LOOKS
 
 VERSION = 1
@@ -104,9 +105,7 @@ def remedy_lines(problems: Iterable[Problem]) -> Iterator[str]:
     """What to do about the causes of problems, each once."""
     for cause in dict.fromkeys(each.cause for each in problems if each.cause):
         yield f"{cause}: {CAUSES[cause].sentence}"
-        yield f"    {WHAT_TO_DO}:"
-        yield from (f"      {number}. {step}" for number, step in enumerate(CAUSES[cause].remedy, 1))
-        yield f"    Check again: {CAUSES[cause].check}"
+        yield from indented(remedy_block(CAUSES[cause]), 4)
 
 
 def plain_problems(problems: Iterable[Problem]) -> list[dict[str, Any]]:

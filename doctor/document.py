@@ -7,7 +7,8 @@ from typing import Any
 
 from doctor.pod import Story
 from facts.evidence import ObjectRef
-from judge.diagnosis.diagnosis import Ambiguous, Diagnosis, FoundCause, subjects_of
+from judge.explain.diagnosis import Diagnosis
+from judge.explain.found import FoundCause, OneOf, subjects_of
 
 VERSION = 1
 """Version of the document; a program that reads it can rely on every key."""
@@ -72,7 +73,7 @@ def _cause(found: FoundCause) -> dict[str, Any]:
     }
 
 
-def _class(found: Ambiguous) -> dict[str, Any]:
+def _class(found: OneOf) -> dict[str, Any]:
     return {
         "ids": list(found.ids),
         "causes": [_cause(each) for each in found.causes],

@@ -11,11 +11,13 @@ from checks.check import Case, Check, Needs, Part
 from doctor.defects import REPORT_IT, defect
 from facts.catalogue import Level, Requirement
 from facts.errors import ConformanceError, NotApplicable
-from facts.finding import Finding, Holds, OpenPoint, Problem, Remark, told
+from facts.finding import Remark
 from facts.proxies.presence import is_held_of_late, start_of
 from facts.recorder import KeptInMemory
-from judge.diagnosis.diagnosis import Checked, Decisive, Diagnosis, Outcome, diagnosed
-from judge.diagnosis.realms import Realms
+from judge.explain.diagnosis import Diagnosis, diagnosed
+from judge.explain.found import Decisive
+from judge.explain.realms import Realms
+from judge.explain.results import CheckResult, Outcome, answered, as_premise
 from observe.install import Install
 from observe.istio.facet import CONTROL_PLANES, DRY_RUN
 from observe.kubernetes.facet import NAMESPACES, PODS
@@ -26,11 +28,6 @@ from providers.teleport.observe.tbot_facet import TBOT
 
 AT_ONCE = 16
 """Checks at the same time. Most of them wait for the one pass over the proxies, which the others must not wait for."""
-
-_WORST_FIRST = (Outcome.PROBLEM, Outcome.UNKNOWN, Outcome.HOLDS, Outcome.NOT_APPLICABLE, Outcome.NOT_RUN)
-
-NOTHING_FOUND = "nothing found"
-"""The answer of a rule of the diagnosis that finds no problem; a rule proves nothing beyond that."""
 
 
 def examined(
@@ -49,7 +46,7 @@ def examined(
         parts: The table.
         requirements: Of the catalogue, by id; they tell a premise from a promise, and a risk from harm.
         recorder: Has the readings.
-        authority: Called after the checks, see `judge.diagnosis.diagnosis.Diagnosis`.
+        authority: Called after the checks, see `judge.explain.diagnosis.Diagnosis`.
         requests: Counts what is asked.
     """
     begun = time.monotonic()
@@ -109,10 +106,12 @@ def _realms(install: Install) -> Realms:
 
 def _checked(
     section: str, check: Check, case: Case, given: Collection[Needs], requirements: Mapping[str, Requirement]
-) -> Checked:
+) -> CheckResult:
     requirement = requirements.get(check.requirement)
     harms = check.harms if requirement is None else requirement.level is Level.MUST
-    blank = Checked(section, check.title, check.requirement, Outcome.NOT_RUN, "", harms=harms, of_effects=check.of_effects)
+    blank = CheckResult(
+        section, check.title, check.requirement, Outcome.NOT_RUN, "", harms=harms, of_effects=check.of_effects
+    )
     if missing := [need for need in Needs if need in check.needs and need not in given]:
         return replace(blank, said=f"it needs {' and '.join(missing)}")
     try:
@@ -123,45 +122,8 @@ def _checked(
         return replace(blank, outcome=Outcome.UNKNOWN, said=error.compared, settle=error.remedy)
     except Exception as error:  # a defect of one check must not hide the answers of the others
         return replace(blank, outcome=Outcome.UNKNOWN, said=defect(error), settle=REPORT_IT)
-    made = _of_answers(blank, answers)
-    return _as_premise(made) if requirement is not None and requirement.premise else made
-
-
-def _of_answers(blank: Checked, answers: Sequence[Finding | Problem | OpenPoint]) -> Checked:
-    findings = [each for each in answers if isinstance(each, Finding)]
-    ruled = [each for each in answers if isinstance(each, Problem)]
-    left = [each for each in answers if isinstance(each, OpenPoint)]
-    outcomes = [_OUTCOMES[finding.holds] for finding in findings]
-    outcomes += [Outcome.PROBLEM for _ in ruled] + [Outcome.UNKNOWN for _ in left]
-    outcome = min(outcomes, key=_WORST_FIRST.index, default=Outcome.HOLDS)
-    deciding = [finding for finding in findings if _OUTCOMES[finding.holds] is outcome]
-    of_rules = (*ruled, *(each.about for each in left))
-    said = "; ".join(dict.fromkeys([finding.seen for finding in deciding] + ([told(of_rules)] if of_rules else [])))
-    settle = [finding.settle for finding in findings] + [each.settle for each in left]
-    return replace(
-        blank,
-        outcome=outcome,
-        said=said or NOTHING_FOUND,
-        problems=(*(p for finding in findings for p in finding.problems), *ruled),
-        unclear=(*(p for finding in findings for p in finding.unclear), *(each.about for each in left)),
-        settle="; ".join(dict.fromkeys(filter(None, settle))),
-    )
-
-
-_OUTCOMES = {
-    Holds.YES: Outcome.HOLDS,
-    Holds.NO: Outcome.PROBLEM,
-    Holds.UNKNOWN: Outcome.UNKNOWN,
-    Holds.NOT_APPLICABLE: Outcome.NOT_APPLICABLE,
-}
-
-
-def _as_premise(checked: Checked) -> Checked:
-    """A premise that does not hold is nothing wrong with the install: it keeps the doctor from reading it."""
-    if checked.outcome is not Outcome.PROBLEM:
-        return checked
-    open_ones = tuple(replace(problem, cause="") for problem in checked.problems)
-    return replace(checked, outcome=Outcome.UNKNOWN, problems=(), unclear=(*open_ones, *checked.unclear), settle=PREMISE)
+    result = answered(blank, answers)
+    return as_premise(result, PREMISE) if requirement is not None and requirement.premise else result
 
 
 PREMISE = "give the doctor what the line says is missing, and run it again"

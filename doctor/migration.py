@@ -19,6 +19,7 @@ from judge.advice.migration import Migration, Step, Talk
 from judge.advice.moving import Issuer, MigrationAdvice, Moves, moving
 from judge.findings import listed
 from observe.proxies.facet import MIGRATION
+from reporting.writing.causes import numbered
 from reporting.writing.words import LOOKS
 
 SCHEMA_FILE = Path(__file__).with_name("migration.schema.json")
@@ -104,7 +105,7 @@ def _lines(advice: MigrationAdvice, unread: str) -> Iterator[str]:
     yield from ("", f"Pairs that cannot shake hands today: {len(plan.today) or 'none'}", *_ways(plan.today, plan))
     if plan.steps:
         yield from ("", "Order of restarts", "-----------------")
-        yield from (f"{number}. {_step(step, advice)}" for number, step in enumerate(plan.steps, 1))
+        yield from numbered(_step(step, advice) for step in plan.steps)
         yield from ("", f"Pairs that cannot shake hands afterwards: {len(plan.remain) or 'none'}", *_ways(plan.remain, plan))
         yield from ("", _worth(advice), TO_MOVE)
     if plan.steps and advice.is_supposed:

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from doctor.pod import Story
-from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
+from facts.errors import WHAT_WOULD_SETTLE_IT
 from facts.evidence import ObjectRef
 from facts.finding import Remark
 from facts.redaction import beginning
-from judge.diagnosis.diagnosis import (
-    Ambiguous,
-    Checked,
-    Diagnosis,
-    FoundCause,
-    Outcome,
-    Undetermined,
-    statements_of,
-    subjects_of,
-)
-from reporting.writing.causes import NAMED
+from judge.explain.diagnosis import Diagnosis
+from judge.explain.found import FoundCause, OneOf, Undetermined, statements_of, subjects_of
+from judge.explain.results import CheckResult, Outcome
+from reporting.writing.causes import NAMED, indented, remedy_block
 from reporting.writing.words import HOW_TO_READ_STEPS, LOOKS, first_line
 
 _LOOKED_LIKE = {
@@ -81,7 +74,7 @@ def _story(story: Story) -> Iterator[str]:
             yield f"    {WHAT_WOULD_SETTLE_IT}: {line.settle}"
 
 
-def _of_check(check: Checked) -> str:
+def _of_check(check: CheckResult) -> str:
     said = _shortened(check.said) if check.outcome is not Outcome.HOLDS else ""
     requirement = f" ({check.requirement})" if check.requirement else ""
     word = f"{check.outcome.value}: " if check.outcome in (Outcome.UNKNOWN, Outcome.NOT_RUN, Outcome.NOT_APPLICABLE) else ""
@@ -116,25 +109,21 @@ def _cause(found: FoundCause, diagnosis: Diagnosis) -> Iterator[str]:
     if found.otherwise:
         yield "    It would have been another cause:"
         yield from (f"      {other.cause}: {other.told_by}" for other in found.otherwise)
-    yield f"    {WHAT_TO_DO}:"
-    yield from (f"      {number}. {step}" for number, step in enumerate(found.remedy, 1))
-    yield f"    Check again: {found.cause.check}"
+    yield from indented(remedy_block(found.cause, found.remedy), 4)
     yield f"    See: {', '.join(found.cause.references)}"
 
 
-def _class(found: Ambiguous, diagnosis: Diagnosis) -> Iterator[str]:
+def _class(found: OneOf, diagnosis: Diagnosis) -> Iterator[str]:
     yield f"{LOOKS['fail'][0]} One of these, which the readings do not tell apart: {', '.join(found.ids)}"
     yield from _shown(found.causes[0], diagnosis.proxies)
     yield from _explains(found, diagnosis)
     yield f"    {WHAT_WOULD_SETTLE_IT}: {found.settled_by}"
     for each in found.causes:
         yield f"  {each.cause.id}: {each.cause.sentence}"
-        yield f"    {WHAT_TO_DO}:"
-        yield from (f"      {number}. {step}" for number, step in enumerate(each.remedy, 1))
-        yield f"    Check again: {each.cause.check}"
+        yield from indented(remedy_block(each.cause, each.remedy), 4)
 
 
-def _explains(found: FoundCause | Ambiguous, diagnosis: Diagnosis) -> Iterator[str]:
+def _explains(found: FoundCause | OneOf, diagnosis: Diagnosis) -> Iterator[str]:
     """The effects of a cause, each with what shows it. The remedy of the cause is theirs as well."""
     for effect in diagnosis.effects:
         if not {*effect.explained_by}.isdisjoint(found.ids):

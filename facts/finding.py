@@ -48,7 +48,7 @@ class Problem:
         subject: The object: this pod, this Deployment, this token. Its kind is empty where there is no object, and its name
             says what was looked at.
         said: The defect, in one sentence without the subject's name.
-        cause: Id of the cause (``judge/causes.yaml``); empty where the judgment cannot tell it.
+        cause: Id of the cause (``judge/explain/causes``); empty where the judgment cannot tell it.
         evidence: Ids of the readings that decide it, the decisive one first.
         alike: All objects that it is about where they are so alike that one of them, the subject, stands for all; empty
             where it is about the subject alone.

@@ -13,7 +13,7 @@ from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 
 
 class Subject(Shown, Protocol):
@@ -90,7 +90,7 @@ class Claim:
             settle: Next step that would settle the open points.
 
         Raises:
-            LookupError: A cause is named that ``causes.yaml`` does not have.
+            LookupError: A cause is named that is not known.
         """
         stated = (*problems, *(self.problem(str(m)) for m in measures if not m.is_kept))
         confirming = tuple(held)

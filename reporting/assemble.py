@@ -16,7 +16,7 @@ from facts.errors import BadInput, CouldNotTell
 from facts.evidence import Evidence
 from facts.over_time.timeline import parse_timeline
 from facts.redaction import hidden_in, redact
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.guide_defects import tell
 from judge.verdict import Ending, Judged, Result, judge_catalogue, uncounted
 from judge.waivers import Waiver
@@ -120,7 +120,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
     named = dict.fromkeys(p.cause for f in report.findings for p in (*f.problems, *f.unclear, *f.notes) if p.cause)
     # A misspelt cause would hide a remedy: a defect of the suite, so it becomes a run error.
     strange = uncounted(plan.chosen, outcomes) + tuple(
-        f"a judgment names the cause {cause!r}, which judge/causes.yaml does not have"
+        f"a judgment names the cause {cause!r}, which judge/explain/causes does not have"
         for cause in named
         if cause not in CAUSES
     )

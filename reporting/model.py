@@ -14,8 +14,8 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding
 from facts.over_time.timeline import Timeline
 from facts.redaction import Own
-from judge.causes import Cause
 from judge.doctor import ToldRow
+from judge.explain.cause import Cause
 from judge.guide_defects import ToldDefect
 from judge.mtls.told import Handshakes
 from judge.verdict import Authority, Ending, Judged, Result, ScenarioOutcome, exit_code, headline, judge_run

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from judge.causes import CAUSES, Cause
+from judge.explain.cause import CAUSES, Cause
+from reporting.writing.causes import indented, numbered
 
 FILE = Path(__file__).with_name("troubleshooting.yaml")
 PAGE = Path(__file__).parents[1] / "docs" / "troubleshooting.md"
@@ -59,7 +60,7 @@ meet next.
 hold shows its cause with the remedy ([broken-mesh.md](broken-mesh.md)).
 [faults.md](faults.md) has the fault by which each cause was proved.
 
-`make docs` generates this page from [judge/causes.yaml](../judge/causes.yaml). `make lint` checks that it is current.
+`make docs` generates this page from [judge/explain/causes](../judge/explain/causes). `make lint` checks that it is current.
 """
 
 
@@ -100,7 +101,7 @@ def _section(cause: Cause, on_page: Collection[str]) -> Iterator[str]:
         name = f"[{other.cause}](#{other.cause})" if other.cause in on_page else other.cause
         yield f"- Not {name}: {other.told_by}"
     yield "- What to do:"
-    yield from (f"  {number}. {step}" for number, step in enumerate(cause.remedy, 1))
+    yield from indented(numbered(cause.remedy), 2)
     yield f"- How to check: {cause.check}"
 
 

@@ -33,7 +33,7 @@ class NamedCause(Declared):
     """A cause that the doctor names.
 
     Attributes:
-        id: Id in ``judge/causes.yaml``.
+        id: Id in ``judge/explain/causes``.
         sentence: The cause in words.
     """
 
@@ -46,7 +46,7 @@ class Class(Declared):
     """Causes that the doctor could not tell apart, one of which is the case.
 
     Attributes:
-        ids: Their ids in ``judge/causes.yaml``.
+        ids: Their ids in ``judge/explain/causes``.
         settled_by: What would tell them apart, in words.
     """
 

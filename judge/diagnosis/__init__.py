@@ -1,1 +1,1 @@
-"""Diagnosis: what the checks of an install show together, as causes, each with what it explains."""
+"""Rules of the doctor: what the facts of an install show together that no requirement judges."""

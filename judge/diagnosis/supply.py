@@ -13,7 +13,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import ANSWERS, SILENT, Refused, SocketDirectoryProbe
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
-from judge.causes import causes_of_release
+from judge.explain.cause import causes_of_release
 from judge.identity.streams import DEAD_DIRECTORY, DeadStream, connected_sockets, dead_stream, ready_since
 from judge.install.probes import DIRECTORY_CLOSED, socket_seen, why_unreachable
 from providers.teleport.facts.issuing import why_refused

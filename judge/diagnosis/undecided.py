@@ -1,7 +1,7 @@
 """Rules that find a node on which one of several causes is so, and which no reading from outside tells apart.
 
 Each returns one problem for every cause that may be the one, all about the node and in the same words: `told_apart`
-(`judge.diagnosis.diagnosis`) makes a class of them, and settles it where another check names one of them for that node.
+(`judge.explain.diagnosis`) makes a class of them, and settles it where another check names one of them for that node.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from facts.kubernetes.pod_spec import ISTIOS_SOCKET, SOCKET_FILE
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.presence import Stage, last_end, made_at, ready_since, start_of
 from facts.proxies.sds_mode import SdsMode
-from judge.diagnosis.realms import Realms
+from judge.explain.realms import Realms
 from judge.findings import few
 from judge.fleet import cause_of_no_start
 from providers.teleport.facts.tbot import Tbot, Tbots

@@ -104,7 +104,6 @@ def name_problems(proxy: ProxyIdentity, trust_domain: str) -> list[Problem]:
 
 
 WITHOUT_SA, WITH_SLASH = "identity-template-without-sa", "identity-template-trailing-slash"
-BY_TEMPLATE = (WITHOUT_SA, WITH_SLASH)
 """Causes that the name in a certificate shows."""
 
 

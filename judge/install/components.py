@@ -15,7 +15,7 @@ from facts.istio.control_planes import ControlPlanes
 from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Pod
 from facts.versions import Version
-from judge.causes import causes_of_release
+from judge.explain.cause import causes_of_release
 from judge.findings import Claim, listed
 from providers.teleport.facts.resources import BotInstance
 from providers.teleport.facts.tbot import Tbot, Tbots

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from facts.finding import Problem, Remark
-from judge.causes import CAUSES, Cause
+from judge.explain.cause import CAUSES, Cause
 from judge.fleet import not_read, went_away
 from judge.mtls.ends import Ends
 from judge.mtls.handshakes import refusal

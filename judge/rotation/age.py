@@ -18,7 +18,7 @@ from facts.proxies.envoy import STREAMS
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.pushes import Pushes, pushed_at
 from facts.svid import Certificate
-from judge.causes import causes_of_release
+from judge.explain.cause import causes_of_release
 from judge.findings import Claim, problem
 from judge.fleet import how_to_read, not_read
 from judge.identity.proxies import ObservedProxies, without_certificate

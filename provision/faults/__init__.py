@@ -20,7 +20,7 @@ from provision.faults.steps import Place
 from provision.faults.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
-CAUSES, CATALOGUE = ROOT / "judge" / "causes.yaml", ROOT / "features" / "catalogue.yaml"
+CAUSES, CATALOGUE = (ROOT / "judge" / "explain" / "causes",), ROOT / "features" / "catalogue.yaml"
 """Read as files: provision does not import judge."""
 
 
@@ -36,7 +36,8 @@ def _places() -> Iterator[Place]:
 
 def _discover() -> Iterator[Fault]:
     """Yield the faults of every file of the packages, in the order of their names."""
-    causes, requirements = _ids_in(CAUSES), _ids_in(CATALOGUE)
+    causes = frozenset(each for folder in CAUSES for file in folder.glob("*.yaml") for each in _ids_in(file))
+    requirements = _ids_in(CATALOGUE)
     for place in sorted(_places(), key=lambda place: place.package.rpartition(".")[2]):
         for folder in import_module(place.package).__path__:
             for file in sorted(Path(folder).glob("*.yaml")):

@@ -13,8 +13,8 @@ from provision.faults.coverage import CAUSES_WITHOUT_FAULT, WITHOUT_FAULT, lint_
 from provision.faults.page import page
 
 FEATURES, PAGE = Path("features"), Path("docs/faults.md")
-CAUSES = Path("judge/causes.yaml")
-"""Read as a file: provision does not import judge."""
+CAUSES = (Path("judge/explain/causes"),)
+"""Directories of causes, read as files: provision does not import judge."""
 
 
 def main(arguments: list[str]) -> int:
@@ -24,7 +24,9 @@ def main(arguments: list[str]) -> int:
         BadInput: The catalogue cannot be read.
     """
     catalogue = parse_catalogue(yaml.safe_load((FEATURES / "catalogue.yaml").read_text(encoding="utf-8")))
-    causes = {cause["id"]: cause["sentence"] for cause in yaml.safe_load(CAUSES.read_text(encoding="utf-8"))}
+    topics = [yaml.safe_load(path.read_text(encoding="utf-8")) for each in CAUSES for path in each.glob("*.yaml")]
+    topics.sort(key=lambda topic: int(topic["place"]))
+    causes = {cause["id"]: cause["sentence"] for topic in topics for cause in topic["causes"]}
     without, causes_without = dict(read_listed(FEATURES / WITHOUT_FAULT)), dict(read_listed(CAUSES_WITHOUT_FAULT))
     written = page(catalogue, FAULTS.values(), without, causes, causes_without)
     if arguments == ["page"]:

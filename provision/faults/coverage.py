@@ -67,14 +67,14 @@ def lint_causes(listed_in: Path, causes: Collection[str], faults: Iterable[Fault
     listed = {cause for cause, _ in entries}
     for fault in faults:
         if fault.cause not in causes:
-            yield f"the fault {fault.name} names the cause {fault.cause}, which is not in judge/causes.yaml"
+            yield f"the fault {fault.name} names the cause {fault.cause}, which is not in judge/explain/causes"
     for cause in causes:
         if cause not in named and cause not in listed:
             yield f"no fault has the cause {cause}: write one in provision/faults/, or list it in {listed_in.name}"
         if cause in named and cause in listed:
             yield f"{listed_in.name}: {named[cause]} has the cause {cause}; take it off the list"
     for cause in sorted(listed.difference(causes)):
-        yield f"{listed_in.name}: {cause} is not in judge/causes.yaml"
+        yield f"{listed_in.name}: {cause} is not in judge/explain/causes"
     yield from _lint_list(listed_in, entries)
 
 

@@ -127,7 +127,7 @@ def parse_faults(
             raise _bad(str(error), at) from error
         for cause in (fault.cause, *sorted(fault.further_causes)):
             if cause not in causes:
-                raise _bad(f"the cause {cause}, which is not in judge/causes.yaml", at)
+                raise _bad(f"the cause {cause}, which is not in judge/explain/causes", at)
         if unknown := sorted(fault.judged.difference(requirements)):
             raise _bad(f"{', '.join(unknown)}, which is not in features/catalogue.yaml", at)
         if faults and fault.cause != faults[-1].cause and any(each.cause == fault.cause for each in faults):

@@ -240,7 +240,7 @@ class Fault:
     Attributes:
         name: Name of the fault, as in ``make test-faults`` and docs/faults.md.
         description: What the operator did, as a sentence.
-        cause: Id of the cause in ``judge/causes.yaml`` that a finding must name under this fault.
+        cause: Id of the cause in ``judge/explain/causes`` that a finding must name under this fault.
         further_causes: Ids of further causes that are true while the fault lasts, because the fault needs them: a pod can
             take over a socket only where the socket's directory is writable.
         touches: Objects that the fault changes, and that must be as before afterwards.

@@ -28,8 +28,8 @@ passes nor fails. The lab is certified as an existing cluster. INST-01 to INST-0
 makes it *not-evaluated*.
 
 A requirement that fails must name the cause of the fault, unless the doctor alone can tell it.
-[judge/causes.yaml](../judge/causes.yaml) describes for each cause what shows it, how it differs from similar causes, and the
-remedy.
+[judge/explain/causes](../judge/explain/causes) describes for each cause what shows it, how it differs from similar
+causes, and the remedy.
 
 `make docs` generates this page from `provision/faults/`. `make lint` checks that the page is current, and that it leaves
 out no requirement and no cause.

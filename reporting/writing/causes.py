@@ -2,80 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Finding, Problem, Remark
-from judge.causes import Cause
+from judge.explain.cause import Cause
+from judge.explain.found import Does, FoundCause, OnRequirement
 from judge.verdict import Judged, Verdict
 from reporting.model import Report
-
-BREAKS, LEAVES_OPEN, WAIVED_IN, SEEN_BY = "breaks", "leaves open", "waived in", "seen without harm by"
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """A requirement whose findings show a cause.
-
-    Attributes:
-        does: What the cause does to it: `BREAKS`, `LEAVES_OPEN`, `WAIVED_IN` or `SEEN_BY`.
-        judged: The requirement.
-        shown: Everything in its findings that shows the cause.
-    """
-
-    does: str
-    judged: Judged
-    shown: tuple[Problem, ...]
-
-    @property
-    def seen(self) -> str:
-        """The same in one sentence."""
-        return in_short(self.shown)
-
-    @property
-    def seen_off_page(self) -> str:
-        """The same for a reader who has the page elsewhere."""
-        return in_short(self.shown, page=place_on_page(self.judged))
-
-
-@dataclass(frozen=True, slots=True)
-class FoundCause:
-    """A cause that a finding of this run names.
-
-    Attributes:
-        cause: The cause.
-        effects: On each requirement whose findings show it, in the order of the catalogue, those that it breaks first.
-    """
-
-    cause: Cause
-    effects: tuple[Effect, ...]
-
-    @property
-    def breaks(self) -> bool:
-        """True if a requirement fails because of it, and no waiver accepts that."""
-        return any(e.does == BREAKS and e.judged.verdict is Verdict.FAIL for e in self.effects)
 
 
 def causes_found(report: Report) -> tuple[FoundCause, ...]:
     """Every cause that a finding names: those that fail a requirement first, each list in the order of the catalogue."""
     found = []
-    order = (BREAKS, LEAVES_OPEN, WAIVED_IN, SEEN_BY)
+    failing = {judged.requirement.id for judged in report.judged if judged.verdict is Verdict.FAIL}
     for cause in report.causes:
-        all_of_it = (_effect(judged, cause.id, report.findings_of(judged.requirement.id)) for judged in report.judged)
-        if effects := sorted(filter(None, all_of_it), key=lambda e: order.index(e.does)):
-            found.append(FoundCause(cause, tuple(effects)))
-    return tuple(sorted(found, key=lambda each: (not each.breaks, report.judged.index(each.effects[0].judged))))
+        all_of_it = (_on(judged, cause.id, report.findings_of(judged.requirement.id)) for judged in report.judged)
+        if on := sorted(filter(None, all_of_it), key=lambda each: [*Does].index(each.does)):
+            shown = tuple(dict.fromkeys(problem for each in on for problem in each.shown))
+            harms = any(each.does is Does.BREAKS and each.requirement in failing for each in on)
+            found.append(FoundCause(cause, shown, tuple(on), harms))
+    places = {judged.requirement.id: place for place, judged in enumerate(report.judged)}
+    return tuple(sorted(found, key=lambda each: (not each.harms, places[each.on[0].requirement])))
 
 
-def _effect(judged: Judged, cause: str, findings: Iterable[Finding]) -> Effect | None:
+def _on(judged: Judged, cause: str, findings: Iterable[Finding]) -> OnRequirement | None:
+    """What a cause does to a requirement whose findings show it."""
     showing = [f for f in findings if f.showing(cause)]
     if not showing:
         return None
     is_unclear = any(p.cause == cause for f in showing for p in f.unclear)
     is_accepted = any(p.cause == cause for f in showing for p in f.problems)
-    does = BREAKS if cause in judged.causes else LEAVES_OPEN if is_unclear else WAIVED_IN if is_accepted else SEEN_BY
-    return Effect(does, judged, tuple(p for f in showing for p in f.showing(cause)))
+    open_or_not = Does.LEAVES_OPEN if is_unclear else Does.WAIVED_IN if is_accepted else Does.SEEN_BY
+    does = Does.BREAKS if cause in judged.causes else open_or_not
+    return OnRequirement(judged.requirement.id, does, tuple(p for f in showing for p in f.showing(cause)))
+
+
+def seen(on: OnRequirement) -> str:
+    """Everything that shows a cause in the findings of a requirement, in one sentence."""
+    return in_short(on.shown)
+
+
+def seen_off_page(on: OnRequirement) -> str:
+    """The same for a reader who has the page elsewhere."""
+    return in_short(on.shown, page=place_on_page(on.requirement))
 
 
 def causes_of(report: Report, judged: Judged) -> tuple[Cause, ...]:
@@ -84,16 +55,39 @@ def causes_of(report: Report, judged: Judged) -> tuple[Cause, ...]:
     return tuple(by_id[each] for each in judged.causes if each in by_id)
 
 
-def remedy_of(cause: Cause) -> tuple[str, ...]:
-    """The steps against a cause, and the check that it is gone, as lines of text."""
-    steps = cause.remedy if len(cause.remedy) == 1 else [f"{n}. {step}" for n, step in enumerate(cause.remedy, 1)]
-    return (f"{WHAT_TO_DO}: {steps[0]}", *steps[1:], f"Check again: {cause.check}")
+def numbered(steps: Iterable[str]) -> tuple[str, ...]:
+    """Steps, each with its number."""
+    return tuple(f"{number}. {step}" for number, step in enumerate(steps, 1))
+
+
+def remedy_block(cause: Cause, steps: Sequence[str] = ()) -> Iterator[str]:
+    """A heading with the steps below it, and the check that the cause is gone.
+
+    Args:
+        cause: The cause.
+        steps: What to do in this case; the remedy of the cause without them.
+    """
+    yield f"{WHAT_TO_DO}:"
+    yield from indented(numbered(steps or cause.remedy), 2)
+    yield f"Check again: {cause.check}"
+
+
+def remedy_in_lines(cause: Cause, steps: Sequence[str] = ()) -> tuple[str, ...]:
+    """The same without a line for the heading; a single step has no number."""
+    steps = steps or cause.remedy
+    first, *others = numbered(steps) if len(steps) > 1 else steps
+    return (f"{WHAT_TO_DO}: {first}", *others, f"Check again: {cause.check}")
+
+
+def indented(lines: Iterable[str], columns: int) -> Iterator[str]:
+    """Lines with blanks before them."""
+    yield from (f"{'':<{columns}}{line}" for line in lines)
 
 
 def cause_unknown(report: Report, judged: Judged) -> str:
     """The sentence on a requirement that fails without a known cause: what to remove first, and what would settle it."""
-    breaking = [found for found in causes_found(report) if found.breaks]
-    others = ", ".join(f"{found.cause.id} ({found.effects[0].judged.requirement.id})" for found in breaking)
+    breaking = [found for found in causes_found(report) if found.harms]
+    others = ", ".join(f"{found.cause.id} ({found.on[0].requirement})" for found in breaking)
     first = f" First remove the causes that break other requirements, then run the suite again: {others}." if others else ""
     settles = dict.fromkeys(f.settle for f in report.findings_of(judged.requirement.id) if f.settle)
     settle = "; ".join(settles) or "read the evidence of this requirement in the report, the deciding reading first"
@@ -127,9 +121,9 @@ NAMED = 3
 """Subjects that a line names; the others are a number in it, and the requirement's own place on the page has them all."""
 
 
-def place_on_page(judged: Judged) -> str:
+def place_on_page(requirement: str) -> str:
     """The place of a requirement on the page, from outside of it."""
-    return f"report.html#{judged.requirement.id}"
+    return f"report.html#{requirement}"
 
 
 def in_short(statements: Iterable[Problem | Remark], where: str = "", *, page: str = "") -> str:

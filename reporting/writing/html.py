@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from facts.finding import Holds
+from judge.explain.found import Does
 from judge.verdict import Judged, Verdict
 from reporting.model import Phase, Report, ScenarioRecord
 from reporting.writing import causes, timeline_words, words
@@ -66,6 +67,7 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
             timeline=timeline_words,
             draw=draw,
             measured=measured,
+            Does=Does,
             Holds=Holds,
             Verdict=Verdict,
             command=shlex.join(report.command_line),

@@ -10,7 +10,7 @@ from pathlib import Path
 from judge.guide_defects import Presence
 from judge.verdict import Verdict
 from reporting.model import Report
-from reporting.writing.causes import NAMED, causes_found, causes_of, remedy_of
+from reporting.writing.causes import NAMED, causes_found, causes_of, indented, remedy_in_lines, seen_off_page
 from reporting.writing.measured import measured
 from reporting.writing.printable import printable
 from reporting.writing.register import lines_of, register
@@ -110,7 +110,7 @@ def _lines(report: Report, directory: Path, exit_code: int) -> Iterator[Line]:
     yield f"result:    {report.result.value}: {result_in_words(report)}", {}
     yield f"authority: {authority_in_words(report.authority, report.scope.claimed)}", {}
     yield f"scope:     {scope_in_words(report.scope)}", {}
-    if causes := [each.cause.id for each in causes_found(report) if each.breaks]:
+    if causes := [each.cause.id for each in causes_found(report) if each.harms]:
         yield f"causes:    {', '.join(causes)}; what to do stands above", {}
     yield f"report:    {directory / 'report.html'}", {}
     yield last_line_of(report, exit_code), look
@@ -157,8 +157,8 @@ def _causes(report: Report) -> Iterator[Line]:
         word = word_of_cause(report, each)
         aside = "" if word == Verdict.FAIL else f" [{word}]"
         yield _signed(word, f"{each.cause.id}: {each.cause.sentence}{aside}")
-        yield from ((f"    {e.does} {e.judged.requirement.id}: {first_line(e.seen_off_page)}", {}) for e in each.effects)
-        yield from ((f"    {line}", {}) for line in remedy_of(each.cause))
+        yield from ((f"    {on.does} {on.requirement}: {first_line(seen_off_page(on))}", {}) for on in each.on)
+        yield from ((line, {}) for line in indented(remedy_in_lines(each.cause, each.remedy), 4))
 
 
 def _unexplained(report: Report) -> Iterator[Line]:

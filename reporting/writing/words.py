@@ -9,6 +9,7 @@ from facts.catalogue import About, Level
 from facts.errors import WHAT_TO_DO, WHAT_WOULD_SETTLE_IT
 from facts.finding import Holds
 from facts.masks import lines
+from judge.explain.found import Does, FoundCause
 from judge.guide_defects import Presence, ToldDefect
 from judge.mtls.peers import BY_IDENTITY, Refusal
 from judge.mtls.prediction import Outcome
@@ -16,14 +17,11 @@ from judge.mtls.told import Cell
 from judge.verdict import Authority, Ending, Judged, Result, Verdict, is_failed_proof
 from reporting.model import Report, Scope
 from reporting.writing.causes import (
-    SEEN_BY,
-    WAIVED_IN,
-    FoundCause,
     cause_unknown,
     causes_of,
     in_short,
     place_on_page,
-    remedy_of,
+    remedy_in_lines,
 )
 
 _WORDS_BY_LOOK = {
@@ -97,10 +95,11 @@ def word_of_cause(report: Report, found: FoundCause) -> str:
 
     Where it does neither, the cause is `NOTED`.
     """
-    first = found.effects[0]
-    if first.does == WAIVED_IN:
+    first = found.on[0]
+    if first.does is Does.WAIVED_IN:
         return Verdict.WAIVED.value
-    return NOTED if first.does == SEEN_BY else word_of(report, first.judged)
+    judged = next(each for each in report.judged if each.requirement.id == first.requirement)
+    return NOTED if first.does is Does.SEEN_BY else word_of(report, judged)
 
 
 def qualities_of(judged: Judged) -> tuple[str, ...]:
@@ -220,7 +219,7 @@ def _reasons_in_short(report: Report, several: Sequence[Judged], *, off_page: bo
         return tuple(f"{j.requirement.id}: {r}" for j in several for r in reasons_of(report, j)[:1])
     reasons = "\n".join(first_line(reason) for reason in reasons_of(report, several[0]))
     for f in report.findings_of(several[0].requirement.id):
-        page = place_on_page(several[0]) if off_page else ""
+        page = place_on_page(several[0].requirement.id) if off_page else ""
         reasons = reasons.replace(f.compared(), f.compared(in_short((*f.problems, *f.unclear), f.where, page=page)))
     return tuple(lines(reasons))
 
@@ -310,7 +309,7 @@ def _advice(report: Report, judged: Judged) -> Iterator[str]:
 
 def hints_of(report: Report, judged: Judged) -> tuple[str, ...]:
     """Causes, remedies and advice for a requirement, complete, as lines of text."""
-    named = (line for c in causes_of(report, judged) for line in (f"Cause: {c.sentence} ({c.id})", *remedy_of(c)))
+    named = (line for c in causes_of(report, judged) for line in (f"Cause: {c.sentence} ({c.id})", *remedy_in_lines(c)))
     return (*named, *advice_on(report, (judged,)))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from provision.faults import Fault
 from tests.lab.certified import Certified
 

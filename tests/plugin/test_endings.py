@@ -49,7 +49,7 @@ def _(recorder):
 
     ran = project.run()
 
-    assert ran.report.run_errors == ("a judgment names the cause 'no-such-cause', which judge/causes.yaml does not have",)
+    assert ran.report.run_errors == ("a judgment names the cause 'no-such-cause', which judge/explain/causes does not have",)
     assert ran.report.causes == ()
     assert ran.verdicts["A-1"] == "fail"
     assert ran.result.ret == 1

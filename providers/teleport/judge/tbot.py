@@ -13,7 +13,7 @@ from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
 from facts.proxies.presence import STARTING, is_in_its_first_start
 from facts.versions import Version
-from judge.causes import Affected
+from judge.explain.cause import Affected
 from judge.findings import Claim, listed, problem
 from judge.install.application import SETTLED
 from judge.install.components import exact_version, heartbeats_of

@@ -12,13 +12,14 @@ from checks.check import Case, Check, Needs, Part
 from checks.parts.cluster import PART as CLUSTER
 from checks.table import for_the_doctor
 from doctor.document import plain
-from doctor.examination import NOTHING_FOUND, examined
+from doctor.examination import examined
 from doctor.told import lines_of
 from facts.errors import CouldNotTell, NotApplicable, NotGiven
 from facts.evidence import ObjectRef
 from facts.finding import OpenPoint, Problem
 from facts.recorder import KeptInMemory
-from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome
+from judge.explain.diagnosis import Diagnosis
+from judge.explain.results import NOTHING_FOUND, CheckResult, Outcome
 from observe.proxies.survey import Survey
 from observe.requests import Requests
 from tests.unit.doctor.installs import SHOP, Change, beside_an_egress_gateway, case, install, out_of_sight
@@ -39,7 +40,7 @@ def named(diagnosis: Diagnosis) -> list[str]:
     return [each.cause.id for each in diagnosis.causes]
 
 
-def only(*checks: Check) -> tuple[Diagnosis, Checked]:
+def only(*checks: Check) -> tuple[Diagnosis, CheckResult]:
     """The diagnosis of a table with these checks, and the first of them."""
     made = diagnosed(case(install()), Part("part", checks))
     return made, made.checks[0]

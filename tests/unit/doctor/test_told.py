@@ -13,9 +13,11 @@ from doctor.pod import Story
 from doctor.told import grouped, lines_of, mark_of
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
-from judge.diagnosis.diagnosis import Decisive, Diagnosis, Outcome, diagnosed
 from judge.diagnosis.story import Line
-from tests.unit.judge.diagnosis.test_diagnosis import DOMAIN, NO_BUNDLE, NOT_ON_NODE, PODS, REALMS, check, either, node
+from judge.explain.diagnosis import Diagnosis, diagnosed
+from judge.explain.found import Decisive
+from judge.explain.results import Outcome
+from tests.unit.judge.explain.test_diagnosis import DOMAIN, NO_BUNDLE, NOT_ON_NODE, PODS, REALMS, check, either, node
 
 ON_NODE = PODS[::2]
 

@@ -14,7 +14,6 @@ from facts.kubernetes.objects import Condition, Pod
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
-from judge.causes import CAUSES
 from judge.checklist import (
     identity_created,
     istio_installed,
@@ -28,6 +27,7 @@ from judge.checklist import (
 from judge.checklist import (
     test_app_running as app_running,
 )
+from judge.explain.cause import CAUSES
 from judge.identity.proxies import ObservedProxies
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated

@@ -14,7 +14,7 @@ from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.measure import Measure
 from facts.redaction import prose
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.findings import Claim, confirmed_of, listed, longest, place, problem, time_until, true_ones
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import inapplicable
@@ -107,7 +107,7 @@ def test_what_is_said_twice_is_kept_once() -> None:
 def test_a_cause_that_does_not_exist_is_refused_wherever_it_is_named(where: str) -> None:
     near = KNOWN[:-1]
     named: dict[str, Any] = {where: [Problem(A, "is down", near)]}
-    with pytest.raises(LookupError, match=f"no cause '{near}' in causes.yaml; did you mean '{KNOWN}'"):
+    with pytest.raises(LookupError, match=f"no cause '{near}' in judge/explain/causes; did you mean '{KNOWN}'"):
         CLAIM.judged(**named)
     named[where] = [Problem(A, "is down", KNOWN)]
     assert CLAIM.judged(**named).showing(KNOWN) == tuple(named[where])

@@ -9,7 +9,7 @@ import pytest
 from facts.catalogue import About, GuideDefect, Level, Requirement
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.guide_defects import Presence, ToldDefect, tell
 from judge.verdict import Judged, Verdict
 from provision.installing.repairs import REPAIRS

@@ -71,10 +71,10 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, listed: str, faults: list
 @pytest.mark.parametrize(
     ("listed", "faults", "said"),
     [
-        ("d # w\n", [fault(cause="e")], "the fault f names the cause e, which is not in judge/causes.yaml"),
+        ("d # w\n", [fault(cause="e")], "the fault f names the cause e, which is not in judge/explain/causes"),
         ("", [fault()], "no fault has the cause d: write one in provision/faults/, or list it in causes.txt"),
         ("d # w\nc # w\n", [fault()], "causes.txt: f has the cause c; take it off the list"),
-        ("d # w\ne # w\n", [fault()], "causes.txt: e is not in judge/causes.yaml"),
+        ("d # w\ne # w\n", [fault()], "causes.txt: e is not in judge/explain/causes"),
         ("d # w\nd # w\n", [fault()], "causes.txt: d is listed 2 times"),
         ("d\n", [fault()], "causes.txt: d is listed without a reason"),
         ("d # w\n", [fault()], ""),

@@ -320,7 +320,7 @@ def test_a_set_of_requirements_has_names_and_ids_and_leaves_some_out() -> None:
 
 REFUSED = {
     "an unknown key": (entry({"wait": "app"}, causes="x"), "causes: Extra inputs are not permitted"),
-    "an unknown cause": (entry({"wait": "app"}, cause="no-cause"), "the cause no-cause, which is not in judge/causes.yaml"),
+    "an unknown cause": (entry({"wait": "app"}, cause="no-cause"), "cause no-cause, which is not in judge/explain/causes"),
     "an unknown further cause": (entry({"wait": "app"}, further_causes=["no-cause"]), "the cause no-cause"),
     "an unknown requirement": (entry({"wait": "app"}, breaks=["A-2"]), "A-2, which is not in features/catalogue.yaml"),
     "an unknown set": (entry({"wait": "app"}, reach=["TBOTS"]), "'TBOTS' is neither a requirement nor a set"),

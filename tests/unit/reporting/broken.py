@@ -17,7 +17,7 @@ from facts.measure import Measure
 from facts.over_time.timeline import parse_timeline
 from facts.proxies.envoy import parse_secrets
 from facts.proxies.sds_mode import SdsMode
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.guide_defects import tell
 from judge.verdict import Authority, Ending, judge_catalogue
 from judge.waivers import Waiver

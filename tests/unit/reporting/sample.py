@@ -10,7 +10,7 @@ from facts.catalogue import About, Level, Requirement
 from facts.evidence import Evidence, ObjectRef, evidence_of
 from facts.finding import Finding, Holds, Problem, Remark
 from facts.proxies.mounts import parse_mountinfo
-from judge.causes import CAUSES, Cause
+from judge.explain.cause import CAUSES, Cause
 from judge.verdict import Authority, Ending, Result, judge_catalogue
 from judge.waivers import Waiver
 from reporting.assemble import stored
@@ -90,7 +90,9 @@ BODIES = {e.id: e.body for e in (ONE, TWO, LONG)}
 
 def in_report(cause: str) -> Cause:
     """A cause as a report has it, without what is for the doctor and for docs/troubleshooting.md alone."""
-    return CAUSES[cause].model_copy(update={"guide": None, "explains": (), "settled_by": None})
+    return CAUSES[cause].model_copy(
+        update={"guide": None, "explains": (), "settled_by": None, "symptoms": (), "lasts_as": None}
+    )
 
 
 def report(**changes: object) -> Report:

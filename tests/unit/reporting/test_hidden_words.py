@@ -13,7 +13,7 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.guide_defects import Presence
 from judge.verdict import Authority, Ending, Result, Verdict
 from reporting.assemble import RunPlan, assemble

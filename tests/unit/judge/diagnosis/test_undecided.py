@@ -15,10 +15,11 @@ from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import SOCKET_FILE
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode, SecretState
-from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import Checked, Outcome, diagnosed
-from judge.diagnosis.realms import EVERYWHERE, Realms
 from judge.diagnosis.undecided import NO_ANSWER, SOCKET_USELESS, SUFFICIENT, beside_exits, decided, exiting, waiting
+from judge.explain.cause import CAUSES
+from judge.explain.diagnosis import diagnosed
+from judge.explain.realms import EVERYWHERE, Realms
+from judge.explain.results import CheckResult, Outcome
 from judge.findings import Claim
 from providers.teleport.facts.tbot import OtherTbot, Tbots
 from providers.teleport.judge.tbot import configuration_is_sound
@@ -253,7 +254,7 @@ def test_every_cause_is_known_and_each_member_of_a_class_says_what_would_settle_
 
 def test_the_class_is_one_entry_of_the_diagnosis_which_a_probe_pod_settles() -> None:
     found = problems(exiting([crashing("a")], [], READY, NOW, JOINED))
-    check = Checked("sockets", "t", "", Outcome.PROBLEM, "s", tuple(found))
+    check = CheckResult("sockets", "t", "", Outcome.PROBLEM, "s", tuple(found))
     (made,) = diagnosed([check], {}).classes
     assert set(made.ids) == {*SOCKET_USELESS}
     assert "--allow namespaced" in made.settled_by

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from facts.finding import Problem
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 
 
 def named(problems: Sequence[Problem]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from facts.proxies.identity import Fleet
 from facts.proxies.sds_mode import SdsMode
 from facts.traffic.refusal import AttemptEnd
 from facts.traffic.refusal import AttemptOutcome as Ending
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.identity.fallback import (
     fallback_is_recognised,
     install_fails_closed,

@@ -17,7 +17,7 @@ from facts.proxies.envoy import Validator
 from facts.proxies.identity import PodRef, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from facts.svid import Certificate
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.identity.proxies import (
     Lifetime,
     ObservedProxies,

@@ -8,7 +8,7 @@ from facts.kubernetes.probes import Refused, SdsProbe
 from facts.traffic.attempts import Candidate, JoinAttempt, NotRun, OutsideProbe
 from facts.traffic.refusal import AttemptEnd
 from facts.traffic.refusal import AttemptOutcome as Ending
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.identity.refusals import cannot_join, outside_is_refused, rules_are_enforced
 from providers.teleport.facts.issuing import TO_ADMIT_THE_SUITE
 from providers.teleport.facts.resources import AllowRule, RuleCondition

@@ -13,7 +13,7 @@ from facts.kubernetes.pod_spec import Volume, VolumeMount
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
 from facts.proxies.identity import PodRef
 from facts.proxies.mounts import Mount, SocketMount
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.identity.socket import directories_are_closed, mounts_are_read_only, only_tbot_writes_there
 from tests.unit.judge import builders as make
 from tests.unit.judge.assertions import holds, inapplicable, unknown, violated

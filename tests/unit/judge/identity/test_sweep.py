@@ -15,7 +15,7 @@ from facts.kubernetes.objects import Labelled, Pod
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import PodRef, ProxyIdentity, Unread
 from facts.proxies.sds_mode import SdsMode, SecretState
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.identity.proxies import Lifetime
 from judge.identity.sweep import (
     Expectation,

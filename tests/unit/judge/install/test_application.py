@@ -12,7 +12,7 @@ from facts.finding import told
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import Volume, VolumeMount
 from facts.kubernetes.workloads import Deployment
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.install.application import (
     cause_of_no_socket,
     pods_run_with_a_proxy,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.install.components import istio_components, no_known_defect, of_tbots, tbot_components
 from providers.teleport.facts.tbot import Tbot
 from tests.unit.judge import builders as make

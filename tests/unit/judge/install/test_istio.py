@@ -13,7 +13,7 @@ from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.workloads import Deployment
 from facts.proxies.envoy import HttpNormalization
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.install.admission import SECOND_PROXY
 from judge.install.istio import (
     NORMALIZED,

@@ -9,7 +9,7 @@ import pytest
 
 from facts.kubernetes.probes import NodeProbe, Refused
 from facts.versions import Version
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.install.prerequisites import (
     admin_session_works,
     istioctl_fits,

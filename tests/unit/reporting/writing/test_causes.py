@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from facts.catalogue import About
 from facts.evidence import ObjectRef
 from facts.finding import Finding, Holds, Problem, Remark
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from judge.verdict import Ending, Judged, Verdict, judge_catalogue
 from judge.waivers import Waiver
 from reporting.model import Report, StepState
-from reporting.writing.causes import causes_found, counts_of
+from reporting.writing.causes import causes_found, counts_of, indented, numbered, remedy_block, remedy_in_lines
 from reporting.writing.html import to_html
 from reporting.writing.junit import to_junit
 from reporting.writing.terminal import summary
@@ -51,7 +53,7 @@ def test_causes_that_break_something_come_first_and_say_what_they_do() -> None:
     unharmed = finding("A-1", Holds.YES, ONE, notes=(Problem(pod(1), "its tag floats", "tbot-version-floating"),))
     of = told(unharmed, finding("A-3", Holds.UNKNOWN, ONE, OTHER), finding("B-4", Holds.NO, TWO, CAUSE))
 
-    assert [(each.cause.id, [(e.does, e.judged.requirement.id) for e in each.effects]) for each in causes_found(of)] == [
+    assert [(each.cause.id, [(on.does, on.requirement) for on in each.on]) for each in causes_found(of)] == [
         (CAUSE, [("breaks", "A-2"), ("breaks", "B-4")]),
         ("tbot-version-floating", [("seen without harm by", "A-1")]),
         (OTHER, [("leaves open", "A-3")]),
@@ -72,10 +74,10 @@ def test_a_cause_that_only_waived_subjects_show_breaks_nothing() -> None:
 
     assert judged(of, "B-4").causes == (OTHER,)
     shown = {each.cause.id: each for each in causes_found(of)}
-    assert [(e.does, e.judged.requirement.id) for e in shown["tbot-version-floating"].effects] == [("waived in", "B-4")]
-    assert not shown["tbot-version-floating"].breaks
+    assert [(on.does, on.requirement) for on in shown["tbot-version-floating"].on] == [("waived in", "B-4")]
+    assert not shown["tbot-version-floating"].harms
     assert word_of_cause(of, shown["tbot-version-floating"]) == "waived"
-    assert shown[OTHER].breaks
+    assert shown[OTHER].harms
 
 
 def test_a_requirement_that_names_no_cause_says_so_and_points_to_those_that_name_one() -> None:
@@ -194,3 +196,27 @@ def test_a_page_with_all_of_it_is_well_formed() -> None:
     assert sorted(set(page.ids)) == sorted(page.ids)
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     assert judged(of, "A-3").verdict is Verdict.ERROR
+
+
+KUBELET = CAUSES["kubelet-unreachable"]
+
+
+def test_steps_have_numbers() -> None:
+    assert numbered(["Look.", "Mend."]) == ("1. Look.", "2. Mend.")
+    assert [*indented(["a"], 4)] == ["    a"]
+
+
+def test_a_block_has_a_heading_and_numbers_a_single_step_too() -> None:
+    cause = KUBELET.model_copy(update={"remedy": ("Mend.",)})
+    assert [*remedy_block(cause)] == ["What to do:", "  1. Mend.", f"Check again: {cause.check}"]
+    assert [*remedy_block(cause, ["Make sure.", "Mend."])][1:3] == ["  1. Make sure.", "  2. Mend."]
+
+
+@pytest.mark.parametrize(("steps", "said"), [(("Mend.",), ["Mend."]), (("Look.", "Mend."), ["1. Look.", "2. Mend."])])
+def test_lines_begin_with_the_first_step(steps: tuple[str, ...], said: list[str]) -> None:
+    cause = KUBELET.model_copy(update={"remedy": steps})
+    assert (
+        remedy_in_lines(cause)
+        == remedy_in_lines(KUBELET, steps)
+        == (f"What to do: {said[0]}", *said[1:], f"Check again: {KUBELET.check}")
+    )

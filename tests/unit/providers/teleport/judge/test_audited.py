@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from facts.proxies.sds_mode import SdsMode
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from providers.teleport.facts.audit import AuditTrail, IssuedSvid
 from providers.teleport.facts.resources import BACKDATED
 from providers.teleport.judge.audited import certificates_are_audited

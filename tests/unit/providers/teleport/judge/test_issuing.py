@@ -8,7 +8,7 @@ import pytest
 
 from facts.document import Absent
 from facts.finding import Finding, Problem
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from providers.teleport.facts.issuing import Grants
 from providers.teleport.facts.resources import Role, RoleRule, WorkloadIdentity
 from providers.teleport.judge.issuing import (

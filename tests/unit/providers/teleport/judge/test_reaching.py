@@ -19,7 +19,7 @@ from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import Container
 from facts.kubernetes.probes import Refused, TeleportProbe, parse_teleport_probe
-from judge.diagnosis.diagnosis import told_apart
+from judge.explain.classes import told_apart
 from providers.teleport.facts.tbot_log import LastAttempt, Obstacle, Validity
 from providers.teleport.judge.reaching import dialled_directly, kept_away, not_serving, refused_for_its_token, unreached
 from tests.unit.judge import builders as make

@@ -14,7 +14,7 @@ from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.probes import KubeletAddress
 from facts.redaction import hides_a_value
 from facts.secret_forms import MARK
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from providers.teleport.facts.resources import BotInstance
 from providers.teleport.facts.tbot import OtherTbot, Tbot
 from providers.teleport.facts.tbot_config import TbotConfig

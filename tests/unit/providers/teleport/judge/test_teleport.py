@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from facts.finding import Problem
-from judge.causes import CAUSES
+from judge.explain.cause import CAUSES
 from providers.teleport.judge.teleport import (
     allows_only_tbot,
     bot_has_role,

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from facts.errors import BadInput
 from facts.versions import Version
-from judge.causes import CAUSES, Cause, causes_of_release, parse_causes
+from judge.explain.cause import CAUSES, Cause, causes_of_release, parse_causes, read_causes
 from judge.rotation.renewal import PUSHED_NOT_RENEWED
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 ENTRY = {
     "id": "tbot-asleep",
     "sentence": "tbot sleeps.",
@@ -33,6 +34,15 @@ def texts(cause: Cause) -> tuple[str, ...]:
     settled = (cause.settled_by,) if cause.settled_by else ()
     told_from = (other.told_by for other in cause.told_from)
     return (cause.sentence, cause.shown_by, *told_from, *cause.remedy, cause.check, *settled)
+
+
+def topic(*causes: Any, **changes: Any) -> dict[str, Any]:
+    return {"place": 1, "causes": [*causes], **changes}
+
+
+def file(*causes: Any, **changes: Any) -> dict[str, Any]:
+    """The files of causes, where there is one."""
+    return {"a-file.yaml": topic(*causes, **changes)}
 
 
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=lambda cause: cause.id)
@@ -70,7 +80,7 @@ def test_a_file_is_read() -> None:
         told_from={"tbot-asleep": "There it snores."},
         versions={"component": "tbot", "affected": releases},
     )
-    causes = parse_causes([entry(), second])
+    causes = parse_causes(file(entry(), second))
     assert [*causes] == ["tbot-asleep", "tbot-dozing"]
     assert causes["tbot-asleep"].remedy == ("Wake it.",)
     assert causes["tbot-asleep"].versions is None
@@ -83,11 +93,12 @@ def test_a_file_is_read() -> None:
 
 
 def test_a_cause_cannot_be_changed() -> None:
-    cause = parse_causes([entry()])["tbot-asleep"]
+    cause = parse_causes(file(entry()))["tbot-asleep"]
     with pytest.raises(ValidationError):
         cause.sentence = "tbot dreams."
 
 
+QUIET = {"quiet": {"because": "it sleeps", "requirements": ["ID-01"]}}
 VERSIONS = {"component": "tbot", "affected": [{"since": "1.0.0", "fixed": "1.2.0"}]}
 
 
@@ -98,42 +109,109 @@ def since(version: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({}, "valid tuple"),
-        ([3], "0: Input should be a valid dictionary"),
-        ([{"id": "a"}], "a.sentence: Field required"),
-        ([entry(id="Not an id")], "Not an id.id: String should match"),
-        ([entry(colour="red")], "tbot-asleep.colour: Extra inputs are not permitted"),
-        ([entry(sentence=3)], "tbot-asleep.sentence: Input should be a valid string"),
-        ([entry(sentence="")], "tbot-asleep.sentence"),
-        ([entry(remedy=[])], "tbot-asleep.remedy"),
-        ([entry(remedy="Wake it.")], "tbot-asleep.remedy: Input should be a valid tuple"),
-        ([entry(remedy=[3])], "tbot-asleep.remedy.0"),
-        ([entry(versions=VERSIONS | {"component": "etcd"})], "tbot-asleep.versions.component"),
-        ([entry(versions=VERSIONS | {"affected": []})], "tbot-asleep.versions.affected"),
-        ([since("18")], "affected.0.since: Value error, '18'"),
-        ([since(18.0)], "affected.0.since"),
-        ([entry(), entry()], "more than one cause tbot-asleep"),
+        ([], "the file: Input should be a valid dictionary"),
+        ({"causes": [entry()]}, "place: Field required"),
+        (topic(), "causes: Tuple should have at least 1 item"),
+        ({"place": 1, "causes": {}}, "causes: Input should be a valid tuple"),
+        (topic(entry(), colour="red"), "colour: Extra inputs are not permitted"),
+        (topic(3), "0: Input should be a valid dictionary"),
+        (topic({"id": "a"}), "a.sentence: Field required"),
+        (topic(entry(id="Not an id")), "Not an id.id: String should match"),
+        (topic(entry(colour="red")), "tbot-asleep.colour: Extra inputs are not permitted"),
+        (topic(entry(sentence=3)), "tbot-asleep.sentence: Input should be a valid string"),
+        (topic(entry(sentence="")), "tbot-asleep.sentence"),
+        (topic(entry(remedy=[])), "tbot-asleep.remedy"),
+        (topic(entry(remedy="Wake it.")), "tbot-asleep.remedy: Input should be a valid tuple"),
+        (topic(entry(remedy=[3])), "tbot-asleep.remedy.0"),
+        (topic(entry(versions=VERSIONS | {"component": "etcd"})), "tbot-asleep.versions.component"),
+        (topic(entry(versions=VERSIONS | {"affected": []})), "tbot-asleep.versions.affected"),
+        (topic(since("18")), "affected.0.since: Value error, '18'"),
+        (topic(since(18.0)), "affected.0.since"),
+        (topic(entry(), entry()), "more than one cause tbot-asleep"),
         (
-            [entry(told_from={"tbot-absent": "w."})],
+            topic(entry(told_from={"tbot-absent": "w."})),
             "told_from of tbot-asleep names 'tbot-absent', which is not another cause",
         ),
         (
-            [entry(told_from={"tbot-asleep": "w."})],
+            topic(entry(told_from={"tbot-asleep": "w."})),
             "told_from of tbot-asleep names 'tbot-asleep', which is not another cause",
         ),
-        ([entry(explains=["gone"])], "explains of tbot-asleep names 'gone', which is not another cause"),
-        ([entry(explains=["tbot-asleep"])], "explains of tbot-asleep names 'tbot-asleep', which is not another cause"),
         (
-            [entry(explains=["tbot-tired"]), entry(id="tbot-tired", explains=["tbot-asleep"])],
+            topic(entry(lasts_as={"cause": "gone", "until_seen_at": "Pod"})),
+            "lasts_as of tbot-asleep names 'gone', which is not another cause",
+        ),
+        (topic(entry(lasts_as={"cause": "tbot-tired"})), "tbot-asleep.lasts_as.until_seen_at: Field required"),
+        (topic(entry(explains=["gone"])), "explains of tbot-asleep names 'gone', which is not another cause"),
+        (topic(entry(explains=["tbot-asleep"])), "explains of tbot-asleep names 'tbot-asleep', which is not another cause"),
+        (
+            topic(entry(explains=["tbot-tired"]), entry(id="tbot-tired", explains=["tbot-asleep"])),
             "explains leads from tbot-asleep, tbot-tired back to the same cause",
+        ),
+        (topic(entry(symptoms=["gone"])), "symptoms of tbot-asleep names 'gone', which is no symptom"),
+        (topic(entry(symptoms=["quiet", "quiet"]), symptoms=QUIET), "symptoms of tbot-asleep names one twice"),
+        (topic(entry(), symptoms=QUIET), "no cause has the symptom quiet"),
+        (topic(entry(), symptoms={"quiet": {**QUIET["quiet"], "colour": "red"}}), "symptoms.quiet.colour: Extra inputs"),
+        (topic(entry(), symptoms={"quiet": {**QUIET["quiet"], "requirements": []}}), "symptoms.quiet.requirements"),
+        (
+            topic(entry(), symptoms={"quiet": {**QUIET["quiet"], "requirements": ["x"]}}),
+            "symptoms.quiet.requirements.0",
         ),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_with_its_place(document: Any, said: str) -> None:
     with pytest.raises(BadInput) as caught:
-        parse_causes(document, "a-file.yaml")
+        parse_causes({"a-file.yaml": document})
     assert said in caught.value.seen
     assert caught.value.where == "a-file.yaml"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said", "where"),
+    [
+        (topic(entry()), topic(entry(id="tbot-tired")), "place 1 is that of a.yaml as well", "b.yaml"),
+        (topic(entry()), topic(entry(), place=2), "more than one cause tbot-asleep; a.yaml has it", "b.yaml"),
+        (
+            topic(entry(symptoms=["quiet"]), symptoms=QUIET),
+            topic(entry(id="tbot-tired"), symptoms=QUIET, place=2),
+            "more than one symptom quiet; a.yaml has it",
+            "b.yaml",
+        ),
+        (
+            topic(entry(explains=["tbot-tired"])),
+            topic(entry(id="tbot-tired", explains=["tbot-asleep"]), place=2),
+            "explains leads from tbot-asleep, tbot-tired back to the same cause",
+            "a.yaml, b.yaml",
+        ),
+        (topic(entry()), topic(entry(id="tbot-tired", explains=["gone"]), place=2), "explains of tbot-tired", "b.yaml"),
+    ],
+)
+def test_files_that_do_not_go_together_are_refused(first: Any, second: Any, said: str, where: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_causes({"a.yaml": first, "b.yaml": second})
+    assert said in caught.value.seen
+    assert caught.value.where == where
+
+
+def test_files_stand_in_the_order_of_their_places_and_share_symptoms() -> None:
+    first, second = (
+        topic(entry(symptoms=["quiet"]), place=2),
+        topic(entry(id="tbot-tired", symptoms=["quiet"]), symptoms=QUIET),
+    )
+    causes = parse_causes({"a.yaml": first, "b.yaml": second})
+    assert [*causes] == ["tbot-tired", "tbot-asleep"]
+    assert {each: causes[each].symptoms for each in causes} == {"tbot-tired": ("quiet",), "tbot-asleep": ("quiet",)}
+    assert causes.symptoms["quiet"].requirements == ("ID-01",)
+
+
+def test_several_directories_are_read_and_each_must_have_causes(tmp_path: Path) -> None:
+    for number, name in enumerate(("own", "of-a-provider"), 1):
+        (tmp_path / name).mkdir()
+        text = yaml.safe_dump(topic(entry(id=f"tbot-{name}"), place=number))
+        (tmp_path / name / "tbot.yaml").write_text(text, encoding="utf-8")
+    assert [*read_causes([tmp_path / "of-a-provider", tmp_path / "own"])] == ["tbot-own", "tbot-of-a-provider"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="no file of causes"):
+        read_causes([tmp_path / "empty"])
 
 
 # Defects of releases.

@@ -1,12 +1,12 @@
 """Causes: defects of an install, with the signs that show them and the remedies.
 
-The data is ``causes.yaml`` beside this module. A finding names a cause by its id; certification and the doctor print the
-same remedy for it.
+The data is in the folder ``causes`` beside this module, one file a topic. A finding names a cause by its id; certification
+and the doctor print the same remedy for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +18,6 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
 )
 
@@ -26,7 +25,8 @@ from facts.document import yaml_of_ours
 from facts.errors import BadInput, CouldNotTell
 from facts.versions import Version
 
-FILE = Path(__file__).with_name("causes.yaml")
+DIRECTORIES = (Path(__file__).with_name("causes"),)
+"""The directories with files of causes."""
 
 
 def _version(value: object) -> object:
@@ -42,6 +42,7 @@ def _pairs(value: object) -> object:
 
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
+RequirementId = Annotated[str, StringConstraints(pattern=r"^[A-Z]+-\d{2}$")]
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S(.*\S)?$")]
 ParsedVersion = Annotated[Version, BeforeValidator(_version), PlainSerializer(str)]
 Steps = Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
@@ -122,6 +123,33 @@ CERTIFICATE_ERRORS = 7
 """Chapter after the guide's own six: certificate errors between services."""
 
 
+class LastsAs(_Strict):
+    """The cause for which the signs of another one are still there after it has been mended.
+
+    Attributes:
+        cause: Its id.
+        until_seen_at: Kind of the objects that show the other one only as long as it is so: where one of them does, it is.
+    """
+
+    cause: Id
+    until_seen_at: Text
+
+
+class Symptom(_Strict):
+    """What fails because of each of some causes without naming it.
+
+    Attributes:
+        because: The reason, as a clause.
+        requirements: Ids of the requirements that fail.
+        shown_at: Kind of the object at which a cause has to show; empty for any. A join token that lets in no tbot harms
+            only a tbot that has to join, whose pod shows it.
+    """
+
+    because: Text
+    requirements: Annotated[tuple[RequirementId, ...], Field(strict=False, min_length=1)]
+    shown_at: str = ""
+
+
 class Cause(_Strict):
     """One thing that can be wrong.
 
@@ -137,6 +165,8 @@ class Cause(_Strict):
         versions: The releases that have it, if it is a defect of releases.
         explains: Causes that show because of this one, by mechanism, wherever it is so.
         settled_by: For a cause that reading alone does not tell from others: what would.
+        symptoms: Names of what fails because of it without naming it.
+        lasts_as: Of a cause that leaves its signs behind when it is mended: the cause that they show from then on.
     """
 
     id: Id
@@ -149,9 +179,11 @@ class Cause(_Strict):
     check: Text
     references: Steps
     versions: Releases | None = None
-    # Not in reports: what was found together is theirs to say, and these two are about what may be.
+    # Not in reports: what was found together is theirs to say, and these are about what may be.
     explains: Annotated[tuple[Id, ...], Field(strict=False, exclude=True)] = ()
     settled_by: Annotated[Text | None, Field(exclude=True)] = None
+    symptoms: Annotated[tuple[Id, ...], Field(strict=False, exclude=True)] = ()
+    lasts_as: Annotated[LastsAs | None, Field(exclude=True)] = None
 
     @property
     def clause(self) -> str:
@@ -159,11 +191,30 @@ class Cause(_Strict):
         return self.sentence[:1].lower() + self.sentence[1:].rstrip(".")
 
 
-class Causes(Mapping[str, Cause]):
-    """All causes by id, in the order of the file."""
+class Topic(_Strict):
+    """One file of causes.
 
-    def __init__(self, causes: Mapping[str, Cause]) -> None:
+    Attributes:
+        place: Where its causes stand among those of the other files; a smaller number first.
+        symptoms: By name; the causes of any file may refer to them.
+        causes: Its causes, in their order.
+    """
+
+    place: int
+    symptoms: Mapping[Id, Symptom] = {}
+    causes: Annotated[tuple[Cause, ...], Field(strict=False, min_length=1)]
+
+
+class Causes(Mapping[str, Cause]):
+    """All causes by id, in the order of their files.
+
+    Attributes:
+        symptoms: All symptoms by name.
+    """
+
+    def __init__(self, causes: Mapping[str, Cause], symptoms: Mapping[str, Symptom]) -> None:
         self._causes = dict(causes)
+        self.symptoms = dict(symptoms)
 
     def __getitem__(self, cause_id: str) -> Cause:
         """The cause of an id.
@@ -173,7 +224,7 @@ class Causes(Mapping[str, Cause]):
         """
         if cause_id not in self._causes:
             near = get_close_matches(cause_id, self._causes)
-            raise LookupError(f"no cause {cause_id!r} in {FILE.name}{f'; did you mean {near[0]!r}?' if near else ''}")
+            raise LookupError(f"no cause {cause_id!r} in {WHERE}{f'; did you mean {near[0]!r}?' if near else ''}")
         return self._causes[cause_id]
 
     def __contains__(self, cause_id: object) -> bool:
@@ -184,6 +235,10 @@ class Causes(Mapping[str, Cause]):
 
     def __len__(self) -> int:
         return len(self._causes)
+
+
+WHERE = "judge/explain/causes"
+"""The directory of causes, for people."""
 
 
 Explains = Mapping[str, Collection[str]]
@@ -207,54 +262,108 @@ def in_a_circle(explains: Explains) -> tuple[str, ...]:
     return tuple(sorted(cause for cause in explains if cause in reachable([cause], explains)))
 
 
-_ENTRIES = TypeAdapter(Annotated[tuple[Cause, ...], Field(strict=False)])
-
-
-def parse_causes(document: Any, where: str = str(FILE)) -> Causes:
-    """Read the causes from their parsed YAML.
+def parse_causes(documents: Mapping[str, Any]) -> Causes:
+    """Read causes from the parsed YAML of all their files.
 
     Args:
-        document: A list of mappings; the keys are the attributes of `Cause`.
-        where: Name of the file, for error messages.
+        documents: By name of the file, for error messages: a mapping whose keys are the attributes of `Topic`.
 
     Raises:
-        BadInput: It does not have that form, two causes share an id, or `told_from` or `explains` names a cause that does
-            not exist, or `explains` leads in a circle.
+        BadInput: One does not have that form, two files have the same place, two causes or two symptoms share a name,
+            `told_from`, `explains`, `lasts_as` or `symptoms` names what does not exist, no cause has a symptom, or
+            `explains` leads in a circle.
     """
+    topics = sorted(((_topic(document, where), where) for where, document in documents.items()), key=lambda at: at[0].place)
+    for (topic, where), (other, before) in zip(topics[1:], topics, strict=False):
+        if topic.place == other.place:
+            raise _bad(f"place {topic.place} is that of {before} as well", where)
+    homes = _homes((cause.id, where, "cause") for topic, where in topics for cause in topic.causes)
+    symptom_homes = _homes((name, where, "symptom") for topic, where in topics for name in topic.symptoms)
+    causes = {cause.id: cause for topic, _where in topics for cause in topic.causes}
+    symptoms = {name: symptom for topic, _where in topics for name, symptom in topic.symptoms.items()}
+    for cause in causes.values():
+        if wrong := _names_nothing(cause, causes, symptoms):
+            raise _bad(wrong, homes[cause.id])
+    used = {name for cause in causes.values() for name in cause.symptoms}
+    for name in symptoms:
+        if name not in used:
+            raise _bad(f"no cause has the symptom {name}", symptom_homes[name])
+    if circle := in_a_circle({cause.id: cause.explains for cause in causes.values()}):
+        where = ", ".join(dict.fromkeys(homes[each] for each in circle))
+        raise _bad(f"explains leads from {', '.join(circle)} back to the same cause", where)
+    return Causes(causes, symptoms)
+
+
+def _topic(document: Any, where: str) -> Topic:
     try:
-        entries = _ENTRIES.validate_python(document)
+        return Topic.model_validate(document)
     except ValidationError as error:
         problems = [f"{_path(document, each['loc'])}: {each['msg']}" for each in error.errors()]
         raise _bad("; ".join(problems), where) from error
-    causes = {entry.id: entry for entry in entries}
-    ids = [entry.id for entry in entries]
-    if doubles := sorted({each for each in ids if ids.count(each) > 1}):
-        raise _bad(f"more than one cause {', '.join(doubles)}", where)
-    for entry in entries:
-        for other in entry.told_from:
-            if other.cause not in causes or other.cause == entry.id:
-                raise _bad(f"told_from of {entry.id} names {other.cause!r}, which is not another cause", where)
-        for effect in entry.explains:
-            if effect not in causes or effect == entry.id:
-                raise _bad(f"explains of {entry.id} names {effect!r}, which is not another cause", where)
-    if circle := in_a_circle({entry.id: entry.explains for entry in entries}):
-        raise _bad(f"explains leads from {', '.join(circle)} back to the same cause", where)
-    return Causes(causes)
+
+
+def _homes(named: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """By name: the file that has it, of names, files, and words for what is named.
+
+    Raises:
+        BadInput: A name is there twice.
+    """
+    homes: dict[str, str] = {}
+    for name, where, word in named:
+        if name in homes:
+            before = f"; {homes[name]} has it" if homes[name] != where else ""
+            raise _bad(f"more than one {word} {name}{before}", where)
+        homes[name] = where
+    return homes
+
+
+def _names_nothing(cause: Cause, causes: Collection[str], symptoms: Collection[str]) -> str:
+    """The sentence on a name in an entry that nothing has; empty where all of them are right."""
+    others = {*causes} - {cause.id}
+    left = [cause.lasts_as.cause] if cause.lasts_as else []
+    named = {"told_from": [each.cause for each in cause.told_from], "explains": cause.explains, "lasts_as": left}
+    for key, names in named.items():
+        for name in names:
+            if name not in others:
+                return f"{key} of {cause.id} names {name!r}, which is not another cause"
+    for name in cause.symptoms:
+        if name not in symptoms:
+            return f"symptoms of {cause.id} names {name!r}, which is no symptom"
+    if len({*cause.symptoms}) < len(cause.symptoms):
+        return f"symptoms of {cause.id} names one twice"
+    return ""
 
 
 def _path(document: Any, parts: tuple[int | str, ...]) -> str:
     """The place of an error: the id of its cause if it has one, else its position in the list, and the key."""
-    first, *rest = parts or ("the file",)
-    entry = document[first] if isinstance(first, int) else None
-    named = entry.get("id", first) if isinstance(entry, dict) else first
-    return ".".join(str(part) for part in (named, *rest))
+    if parts[:1] == ("causes",) and len(parts) > 1 and isinstance(at := parts[1], int):
+        entry = document["causes"][at]
+        named = entry.get("id", at) if isinstance(entry, dict) else at
+        parts = (named, *parts[2:])
+    return ".".join(str(part) for part in parts) or "the file"
 
 
 def _bad(seen: str, where: str) -> BadInput:
-    return BadInput(expected="causes as judge/causes.py describes them", seen=seen, where=where, remedy="correct the file")
+    expected = "causes as judge/explain/cause.py describes them"
+    return BadInput(expected=expected, seen=seen, where=where, remedy="correct the file")
 
 
-CAUSES: Mapping[str, Cause] = parse_causes(yaml_of_ours(FILE.read_text(encoding="utf-8")))
+def read_causes(directories: Sequence[Path]) -> Causes:
+    """Read all files of causes in some directories.
+
+    Raises:
+        BadInput: As `parse_causes`; or a directory has no such file.
+    """
+    documents: dict[str, Any] = {}
+    for directory in directories:
+        files = sorted(directory.glob("*.yaml"))
+        if not files:
+            raise _bad("no file of causes", str(directory))
+        documents |= {str(file): yaml_of_ours(file.read_text(encoding="utf-8")) for file in files}
+    return parse_causes(documents)
+
+
+CAUSES = read_causes(DIRECTORIES)
 """All causes by id; an unknown id raises `LookupError`."""
 
 

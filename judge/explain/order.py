@@ -1,7 +1,7 @@
 """The order of causes: the one that explains the others first, and what it explains folded under it.
 
-``explains`` in ``judge/causes.yaml`` says which cause makes which others show by mechanism. It does so for an object that
-shares a realm with the object of the cause (`judge.diagnosis.realms`), and for no other one. Here only ids and realms count.
+``explains`` of a cause says which cause makes which others show by mechanism. It does so for an object that
+shares a realm with the object of the cause (`judge.explain.realms`), and for no other one. Here only ids and realms count.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from judge.causes import Explains, reachable
+from judge.explain.cause import Explains, reachable
 
 
 @dataclass(frozen=True, slots=True)

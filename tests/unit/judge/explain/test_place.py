@@ -6,9 +6,10 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
-from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed
-from judge.diagnosis.place import Place, concerning
-from judge.diagnosis.realms import Realms
+from judge.explain.diagnosis import Diagnosis, diagnosed
+from judge.explain.place import Place, concerning
+from judge.explain.realms import Realms
+from judge.explain.results import CheckResult, Outcome
 from tests.unit.judge import builders as make
 
 A, B = ObjectRef("Pod", "a", "shop"), ObjectRef("Pod", "b", "bank")
@@ -65,7 +66,7 @@ def left(place: Place, problems: dict[str, ObjectRef] | None = None) -> set[str]
 
 def _of(problems: dict[str, ObjectRef]) -> Diagnosis:
     found = tuple(Problem(subject, "wrong", cause) for cause, subject in problems.items())
-    return diagnosed([Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", found)], {})
+    return diagnosed([CheckResult("part", "t", "ID-01", Outcome.PROBLEM, "s", found)], {})
 
 
 def test_a_pod_is_concerned_by_what_names_it_its_node_or_no_place_at_all() -> None:
@@ -82,8 +83,8 @@ def test_a_namespace_is_concerned_by_its_pods_and_by_every_node() -> None:
 
 
 def test_what_has_no_cause_is_left_out_as_well_and_a_reading_that_failed_is_not() -> None:
-    odd = Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", (Problem(A, "odd"), Problem(B, "odder")))
-    failed = Checked("part", "u", "ID-01", Outcome.UNKNOWN, "no answer")
+    odd = CheckResult("part", "t", "ID-01", Outcome.PROBLEM, "s", (Problem(A, "odd"), Problem(B, "odder")))
+    failed = CheckResult("part", "u", "ID-01", Outcome.UNKNOWN, "no answer")
     made = concerning(diagnosed([odd, failed], {}), Place.of_pod(A, on("node-1")))
     assert [each.said for each in made.undetermined] == ["Pod shop/a: odd", "no answer"]
 
@@ -110,7 +111,7 @@ def test_a_cause_concerns_a_pod_that_it_reaches_over_its_effects_alone_and_no_ot
         Problem(A, "its bundle is old", "bundle-not-delivered"),
         Problem(B, "it started first", "pod-started-before-tbot"),
     )
-    made = diagnosed([Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", found)], {}, realms=realms)
+    made = diagnosed([CheckResult("part", "t", "ID-01", Outcome.PROBLEM, "s", found)], {}, realms=realms)
     place = Place.of_pod(A, realms)
     assert not place.has(found[0].subject)
     assert {each.cause.id for each in concerning(made, place).causes} == {"tbot-config-refused"}
@@ -119,7 +120,7 @@ def test_a_cause_concerns_a_pod_that_it_reaches_over_its_effects_alone_and_no_ot
 def test_a_class_that_concerns_another_pod_is_left_out() -> None:
     pair = ("tbot-not-answering", "socket-closed")
     found = tuple(Problem(ref, "it is one of them", cause) for ref in (A, B) for cause in pair)
-    made = diagnosed([Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", found[:2])], {})
+    made = diagnosed([CheckResult("part", "t", "ID-01", Outcome.PROBLEM, "s", found[:2])], {})
     assert len(concerning(made, Place.of_pod(A, on("node-1"))).classes) == 1
     assert concerning(made, Place.of_pod(B, on("node-1"))).classes == ()
 

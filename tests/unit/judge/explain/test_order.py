@@ -8,9 +8,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judge.causes import CAUSES, Explains, in_a_circle, reachable
-from judge.diagnosis.order import About, Explained
-from judge.diagnosis.order import explained as sorted_out_by
+from judge.explain.cause import CAUSES, Explains, in_a_circle, reachable
+from judge.explain.order import About, Explained
+from judge.explain.order import explained as sorted_out_by
 
 CHAIN = {"frozen": ["expired"], "expired": ["refused"], "refused": [], "apart": []}
 

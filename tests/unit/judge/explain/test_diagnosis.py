@@ -9,9 +9,11 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem, Remark
-from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import BY_DESIGN, READ_ON, Checked, Decisive, Diagnosis, Outcome, diagnosed
-from judge.diagnosis.realms import Realms
+from judge.explain.cause import CAUSES
+from judge.explain.diagnosis import BY_DESIGN, READ_ON, Diagnosis, diagnosed
+from judge.explain.found import Decisive
+from judge.explain.realms import Realms
+from judge.explain.results import CheckResult, Outcome
 from tests.unit.judge import builders as make
 
 PODS = [ObjectRef("Pod", f"app-{number}", "shop") for number in range(5)]
@@ -28,9 +30,9 @@ def node(name: str) -> ObjectRef:
     return ObjectRef("Node", name)
 
 
-def check(*problems: Problem, **changes: Any) -> Checked:
+def check(*problems: Problem, **changes: Any) -> CheckResult:
     outcome = Outcome.PROBLEM if problems else Outcome.HOLDS
-    return Checked(**{"section": "part", "title": "t", "requirement": "ID-01", "outcome": outcome, "said": "s"} | changes
+    return CheckResult(**{"section": "part", "title": "t", "requirement": "ID-01", "outcome": outcome, "said": "s"} | changes
                    | {"problems": problems})  # fmt: skip
 
 
@@ -344,3 +346,10 @@ def test_a_rule_of_the_diagnosis_alone_adds_no_requirement_to_a_cause() -> None:
     problem = Problem(PODS[0], "a", DOMAIN)
     (found,) = diagnosed([check(problem, requirement=""), check(problem)], {}).causes
     assert found.requirements == ("ID-01",)
+
+
+def test_a_risk_of_an_object_makes_nothing_else_that_its_check_says_of_it_a_symptom() -> None:
+    both = Problem(PODS[0], "a", DOMAIN), Problem(PODS[0], "odd")
+    assert of(*both).undetermined == ()
+    (left,) = diagnosed([check(*both, harms=False)], {}).undetermined
+    assert left.subjects == (PODS[0],)

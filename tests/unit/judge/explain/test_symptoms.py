@@ -1,21 +1,19 @@
-"""The table of symptoms: it names what exists, and a cause has the symptoms of what it explains."""
+"""Symptoms: they name what exists, and a cause has the symptoms of what it explains."""
 
 from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
 
-from judge.causes import CAUSES
-from judge.diagnosis.symptoms import Accounted, Symptoms, symptoms_of, table
+from judge.explain.cause import CAUSES, Symptom
+from judge.explain.symptoms import Accounted, symptoms_of
 from tests.unit.judge.assertions import catalogue
 
 
-@pytest.mark.parametrize("row", table(), ids=lambda row: row.because)
-def test_a_row_names_causes_and_requirements_that_exist(row: Symptoms) -> None:
-    assert [cause for cause in row.causes if cause not in CAUSES] == []
-    assert [each for each in row.requirements if each not in catalogue().requirements] == []
-    assert len({*row.causes}) == len(row.causes)
-    assert len({*row.requirements}) == len(row.requirements)
+@pytest.mark.parametrize("symptom", CAUSES.symptoms.values(), ids=lambda symptom: symptom.because)
+def test_a_symptom_names_requirements_that_exist(symptom: Symptom) -> None:
+    assert [each for each in symptom.requirements if each not in catalogue().requirements] == []
+    assert len({*symptom.requirements}) == len(symptom.requirements)
 
 
 def test_a_cause_has_the_symptoms_of_what_it_explains() -> None:
@@ -41,6 +39,6 @@ def test_a_join_token_that_lets_in_no_tbot_breaks_nothing_where_no_tbot_has_had_
     assert not accounted.has("ID-01", ["node-2"])
 
 
-def test_nobody_changes_the_table_that_all_share() -> None:
+def test_nobody_changes_the_symptoms_that_all_share() -> None:
     with pytest.raises(ValidationError):
-        table()[0].causes = ()
+        CAUSES.symptoms["past-its-end"].requirements = ()

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from facts.evidence import ObjectRef
-from judge.diagnosis.diagnosis import Ambiguous, Diagnosis, FoundCause, members_of
-from judge.diagnosis.realms import Realms
+from judge.explain.diagnosis import Diagnosis
+from judge.explain.found import FoundCause, OneOf, subjects_of
+from judge.explain.realms import Realms
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Place:
     """A part of the mesh: some pods, with what supplies and configures them.
 
     Attributes:
-        inside: The realms that its pods belong to; see `judge.diagnosis.realms`.
+        inside: The realms that its pods belong to; see `judge.explain.realms`.
         realms: Which objects belong together.
         on_every_node: Any node may be one of its own.
     """
@@ -62,12 +63,10 @@ def concerning(diagnosis: Diagnosis, place: Place) -> Diagnosis:
     )
 
 
-def _concerns(found: FoundCause | Ambiguous, diagnosis: Diagnosis, place: Place) -> bool:
-    members = members_of(found)
+def _concerns(found: FoundCause | OneOf, diagnosis: Diagnosis, place: Place) -> bool:
     under = [effect for effect in diagnosis.effects if not {*effect.explained_by}.isdisjoint(found.ids)]
-    return _is_about(
-        [ref for each in (*members, *under) for ref in (*each.subjects, *(problem.subject for problem in each.felt))], place
-    )
+    problems = (problem for each in (*found.members, *under) for problem in (*each.shown, *each.felt))
+    return _is_about(subjects_of(problems), place)
 
 
 def _is_about(named: Sequence[ObjectRef], place: Place) -> bool:

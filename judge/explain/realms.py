@@ -20,7 +20,7 @@ OF_PODS = ("Deployment", "DaemonSet", "StatefulSet")
 """Kinds whose pods the control plane of their namespace injects."""
 
 EVERYWHERE = ""
-"""The realm of what is about the install as a whole."""
+"""The realm of the install as a whole: every object lies in it, and what is about the whole install reaches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ class Realms:
         return not subject.namespace or subject.namespace in homes
 
     def with_(self, subject: ObjectRef) -> frozenset[str]:
-        """The realms that an object belongs to."""
-        own = {str(subject), *([str(ObjectRef("Namespace", subject.namespace))] if subject.namespace else ())}
+        """The realms that an object belongs to; everything belongs to the install."""
+        own = {EVERYWHERE, str(subject), *([str(ObjectRef("Namespace", subject.namespace))] if subject.namespace else ())}
         if subject.kind == "Node":
             there = [tbot for tbot in self._tbots() if subject.name in tbot.pods]
             own |= _realms_of(there[0], subject.name) if len(there) == 1 else set()
@@ -150,6 +150,10 @@ class Realms:
 
     def _tbots(self) -> tuple[Tbot, ...]:
         return self.tbots.each if self.tbots is not None else ()
+
+
+UNKNOWN = Realms()
+"""Realms where nothing is known of what belongs together."""
 
 
 def _objects_of(tbot: Tbot) -> frozenset[str]:

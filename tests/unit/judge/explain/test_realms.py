@@ -9,9 +9,11 @@ import pytest
 
 from facts.evidence import ObjectRef
 from facts.finding import Problem
-from judge.causes import CAUSES
-from judge.diagnosis.diagnosis import Checked, Diagnosis, Outcome, diagnosed, told_apart
-from judge.diagnosis.realms import Realms
+from judge.explain.cause import CAUSES
+from judge.explain.classes import told_apart
+from judge.explain.diagnosis import Diagnosis, diagnosed
+from judge.explain.realms import EVERYWHERE, Realms
+from judge.explain.results import CheckResult, Outcome
 from providers.teleport.facts.tbot import OtherTbot
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN
@@ -76,7 +78,7 @@ PAIRS = [(cause.id, subject, effect) for cause in CAUSES.values() for effect in 
 
 def found(*each: tuple[str, ObjectRef]) -> Diagnosis:
     problems = tuple(Problem(subject, f"it has {cause}", cause) for cause, subject in each)
-    return diagnosed([Checked("part", "t", "", Outcome.PROBLEM, "s", problems)], {}, realms=REALMS)
+    return diagnosed([CheckResult("part", "t", "", Outcome.PROBLEM, "s", problems)], {}, realms=REALMS)
 
 
 def named(made: Diagnosis) -> dict[str, list[str]]:
@@ -121,13 +123,13 @@ def test_what_no_mechanism_leads_to_is_a_cause_of_its_own(
 
 def test_what_is_not_known_lies_in_no_realm_but_its_own_and_its_namespaces() -> None:
     for realms in (REALMS, Realms()):
-        assert realms.with_(GONE) == {"Pod shop/gone", "Namespace shop"}
+        assert realms.with_(GONE) == {EVERYWHERE, "Pod shop/gone", "Namespace shop"}
         assert realms.reached_from(GONE) == {"Pod shop/gone"}
 
 
 def test_of_a_node_with_two_tbots_none_is_meant() -> None:
     both = replace(REALMS, tbots=make.tbots(LEFT, replace(RIGHT, pods=LEFT.pods)))
-    assert both.with_(NODE) == {str(NODE)}
+    assert both.with_(NODE) == {EVERYWHERE, str(NODE)}
     assert str(LEFT.daemon_set.ref) in REALMS.with_(NODE)
 
 
@@ -140,8 +142,8 @@ def test_a_tbot_that_could_not_be_read_is_another_one() -> None:
         assert realms.has_one_bot is is_one
         role = Problem(ObjectRef("Teleport", "bot/left-bot"), "it lacks the role", "bot-without-role")
         checks = [
-            Checked("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (role,)),
-            Checked("proxies", "t", "ID-01", Outcome.PROBLEM, "s", (Problem(B, "no SDS server supplies it"),)),
+            CheckResult("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (role,)),
+            CheckResult("proxies", "t", "ID-01", Outcome.PROBLEM, "s", (Problem(B, "no SDS server supplies it"),)),
         ]
         made = diagnosed(checks, {}, realms=realms)
         assert [each.subjects for each in made.undetermined] == ([] if is_one else [(B,)])
@@ -219,9 +221,9 @@ def test_a_wrong_join_token_accounts_for_what_fails_where_a_tbot_had_to_join(is_
         [Problem(pod.ref, "its streams are dead") for pod in apps],
     ]
     placeholder = Problem(ObjectRef("Teleport", f"token/{tbot.config.token}"), "it holds no keys", "jwks-placeholder")
-    checks = [Checked("part", "t", "ID-01", Outcome.PROBLEM, "s", tuple(each)) for each in said]
+    checks = [CheckResult("part", "t", "ID-01", Outcome.PROBLEM, "s", tuple(each)) for each in said]
     if is_read:
-        checks.append(Checked("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (placeholder,)))
+        checks.append(CheckResult("teleport", "t", "INST-10", Outcome.PROBLEM, "s", (placeholder,)))
     made = diagnosed(checks, {}, realms=realms)
     causes = [each.cause.id for each in made.causes]
     assert (causes, [each.ids for each in made.classes]) == ((["jwks-placeholder"], []) if is_read else ([], [keys]))
@@ -237,7 +239,7 @@ def test_the_time_grows_with_the_install_and_not_with_its_square() -> None:
         problems = [Problem(pod.ref, "old", "bundle-not-delivered") for pod in pods]
         problems += [Problem(pod.ref, "frozen", "tbot-not-answering") for pod in tbot.pods.values()]
         begun = time.process_time()
-        made = diagnosed([Checked("part", "t", "", Outcome.PROBLEM, "s", tuple(problems))], {}, realms=realms)
+        made = diagnosed([CheckResult("part", "t", "", Outcome.PROBLEM, "s", tuple(problems))], {}, realms=realms)
         assert [each.cause.id for each in made.causes] == ["tbot-not-answering"]
         return time.process_time() - begun
 
@@ -249,7 +251,7 @@ def test_the_time_grows_with_the_install_and_not_with_its_square() -> None:
 def test_what_makes_pods_lies_with_the_control_plane_that_injects_them(kind: str) -> None:
     assert make.mesh().title in REALMS.with_(ObjectRef(kind, "web", "shop"))
     assert make.canary().title in REALMS.with_(ObjectRef(kind, "web", "bank"))
-    assert REALMS.with_(ObjectRef("ConfigMap", "web", "shop")) == {"ConfigMap shop/web", "Namespace shop"}
+    assert REALMS.with_(ObjectRef("ConfigMap", "web", "shop")) == {EVERYWHERE, "ConfigMap shop/web", "Namespace shop"}
 
 
 @pytest.mark.parametrize("subject", [A, NODE, ObjectRef("Namespace", "shop"), OF_LEFT, ISTIOD, CONFIG, GONE], ids=str)
@@ -274,7 +276,7 @@ def test_what_serves_no_one_tbot_and_lies_beside_istio_or_tbot_is(subject: Objec
 def test_a_pod_without_a_proxy_lies_with_no_control_plane() -> None:
     plain = make.pod("plain", namespace="shop", node="left-node", socket=None, injected=False)
     realms = replace(REALMS, pods={**REALMS.pods, str(plain.ref): plain})
-    assert realms.with_(plain.ref) == {"Pod shop/plain", "Namespace shop", str(NODE)}
+    assert realms.with_(plain.ref) == {EVERYWHERE, "Pod shop/plain", "Namespace shop", str(NODE)}
     assert make.mesh().title in realms.with_(A)
 
 
@@ -283,7 +285,7 @@ def test_a_pod_that_no_node_has_yet_is_served_by_no_tbot() -> None:
     of_tbot = replace(next(iter(LEFT.pods.values())), spec=make.pod_spec(node=""))
     tbots = make.tbots(replace(LEFT, pods={"": of_tbot}))
     realms = replace(REALMS, pods={str(pending.ref): pending}, tbots=tbots)
-    assert realms.with_(pending.ref) == {"Pod shop/pending", "Namespace shop", make.mesh().title}
+    assert realms.with_(pending.ref) == {EVERYWHERE, "Pod shop/pending", "Namespace shop", make.mesh().title}
 
 
 def apart(trust_domain: str = "legacy.local", cluster_name: str = TRUST_DOMAIN) -> Realms:

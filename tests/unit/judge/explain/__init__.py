@@ -1,0 +1,1 @@
+"""Every judgment in both directions."""
