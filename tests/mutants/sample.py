@@ -25,7 +25,7 @@ ALSO: Mapping[str, tuple[str, ...]] = {
     "facts/istio/injection.py": ("judge/install/test_istio.py", "judge/test_checklist.py"),
     "facts/kubernetes/access.py": ("observe/test_install.py", "judge/install/test_prerequisites.py"),
     "judge/fleet.py": ("judge/identity/test_proxies.py", "judge/identity/test_sweep.py", "judge/test_checklist.py"),
-    "judge/install/probes.py": ("judge/install/test_prerequisites.py", "judge/install/test_tbot.py"),
+    "judge/install/probes.py": ("judge/install/test_prerequisites.py", "providers/teleport/judge/test_tbot.py"),
 }
 """Unit tests of a module beside its mirror and those that import it, below `UNIT`. This is the one place for them."""
 

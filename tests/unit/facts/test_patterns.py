@@ -23,6 +23,7 @@ import pytest
 import facts
 import judge
 import observe
+import providers
 
 REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT)
 
@@ -38,7 +39,7 @@ def _patterns() -> dict[str, re.Pattern[str]]:
             for number, each in enumerate(value):
                 take(f"{name}[{number}]", each)
 
-    for package in (facts, judge, observe):
+    for package in (facts, judge, observe, providers):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             for name, value in vars(importlib.import_module(module.name)).items():
                 take(f"{module.name}.{name}", value)

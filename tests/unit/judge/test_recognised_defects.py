@@ -20,7 +20,10 @@ from tests.unit.judge.assertions import ROOT, catalogue, holds, unknown, violate
 
 
 def test_the_cause_of_every_defect_is_named_by_some_judgment() -> None:
-    judgments = "".join(path.read_text(encoding="utf-8").replace("'", '"') for path in (ROOT / "judge").rglob("*.py"))
+    judgments = "".join(
+        path.read_text(encoding="utf-8").replace("'", '"')
+        for path in (*(ROOT / "judge").rglob("*.py"), *ROOT.glob("providers/*/judge/**/*.py"))
+    )
     assert [d.cause for d in catalogue().guide_defects if f'"{d.cause}"' not in judgments] == []
 
 
