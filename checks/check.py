@@ -66,7 +66,6 @@ class Case:
 
     Attributes:
         install: Its readings.
-        settings: The settings.
         sweeps: Makes the mesh of the readings of its proxies, once.
         probes: Makes probe pods on nodes; None where no pod may be made.
         kept: What earlier steps of the scenario have read; None outside of a scenario.

@@ -39,7 +39,6 @@ def out_of_sight(install: Install, wanted: Callable[[Pod], bool] = _every) -> li
     """Pods with a proxy that nobody can ask: their node is not Ready, or they do not go away.
 
     Args:
-        install: The install.
         wanted: Tells which pods the question is about.
     """
     pods, silent = install.cluster.pods_of_install(), install.cluster.silent_nodes()
@@ -105,7 +104,6 @@ def cut_off(install: Install, probes: DirectoryProbes | None = None) -> list[Pro
     """Proxies that cannot connect to the socket of a tbot that started after them.
 
     Args:
-        install: The install.
         probes: Look at the socket of the nodes where nothing else decides; None where no probe pod may be made.
     """
     fleet = install.proxies.fleet()  # before the pods, as above

@@ -122,7 +122,6 @@ def beside(install: Install, probes: SocketProbes, found: Sequence[SdsProbe | Re
     """What is read beside the sockets that gave probes nothing.
 
     Args:
-        install: The install.
         probes: Makes probe pods.
         found: What the sockets gave.
     """
@@ -170,7 +169,6 @@ def why_rules_refuse(install: Install, namespace: str, account: str) -> str:
     """The rules that keep every pod of a service account from an identity of the mesh, in words; empty where none is known.
 
     Args:
-        install: The install.
         namespace: Namespace of the service account.
         account: Its name.
     """

@@ -33,7 +33,6 @@ def injected_pod_is_accepted(install: Install, sidecar: str = "") -> Finding:
     """INST-07, first part.
 
     Args:
-        install: The install.
         sidecar: Value of the annotation, see `NATIVE`.
     """
     dry_run = install.istio.dry_run(sidecar)

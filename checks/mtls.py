@@ -75,7 +75,6 @@ def unused_gateways(install: Install, sweeps: Sweeps) -> tuple[Remark, ...]:
     """Ready gateways that ask for no certificate and need none; every requirement on certificates leaves them out.
 
     Args:
-        install: The install.
         sweeps: Makes the mesh; the TLS is read only where a gateway asks for none.
     """
     unasked = {p.pod.uid for p in install.proxies.fleet().proxies if p.pod.is_gateway and p.sds_mode is SdsMode.UNASKED}
@@ -95,7 +94,6 @@ def but_for_unused_gateways(observed: ObservedProxies, install: Install, sweeps:
 
     Args:
         observed: Some proxies of the mesh.
-        install: The install.
         sweeps: As above.
     """
     return observed.without(unused_gateways(install, sweeps))

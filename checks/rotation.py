@@ -36,7 +36,6 @@ def none_is_overdue(install: Install, observed: ObservedProxies) -> Finding:
     """ROT-07.
 
     Args:
-        install: The install.
         observed: The proxies that tbot supplies.
     """
     tbots = install.tbot.all()

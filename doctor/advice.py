@@ -94,7 +94,6 @@ def problem_lines(problems: Iterable[Problem], word: str) -> Iterator[str]:
     """Problems, those that say the same in one line.
 
     Args:
-        problems: The problems.
         word: The word whose mark stands before each.
     """
     for said, alike in groupby(sorted(problems, key=lambda each: each.said), key=lambda each: each.said):

@@ -20,7 +20,6 @@ def plain(diagnosis: Diagnosis, story: Story | None = None) -> dict[str, Any]:
     """The diagnosis as mappings, lists, texts and numbers; not redacted yet.
 
     Args:
-        diagnosis: The diagnosis.
         story: The pod that the question is about; None without one.
     """
     return {

@@ -31,7 +31,6 @@ class Story:
     """One pod.
 
     Attributes:
-        pod: It.
         node: Its node; empty while it has none.
         lines: The steps to its certificate.
     """

@@ -32,7 +32,6 @@ def lines_of(diagnosis: Diagnosis, story: Story | None = None) -> Iterator[str]:
     """The lines to print. What was read stands in them as it is: they must be made printable.
 
     Args:
-        diagnosis: The diagnosis.
         story: The pod that the question is about; None without one.
     """
     section = ""

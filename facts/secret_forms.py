@@ -173,7 +173,6 @@ def _following(text: str, lines: list[Span], width: int, *, prefixed: bool) -> I
     """The last word of each further line of something folded, up to the first that is shorter.
 
     Args:
-        text: The text.
         lines: Its lines from there on.
         width: Length of the words; that of the last may be less.
         prefixed: Something else may stand before the word, as in a log.
@@ -415,7 +414,6 @@ def is_secret(name: str, value: str, *, sure: bool = False) -> bool:
 
     Args:
         name: Of the field, flag or variable.
-        value: Its value.
         sure: A name such as ``token`` means a secret whatever the value looks like, except a path.
     """
     if value.lower() in _NO_SECRETS:

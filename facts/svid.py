@@ -210,7 +210,6 @@ def verify_chain(
     profile is not judged here.
 
     Args:
-        leaf: The leaf.
         authorities: Trust anchors; none of them is a failure.
         at: UTC.
         intermediates: Further certificates that may stand between.
@@ -244,7 +243,6 @@ def is_signed_by(leaf: Certificate, authorities: Iterable[Certificate], intermed
     It shows that an authority did *not* issue something; an expired certificate must not count as such.
 
     Args:
-        leaf: The leaf.
         authorities: Where the signatures may lead.
         intermediates: Further certificates that may stand between.
     """

@@ -35,7 +35,6 @@ def needs_two_nodes(requirement: str, nodes: Sequence[Node], taking: Sequence[st
 
     Args:
         requirement: Id of the requirement.
-        nodes: All nodes.
         taking: Names of those that take workloads.
 
     Raises:
@@ -79,7 +78,6 @@ def needs_the_application(
     Args:
         requirement: Id of the requirement.
         pods: Pods of the test application.
-        deployment: Its Deployment.
         silent: Further pods of it, on nodes that are not Ready.
         ours: The suite made the install, and so the test application.
         where: The test application, as people name it.

@@ -59,7 +59,6 @@ def of_proxies(
     A pod that went away while the suite read the fleet is left out by name, unless that leaves nothing to judge.
 
     Args:
-        claim: The claim.
         pods: The pods of the fleet, as the API server has them.
         fleet: Their proxies.
         problems: Problems of the proxies that were read.

@@ -99,7 +99,6 @@ class Judged:
     """A requirement with its verdict.
 
     Attributes:
-        requirement: The requirement.
         verdict: The word.
         reasons: Reasons why it is not a pass, one sentence each; empty for a pass.
         causes: Ids of the causes of its negative findings, each once; where it fails, of those that no waiver accepts.
@@ -130,7 +129,6 @@ def judge_requirement(
     """Fold the scenarios that carry a requirement's tag into its verdict.
 
     Args:
-        requirement: The requirement.
         scenarios: All scenarios with its tag that were collected, also those that never ran.
         waivers: Decisions to accept its failure, or that of some subjects. They cover nothing else: where a check broke or
             did not run, the answer is open, and a subject that none of them names still fails. They cover requirements about
@@ -190,8 +188,6 @@ def _told(requirement: Requirement, scenario: ScenarioOutcome, waivers: Sequence
     """What one scenario says about one requirement: each verdict with its reason, which is empty for a pass.
 
     Args:
-        requirement: The requirement.
-        scenario: The scenario.
         waivers: The waivers that count for it.
     """
     mine = [f for f in scenario.findings if f.requirement == requirement.id]
@@ -234,8 +230,6 @@ def _of_ending(requirement: Requirement, scenario: ScenarioOutcome, mine: Sequen
     """What the end of a scenario says about a requirement.
 
     Args:
-        requirement: The requirement.
-        scenario: The scenario.
         mine: Its findings about the requirement, none of which is unclear, nor negative unless the scenario broke after it.
     """
     if scenario.ending not in (Ending.COMPLETED, Ending.NOT_APPLICABLE):

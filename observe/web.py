@@ -29,7 +29,6 @@ def get(
 
     Args:
         host: Name or address, which the certificate must have where `tls` verifies it.
-        port: Port.
         path: Path with query.
         tls: Decides which certificate is taken.
         timeout: Seconds from the connection to the end of the answer, however slowly the other side sends.

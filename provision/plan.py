@@ -80,7 +80,6 @@ class Plan:
     Attributes:
         needs: What each requirement of the run still needs, e.g. ``--allow namespaced``; empty where nothing is missing.
         rights: Rights at the API server.
-        rights_at_teleport: Rights at Teleport.
         pods: Pods that the run makes from manifests.
         copies_tbot: True where it also starts a copy of tbot's own pod, without tbot's privileges (NEG-06).
         disrupts: What each profile does beyond the suite's own namespaces, in plain text.

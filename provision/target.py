@@ -109,7 +109,6 @@ def already_there(settings: Settings, run_id: str, may_change: Callable[[], None
 
     Args:
         settings: Settings of the run.
-        run_id: Id of the run.
         may_change: Fence; see `provision.objects.Objects`.
 
     Raises:
@@ -164,7 +163,6 @@ def claim_of(settings: Settings, run_id: str, say: Callable[[str], None] = lambd
 
     Args:
         settings: Settings of the run.
-        run_id: Id of the run.
         say: Tells the user whom the run waits for.
     """
     may = next((most for most in ("disruptive", "namespaced") if most in settings.allowed_safety), "")

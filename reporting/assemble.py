@@ -34,7 +34,6 @@ class RunPlan:
         profiles: Chosen profiles or groups of them.
         allowed_safety: Safety classes that this run allows.
         reports_dir: Directory below which ``<run-id>/`` and ``latest`` are made.
-        suite_version: Version of the suite.
         revision: Git commit of the suite; empty where there is none.
         scope: Cluster kind, context and namespaces; the collector adds the rest.
         command_line: The command as the user typed it.

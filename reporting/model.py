@@ -136,7 +136,6 @@ class StoredEvidence:
     """A reading as the report lists it; its body is in a file beside the report.
 
     Attributes:
-        id: Its id.
         question: The command line, API path or URL.
         subject: The object that was read.
         read_at: UTC.
@@ -289,7 +288,6 @@ class Report:
 
     Attributes:
         run_id: Name of this run and its directory.
-        suite_version: Version of the suite.
         revision: Git commit of the suite, with ``-dirty`` where files differ from it; empty where there is none.
         started: UTC.
         ended: UTC.

@@ -186,7 +186,6 @@ def state_of(kind: Kind, faults: tuple[Fault, ...], shown_to: Mapping[Way, froze
 
     Args:
         kind: One fault, or a pair.
-        faults: The faults.
         shown_to: Requirements that each way judges which only reads. A cause is shown to a way if its fault breaks one.
     """
     return State(

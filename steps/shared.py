@@ -109,7 +109,6 @@ def outages_of(target: Target, install: Install, settings: Settings, machines: C
 
     Args:
         target: Write access to the cluster.
-        install: The install.
         settings: Settings, for the patience with what stops or starts.
         machines: Returns the machines that the suite made.
     """

@@ -56,11 +56,7 @@ class Class(Declared):
 
 @dataclass(frozen=True, slots=True)
 class Undetermined(Declared):
-    """Something whose cause the doctor could not tell.
-
-    Attributes:
-        said: In words.
-    """
+    """Something whose cause the doctor could not tell."""
 
     said: Words
 
@@ -95,7 +91,6 @@ class Look:
     """One answer of the doctor, with the way in which it was asked.
 
     Attributes:
-        way: The way.
         answer: What it said.
         exit_code: As the process ended: `NOTHING_FOUND`, `CAUSE_NAMED` or `NOT_DETERMINED`.
     """

@@ -20,7 +20,6 @@ def is_enrolled(pod: Pod, namespace: Labelled | None) -> bool:
     """Tell whether a pod's traffic goes through ztunnel, which identifies the pod with a certificate of istiod.
 
     Args:
-        pod: The pod.
         namespace: Its namespace; None where it is not known.
     """
     if pod.is_injected or pod.is_ztunnel or pod.spec.host_network:

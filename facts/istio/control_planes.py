@@ -49,8 +49,6 @@ class Webhook(Declared):
     """A MutatingWebhookConfiguration.
 
     Attributes:
-        name: Its name.
-        labels: Its labels.
         evidence: Ids of the readings it was made from.
     """
 
@@ -79,7 +77,6 @@ class Orphan:
     """A pod with a proxy whose control plane is not known.
 
     Attributes:
-        pod: The pod.
         revision: The revision or tag that it names; empty where neither it nor its namespace names one.
         is_there: istiod of that revision is there; its configuration could not be read.
     """
@@ -96,7 +93,6 @@ class UnreadPlane:
     Attributes:
         namespace: Where it runs.
         revision: Its revision; ``default`` where it has none.
-        why: Why not.
     """
 
     namespace: str
@@ -164,7 +160,6 @@ class ControlPlanes:
         """The control plane of a pod with a proxy: the one that injected it.
 
         Args:
-            pod: The pod.
             namespace: Its namespace; decides where the pod says nothing.
 
         Returns:
@@ -322,7 +317,6 @@ def why_istio_refuses(pod: Injectable, namespace: Labelled | None, mesh: Mesh | 
 
     Args:
         pod: The pod, or the template of pods.
-        namespace: Its namespace.
         mesh: The control plane that is asked to inject it, where one is.
     """
     if namespace is not None and namespace.labels.get(INJECTION, "enabled") != "enabled":

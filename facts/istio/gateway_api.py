@@ -19,7 +19,6 @@ class GatewayClass(Declared):
     """A class of gateways.
 
     Attributes:
-        name: Its name.
         controller: The controller that makes the gateways of this class.
         evidence: Ids of the readings it was made from.
     """

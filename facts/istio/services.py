@@ -33,8 +33,6 @@ class Service(Declared):
     """A Service.
 
     Attributes:
-        namespace: Its namespace.
-        name: Its name.
         selector: Labels of its pods; empty for one without pods of its own.
         ports: Number by name; a single port may have an empty name.
         evidence: Ids of the readings it was made from.
@@ -66,8 +64,6 @@ class Ingress:
     """An ingress gateway and the Service in front of it.
 
     Attributes:
-        gateway: The gateway.
-        service: The Service.
         port: Its port for plain HTTP.
     """
 

@@ -89,7 +89,6 @@ def labels_that_fit(
     """Labels for a new namespace that a selector fits: those that it is to have anyway, and what is missing.
 
     Args:
-        selector: The selector.
         labels: Labels that the namespace is to have; their values stay.
         fixed: Keys that may not be added.
 

@@ -25,8 +25,6 @@ class NodeMount:
     """A mount through which a container reaches a directory of its node.
 
     Attributes:
-        container: The container.
-        mount: Its mount.
         shows: What it shows of the node, as a phrase: a path as the pod's volume has it, or the CSI driver.
         writable: The mount does not keep the container from writing to the directory.
         below_read_only: The mount is read-only, and the directory is in another file system below it.

@@ -69,16 +69,10 @@ class Pod(Declared):
     """A pod as the API knows it.
 
     Attributes:
-        namespace: Its namespace.
         name: Its name; empty in the answer to a dry run that used ``generateName``.
-        uid: Its uid.
-        labels: Its labels.
-        annotations: Its annotations.
         spec: Containers, volumes and the rest of the specification, with the state of each container.
         phase: ``Pending``, ``Running``, ``Succeeded``, ``Failed`` or ``Unknown``.
         ready: The condition Ready is True.
-        conditions: All conditions.
-        message: Of the status.
         owner: The controller that made it, as ``ReplicaSet/name``; empty for none.
         created_at: RFC 3339.
         terminating: It has a deletion timestamp.
@@ -219,8 +213,6 @@ class Node(Declared):
     """A node.
 
     Attributes:
-        name: Its name.
-        labels: Its labels.
         kubelet_version: E.g. ``v1.34.4``.
         taints: As ``key=value:effect``.
         unschedulable: It is cordoned.
@@ -285,8 +277,6 @@ class ConfigMap(Declared):
     Evidence keeps the keys, and what the reader of a ConfigMap says with `config_map_with`.
 
     Attributes:
-        namespace: Its namespace.
-        name: Its name.
         data: By key a text, or what was decoded from one.
         evidence: Ids of the readings it was made from.
         changed_at: RFC 3339 time after which no text changed, by the record that the API server keeps of who manages which

@@ -146,7 +146,6 @@ class Volume(Declared):
     """A volume of a pod.
 
     Attributes:
-        name: Its name.
         source: Key of its source in the specification, e.g. ``hostPath``, ``emptyDir``, ``csi``.
         path: Of a hostPath; empty for others.
         type: Of a hostPath, e.g. ``Directory``; empty where the kubelet checks nothing.
@@ -260,7 +259,6 @@ class ContainerState(Declared):
         container_id: As the runtime calls it, ``containerd://`` and 64 hex digits; empty before it was created.
         ready: As reported.
         started: As reported; for a native sidecar it means that its startup probe passed.
-        restarts: Restart count.
         state: ``running``, ``waiting``, ``terminated``, or empty when nothing is reported yet.
         reason: Of the present state, e.g. ``CrashLoopBackOff``.
         message: Of the present state.
@@ -338,7 +336,6 @@ class Container(ContainerState):
     """A container: its specification and, for a pod, its state.
 
     Attributes:
-        name: Its name.
         image: As specified.
         is_init: It stands in ``initContainers``.
         restart_policy: Of an init container; ``Always`` makes it a native sidecar.

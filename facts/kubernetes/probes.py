@@ -132,7 +132,6 @@ class SeenFile(Declared):
     """A file, directory or socket of the node.
 
     Attributes:
-        name: Its name.
         uid: Its owner.
         gid: Its group.
         mode: Permission bits, the sticky bit among them.
@@ -159,7 +158,6 @@ class SocketDirectoryProbe(Declared):
         node: The node's name.
         uid: User that the probe ran as.
         gid: Its group.
-        directory: The directory.
         writable: The kernel lets the probe write in it (access(2)); it did not.
         mount_read_only: The probe's own mount is read-only, so that `writable` says nothing about the directory.
         entries: Its entries; None where the probe may not list them.

@@ -78,7 +78,6 @@ class RbacRole(Declared):
 
     Attributes:
         namespace: Its namespace; empty for a ClusterRole.
-        name: Its name.
         rules: Its rules; those of an aggregated ClusterRole are in it already, Kubernetes copies them.
         is_aggregated: Kubernetes makes its rules of those of other ClusterRoles.
         evidence: Ids of the readings it was made from.
@@ -102,7 +101,6 @@ class RbacSubject(Declared):
 
     Attributes:
         kind: ``User``, ``Group`` or ``ServiceAccount``.
-        name: Its name.
         namespace: Of a service account.
     """
 
@@ -137,9 +135,7 @@ class Binding(Declared):
 
     Attributes:
         namespace: The namespace in which it gives the role's rights; empty for the whole cluster.
-        name: Its name.
         role_kind: ``Role`` or ``ClusterRole``.
-        role: Name of the role.
         subjects: Those that it gives the role to.
         evidence: Ids of the readings it was made from.
     """

@@ -54,7 +54,6 @@ class ListableKind:
     Attributes:
         path: Path of its API version, e.g. ``/apis/apps/v1``.
         plural: Its plural name.
-        kind: Its kind.
     """
 
     path: str
@@ -121,8 +120,6 @@ class LabelledObject(Declared):
     """An object of the API with the label of a run.
 
     Attributes:
-        namespace: Its namespace.
-        name: Its name.
         labels: Those of the suite.
         managers: Names of the managers of its fields.
         is_leaving: It is being removed.
@@ -162,7 +159,6 @@ class LabelledResource(Declared):
     """A resource of Teleport with the label of a run.
 
     Attributes:
-        name: Its name.
         labels: Those of the suite.
     """
 

@@ -46,13 +46,9 @@ class Controller(Declared):
     """A controller of pods.
 
     Attributes:
-        namespace: Its namespace.
-        name: Its name.
-        uid: Its uid.
         selector: ``matchLabels`` of its selector.
         generation: Of the specification.
         observed_generation: The one that the status speaks of.
-        template: Its pod template.
         evidence: Ids of the readings it was made from.
     """
 
@@ -86,11 +82,8 @@ class Deployment(Controller):
     """A Deployment.
 
     Attributes:
-        labels: Its labels.
         desired: Replicas wanted.
         updated: Replicas of the present template.
-        available: Replicas available.
-        conditions: All conditions.
     """
 
     labels: Annotated[Labels, At("metadata.labels")]
@@ -166,8 +159,6 @@ class CronJob(Declared):
     """A CronJob.
 
     Attributes:
-        namespace: Its namespace.
-        name: Its name.
         schedule: As it is written, e.g. ``*/45 * * * *``.
         suspended: It starts nothing for now.
         words: The commands and arguments of its containers, in one text; evidence keeps them where they restart something.

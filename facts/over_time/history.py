@@ -38,7 +38,6 @@ class History:
     """One proxy over a span of time.
 
     Attributes:
-        pod: Its pod.
         sightings: Its states, in order; a new one begins where anything but the time has changed.
         unread: Looks that failed.
     """

@@ -77,7 +77,6 @@ class Relocation:
     """A node's socket directory that the suite removed, and the replacement of the tbot there.
 
     Attributes:
-        node: The node.
         lost: When the suite removed the directory.
         replaced: When the suite deleted the old tbot.
         back: When another tbot became Ready; None where none has.
@@ -100,7 +99,6 @@ class NodeRestart:
     """A node that the suite restarted.
 
     Attributes:
-        node: The node.
         ordered: When the suite ordered the restart.
         up: When its machine ran again.
         back: When every pod of `before` ran anew and was Ready; None where one was not in time.

@@ -101,8 +101,6 @@ class Counters:
 
         Args:
             service: Its name.
-            namespace: Its namespace.
-            port: Its port.
             name: E.g. ``upstream_rq_total``.
         """
         return self._sum(rf"cluster\.outbound\|{port}\|\|{re.escape(f'{service}.{namespace}.')}.*\.{re.escape(name)}")

@@ -136,8 +136,6 @@ class Unread:
     """A pod whose proxy could not be read: it is listed, never dropped.
 
     Attributes:
-        pod: The pod.
-        why: Why not.
         at: UTC time of the attempt.
         now: The pod as the API server had it after the attempt; None where the suite did not look.
     """
@@ -153,7 +151,6 @@ class LeftOut:
     """A pod that went away while the suite read the fleet: it is listed with the reason, and not judged.
 
     Attributes:
-        pod: The pod.
         why: The reason, in words that follow its name.
         evidence: Ids of the readings that show it.
     """

@@ -38,7 +38,6 @@ def why_gone(listed: Pod, now: Pod | Absent) -> str:
     """The reason why a listed pod is no part of the fleet any more; empty where it still is.
 
     Args:
-        listed: The pod as it was listed.
         now: The answer to the same name now.
     """
     if isinstance(now, Absent):
@@ -54,7 +53,6 @@ def overstays(pod: Pod, at: datetime) -> bool:
     """Whether a pod that was deleted should be gone for long, and is still there; its containers may run on.
 
     Args:
-        pod: The pod.
         at: UTC time of the reading of the pod.
     """
     due = _time(pod.due)
@@ -101,7 +99,6 @@ def start_of(pod: Pod, at: datetime) -> Start:
     """How far the proxy of a pod had started.
 
     Args:
-        pod: The pod.
         at: UTC time of the reading of the pod.
     """
     proxy = pod.proxy
@@ -125,7 +122,6 @@ def is_held_of_late(pod: Pod, at: datetime) -> bool:
     """Whether an init container of the application keeps a proxy from starting, and has had less than `HELD_AT_MOST`.
 
     Args:
-        pod: The pod.
         at: UTC time of the reading of the pod.
     """
     if start_of(pod, at).stage is not Stage.HELD:
@@ -146,7 +142,6 @@ def is_in_its_first_time(pod: Pod, at: datetime, within: timedelta = STARTING) -
     Of a proxy that has restarted the first start counts: restarts buy it no further time.
 
     Args:
-        pod: The pod.
         at: UTC time of the reading of the proxy.
         within: The time.
     """
@@ -162,7 +157,6 @@ def is_in_its_first_start(pod: Pod, container: Container, at: datetime) -> bool:
 
     Args:
         pod: The pod, which is not Ready.
-        container: One of its containers.
         at: UTC time of the reading of the pod.
     """
     began = _time(container.started_at)
@@ -212,7 +206,6 @@ def is_coming_up(pod: Pod, at: datetime) -> bool:
     """Whether waiting may change what a pod shows: it is not Ready yet, or its proxy restarted and may do so again.
 
     Args:
-        pod: The pod.
         at: UTC time of the reading of the pod.
     """
     if pod.proxy is None or not pod.node:

@@ -28,7 +28,6 @@ class OutsideProbe:
     """A process of a node, in no pod, that asked the node's socket for an identity.
 
     Attributes:
-        node: The node.
         in_the_nodes_mounts: The process has the mount namespace of the node's first process.
         cgroup_root: Root of its first cgroup mount, in which tbot looks for a pod.
         leaf: The certificate it was given; None if it was given none.
@@ -57,7 +56,6 @@ class Candidate:
     """A test pod that asks for an identity, once it was Ready or something kept it from that.
 
     Attributes:
-        pod: Its pod.
         proxy: Its proxy's identity; None where Envoy does not run.
         outcome: The end of its attempt to get an identity.
         evidence: Ids of the readings.

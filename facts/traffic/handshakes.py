@@ -108,7 +108,6 @@ def seen_behind_gateway(
         ledger: The ledger of the request.
         gateway: The gateway's pods, at least one.
         server: The server's pod.
-        port: Its port.
         gateway_denies: A policy of the gateway denies the client, so that a 403 is not the server's.
     """
     (request,) = ledger.requests

@@ -73,7 +73,6 @@ class Word:
     """The server's own account of a request.
 
     Attributes:
-        server: The server.
         arrivals: Number of arrivals of this request there by then; more than one means that a proxy sent it again.
         target: The path as it arrived; empty over TCP.
         peers: The proxies' certificates on the way, nearest last; none over TCP.
@@ -95,7 +94,6 @@ class Request:
         at: UTC time at which it began.
         seconds: That it took.
         connection: The client's own address of its connection; empty where there was none.
-        outcome: Its outcome.
         status: HTTP status; 0 where there is none.
         words: The words of a proxy or of the system, where the server did not answer.
         word: The server's account, where it answered.
@@ -124,7 +122,6 @@ class Ledger:
     """Everything that one client asked in one go.
 
     Attributes:
-        client: The client.
         requests: In the order in which they were made; at least one.
         evidence: Ids of the readings.
     """

@@ -78,7 +78,6 @@ class AttemptOutcome:
     """The outcome of one attempt.
 
     Attributes:
-        kind: The kind of its end.
         code: Name of the alert or of the gRPC status; empty where there is none.
         said: The words of the side that ended it.
         because: The reason that those words name, for the SDS server and for Teleport.
@@ -104,7 +103,6 @@ def of_exception(name: str, text: str) -> AttemptOutcome:
 
     Args:
         name: Class of the exception, e.g. ``SSLError``.
-        text: Its text.
     """
     said = prose(f"{name}: {text}" if text else name)
     if alert := _ALERT.search(text):

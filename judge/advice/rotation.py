@@ -175,7 +175,6 @@ def generations_of(bundle: TrustBundle, phase: str) -> Generations:
 
     Args:
         bundle: What Teleport publishes.
-        phase: The phase.
     """
     if phase == STANDBY or not bundle.authorities:
         return Generations((), bundle.authorities)

@@ -34,7 +34,6 @@ def without_tbot(
     Args:
         tbots: Every tbot that serves the mesh.
         hosts: Injected pods by node.
-        nodes: All nodes.
         pods: All pods, those that have ended among them.
     """
     known = {node.name: node for node in nodes}
@@ -205,7 +204,6 @@ def in_ambient_mode(pods: Sequence[Pod], namespaces: Sequence[Labelled]) -> list
 
     Args:
         pods: All pods that run or are to run.
-        namespaces: All namespaces.
     """
     by_name = {namespace.name: namespace for namespace in namespaces}
     said = "it is in ambient mode: ztunnel speaks for it, with a certificate of istiod"

@@ -29,7 +29,6 @@ def refused(deployments: Iterable[Deployment], namespaces: Iterable[Labelled], p
     """Deployments of the mesh whose pods the API server refuses, so that a list of pods does not show them.
 
     Args:
-        deployments: All Deployments.
         namespaces: Namespaces of the install.
         planes: Istio's control planes.
     """
@@ -53,7 +52,6 @@ def is_to_be_injected(pod: Injectable, namespace: Labelled, planes: ControlPlane
 
     Args:
         pod: The pod, or the template.
-        namespace: Its namespace.
         planes: Istio's control planes.
     """
     mesh, asked = planes.injecting(namespace, pod), asks_for(namespace.labels, pod.labels)

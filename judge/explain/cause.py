@@ -92,7 +92,6 @@ class LooksLike(_Strict):
     """Another cause with the same symptoms.
 
     Attributes:
-        cause: Its id.
         told_by: The sign that tells it from this one.
     """
 
@@ -127,7 +126,6 @@ class LastsAs(_Strict):
     """The cause for which the signs of another one are still there after it has been mended.
 
     Attributes:
-        cause: Its id.
         until_seen_at: Kind of the objects that show the other one only as long as it is so: where one of them does, it is.
     """
 

@@ -143,7 +143,6 @@ def explained_findings(
     """Group the findings of a run by cause, as the doctor's checks are grouped.
 
     Args:
-        findings: The findings.
         requirements: Of the catalogue, by id; their order is that of the results.
         readings: By id of the evidence: the reading.
         of_effects: Ids of the requirements whose findings are about those who feel a defect.

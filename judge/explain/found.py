@@ -56,7 +56,6 @@ class FoundCause:
     """A cause that judgments name.
 
     Attributes:
-        cause: The cause.
         shown: Every problem that names it and is about an object that has it, each once; where nothing looks at that
             object, the problems of those who feel it.
         on: What it does to each requirement whose judgments name it.

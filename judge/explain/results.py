@@ -94,7 +94,6 @@ def as_premise(result: CheckResult, settle: str) -> CheckResult:
     """The result of a premise: one that does not hold is nothing wrong with the install, which could not be read for it.
 
     Args:
-        result: Its result.
         settle: The next step where it does not hold.
     """
     if result.outcome is not Outcome.PROBLEM:

@@ -17,7 +17,6 @@ def no_canary_in_outputs(canaries: Sequence[Canary], read: Sequence[Pod], output
     """HYG-04: no part of a planted canary is in any output of the run.
 
     Args:
-        canaries: The canaries.
         read: The pods that hold them, as the suite read them after they were planted; without any the search proves nothing.
         outputs: Every output of the run by its name.
     """

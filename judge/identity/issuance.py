@@ -48,7 +48,6 @@ def kinds_are_certified_alike(sidecars: ObservedProxies, classic: Collection[str
     """ID-09, third part: pods with native and with classic sidecars meet ID-01 to ID-07.
 
     Args:
-        sidecars: The sidecars.
         classic: Uids of the pods that asked for a classic sidecar; the others left the kind to the mesh.
         expectation: Expected authorities and lifetime.
     """

@@ -58,7 +58,6 @@ def cause_of_no_configuration(proxy: ProxyIdentity, pod: Pod | None) -> str:
     A proxy that has started has had its configuration, so what its agent counts is over.
 
     Args:
-        proxy: The proxy.
         pod: Its pod, as the API server has it; None where it has none.
     """
     starting = pod is not None and pod.proxy is not None and not (pod.proxy.ready or pod.proxy.started)
@@ -112,7 +111,6 @@ def template_of(names: Sequence[str], pod: PodRef) -> str:
 
     Args:
         names: URI SANs of its certificate.
-        pod: The pod.
 
     Returns:
         Empty where one is its own, or no known template makes them.
@@ -241,7 +239,6 @@ def cause_of_no_certificate(proxy: ProxyIdentity, pod: Pod | None) -> str:
     """Cause for which a proxy asks no server for a certificate; empty where it does, or may have no configuration yet.
 
     Args:
-        proxy: The proxy.
         pod: Its pod, which is Ready only once Envoy has its configuration; None where it is unknown.
     """
     is_configured = pod is not None and pod.ready
@@ -362,7 +359,6 @@ class ObservedProxies:
         """Judge a claim about them, see `of_proxies`. Pods that were not asked are open points.
 
         Args:
-            claim: The claim.
             problems: Problems of the proxies that were read.
             held: Observation of a proxy without a problem.
             measures: Numbers that the answer rests on.
@@ -389,7 +385,6 @@ def secrets_come_from_the_socket(
     """ID-01: the external socket supplies both secrets over live streams, and no certificate request ever went to istiod.
 
     Args:
-        sidecars: The sidecars.
         tbots: Every tbot that serves the mesh, which may tell why a stream is dead.
         attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
     """

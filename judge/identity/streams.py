@@ -29,9 +29,6 @@ class DeadStream:
     Without a readiness probe, as in the guide, a tbot is Ready before it has joined and opened its socket.
 
     Attributes:
-        proxy: The proxy.
-        pod: Its pod.
-        tbot: The tbot.
         supplier: The pod of tbot on the proxy's node.
         since: UTC time at which that started.
     """
@@ -80,7 +77,6 @@ class DeadStream:
         """The proxy's problem.
 
         Args:
-            cause: Its cause.
             why: What shows it.
         """
         evidence = readings(self.proxy, self.pod, self.tbot)
@@ -99,7 +95,6 @@ def dead_stream(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots) -> 
     """The dead stream of a proxy under the path that it mounts; None where it has none, or tbot may be the reason.
 
     Args:
-        proxy: The proxy.
         pods: Pods by uid.
         tbots: Every tbot that serves the mesh.
     """
@@ -126,7 +121,6 @@ def lost_directory(
     """A problem if a proxy has a dead stream to a tbot whose socket was open in time for it, by its log or another proxy.
 
     Args:
-        proxy: The proxy.
         pods: Pods by uid.
         tbots: Every tbot that serves the mesh.
         attempts: By the uid of a pod of tbot: its last attempt to speak with Teleport, where its log was read.
@@ -144,7 +138,6 @@ def connected_sockets(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod])
     """The sockets to which a proxy is connected, each by its node and its path there.
 
     Args:
-        proxies: The proxies.
         pods: Pods by uid.
     """
     there = [pods[proxy.pod.uid] for proxy in proxies if proxy.streams.cx_active and proxy.pod.uid in pods]

@@ -57,7 +57,6 @@ class Lacking:
     """A pod that is meant to use Teleport's authority and lacks the template.
 
     Attributes:
-        pod: The pod.
         why: Reason why it is meant to use Teleport's authority.
         template: Name of the template in its control plane.
         cause: Id of the cause for which it lacks the template; empty where its specification does not tell.
@@ -130,7 +129,6 @@ def outside_of_teleport(
 
     Args:
         pods: All pods that run or are to run.
-        namespaces: All namespaces.
         planes: Istio's control planes.
         named: Expected name of the injection template.
         directories: Directories of the nodes in which tbot listens.
@@ -233,7 +231,6 @@ def of_ambient_mode(pods: Sequence[Pod], namespaces: Sequence[Labelled]) -> tupl
 
     Args:
         pods: All pods that run or are to run.
-        namespaces: All namespaces.
     """
     by_name = {n.name: n for n in namespaces}
     kinds = (

@@ -150,7 +150,6 @@ def why_no_node_fits(spec: PodSpec, nodes: Sequence[Node]) -> str:
 
     Args:
         spec: The specification of the pod.
-        nodes: All nodes.
     """
     if any(all(node.labels.get(key) == value for key, value in spec.node_selector.items()) for node in nodes):
         return ""

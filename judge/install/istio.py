@@ -35,7 +35,6 @@ def availability_problems(deployments: Sequence[Deployment], mesh: Mesh) -> list
 
     Args:
         deployments: Deployments of istiod, of gateways, or both.
-        mesh: The mesh.
     """
     return [each for deployment in deployments for each in _unavailable(deployment, mesh)]
 
@@ -87,7 +86,6 @@ def _incomplete(daemon_set: DaemonSet, silent: Sequence[Pod]) -> list[Problem]:
     """A problem unless a DaemonSet runs its current template on every node that it wants and that is Ready.
 
     Args:
-        daemon_set: The DaemonSet.
         silent: Its pods on nodes that are not Ready.
     """
     if not daemon_set.is_current:
@@ -133,7 +131,6 @@ def control_plane_is_available(mesh: Mesh, silent: Sequence[Pod] = ()) -> Findin
     A gateway that is scaled to 0 is left out, and so are the pods of a DaemonSet on nodes that are not Ready.
 
     Args:
-        mesh: The mesh.
         silent: All pods on nodes that are not Ready.
     """
     deployments = (*mesh.istiod, *mesh.gateways)

@@ -129,7 +129,6 @@ def mountinfo_identifies_pods(probes: Sequence[NodeProbe | Refused], pods: Seque
     """INST-04, third part: mountinfo shows ids that the API server knows, and the first of them is the container's.
 
     Args:
-        probes: One probe for each node.
         pods: All pods of those nodes, as the API server has them.
     """
     claim = _nodes("mountinfo to show pod and container ids that the API server knows", probes, pods)

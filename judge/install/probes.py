@@ -49,7 +49,6 @@ def of_probes(
     """Judge a claim by probes: one that a policy refused is a problem, any other that did not run leaves the claim open.
 
     Args:
-        claim: The claim.
         probes: Results of the probes, `Refused` among them.
         problems: Problems that the probes found.
         held: Observation of each node; those of nodes with a problem are dropped.

@@ -246,7 +246,6 @@ def defects(context: TlsContext, trust_domains: Collection[str], role: Role) -> 
     """What is wrong with a context for peers of the mesh.
 
     Args:
-        context: The context.
         trust_domains: Trust domains whose workloads are peers.
         role: The role in which the proxy uses it.
     """

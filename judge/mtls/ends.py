@@ -90,7 +90,6 @@ class Ends:
     """The ends of a mesh's ways.
 
     Attributes:
-        mesh: The mesh.
         pods: Its pods by uid.
         tls: The TLS of each proxy that was read and whose pod is there, by uid of its pod.
         identities: The identity of each such proxy, by uid of its pod.

@@ -127,7 +127,6 @@ def classified(
     """Sort proxies into classes.
 
     Args:
-        proxies: The proxies.
         expected: The lists of names that servers expect of their clients.
         also: Authorities that a proxy trusts beside its ``ROOTCA``.
     """
@@ -218,7 +217,6 @@ def check_of(context: TlsContext, holder: Peer) -> Check | None:
     """The check that a context makes of its peer; None where it uses a secret whose content is unknown.
 
     Args:
-        context: The context.
         holder: The proxy that has it.
     """
     inline = check_with(context.inline)

@@ -64,7 +64,6 @@ class Prediction:
     """A predicted outcome.
 
     Attributes:
-        outcome: The outcome.
         side: The side that refuses; None unless it is refused.
         refusal: Why; None unless it is refused.
     """

@@ -154,7 +154,6 @@ class Table:
     """All ways of a mesh, in rows.
 
     Attributes:
-        classes: Its classes of proxies.
         rows: The ways that were predicted, most frequent first.
         unpredictable: Number of ways that could not be predicted, by kind.
     """

@@ -27,7 +27,6 @@ class ToldClass:
     """A class of proxies.
 
     Attributes:
-        number: Its number.
         issuer: Issuer of its certificates; empty where it has none.
         trust_domain: Trust domain of its certificates; empty where it has none.
         certificate: State of its certificates.
@@ -118,7 +117,6 @@ class Cell:
     """What the ways from one class of proxies to another come to, in one respect.
 
     Attributes:
-        outcome: The outcome.
         reason: Why it is refused; None unless it is.
         said: The outcome in words, with the side that refuses and why.
         declared_closed: The owner has declared that no way has to be open here.
@@ -188,7 +186,6 @@ def told(ends: Ends, table: Table, without: Collection[str] = ()) -> Handshakes:
 
     Args:
         ends: The proxies that the table is about.
-        table: The table.
         without: Uids of pods that do not count; `table` was made without them as well.
     """
     order = (Outcome.REFUSED, Outcome.PLAIN, Outcome.COMPLETED)

@@ -42,7 +42,6 @@ class Suffered:
     """Loads that ran through an outage, and the certificates of the proxies at their ends.
 
     Attributes:
-        outage: The outage.
         traffic: The loads; those over a kept connection do not count.
         histories: Histories of the proxies at both ends of all loads.
     """
@@ -298,7 +297,6 @@ def renewed_meanwhile(
     Args:
         requirement: Id in the catalogue.
         histories: Histories of the proxies.
-        outage: The outage.
         count: Number of new certificates.
         pushes: Pushes to the proxies, by uid of the pod; None where Envoy does not count them.
     """

@@ -190,7 +190,6 @@ def node_came_back(restart: NodeRestart, bundle: TrustBundle, within: float) -> 
     proxy started before tbot, none has taken its identity from tbot's socket, and nothing shows that one could.
 
     Args:
-        restart: The restart of the node.
         bundle: Teleport's authorities.
         within: Seconds from the order to restart it.
     """

@@ -133,8 +133,6 @@ class AgingCertificate:
     """The certificate of one proxy, with its lifetime and renewal interval.
 
     Attributes:
-        proxy: The proxy.
-        leaf: The certificate.
         pace: Its lifetime and renewal interval.
         older_config: The tbot on its node started before its configuration was changed.
     """

@@ -37,7 +37,6 @@ class Watched:
     """One proxy that the suite watched.
 
     Attributes:
-        history: Its history.
         renewal: Seconds after which tbot renews its certificate, as configured.
         before: Its pod at the beginning.
         after: Its pod at the end.

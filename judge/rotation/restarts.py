@@ -17,7 +17,6 @@ def nothing_restarts_workloads(jobs: Sequence[CronJob], namespaces: Collection[s
     """ROT-05: no CronJob restarts workloads of the mesh, as the guide's does.
 
     Args:
-        jobs: All CronJobs.
         namespaces: Namespaces with injected pods.
         evidence: Ids of the readings of the lists of CronJobs and pods.
     """

@@ -76,7 +76,6 @@ class Pair:
 
         Args:
             requirement: Id in the catalogue.
-            exchange: The exchange.
             expected: The promise.
             evidence: Ids of further readings.
         """
@@ -178,7 +177,6 @@ class Seen:
     """Result of a look at one part of an exchange.
 
     Attributes:
-        problems: Problems.
         unclear: Open points.
         aside: Ids of requests that prove nothing about identities.
     """

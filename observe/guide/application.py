@@ -28,7 +28,6 @@ class ApplicationFacet:
     """Readings of the test application.
 
     Attributes:
-        cluster: The cluster.
         proxies: The proxies, the application's among them.
     """
 

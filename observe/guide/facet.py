@@ -26,7 +26,6 @@ class GuideFacet:
 
     Attributes:
         tools: Runs kubectl.
-        cluster: The cluster.
         istio: Istio, whose namespace is found.
         tbot: tbot, whose namespace is found.
         teleport: Runs tctl, and finds the names of resources.

@@ -37,7 +37,6 @@ class IstioFacet:
     """Readings of Istio.
 
     Attributes:
-        cluster: The cluster.
         proxies: The proxies, the gateways' among them.
     """
 

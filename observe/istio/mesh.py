@@ -28,7 +28,6 @@ def read_control_planes(cluster: Cluster, names: Names) -> ControlPlanes:
     """Reads Istio's control planes in a cluster: istiod of any revision, in any namespace, by the label of its Deployment.
 
     Args:
-        cluster: The cluster.
         names: Name the namespace of istiod where none runs. Where one revision runs in several namespaces, the one there is
             the one that pods of that revision belong to.
 

@@ -133,8 +133,6 @@ class Cluster:
         """One ConfigMap.
 
         Args:
-            namespace: Its namespace.
-            name: Its name.
             texts: What is kept of its texts; without it their keys.
             hides: See `Api.get`.
         """
@@ -270,7 +268,6 @@ class Cluster:
         Args:
             namespace: Of the pod.
             pod: Its name.
-            container: Its container.
             previous: The log from before the container's last restart.
             tail: Lines.
             timestamps: Each line begins with the RFC 3339 time at which the container printed it, and a space.

@@ -55,7 +55,6 @@ class Needed:
     """Verbs on resources that a role must have.
 
     Attributes:
-        role: The role.
         verbs: ``get``, ``list`` …; a server-side apply is a ``patch``, and a ``create`` where the object is missing.
         group: API group; empty for core.
         resources: Plural names, with a subresource behind a slash; or paths such as ``/openid/v1/jwks``.

@@ -67,7 +67,6 @@ def read_remains(
     """Read everything that has the label of a run.
 
     Args:
-        cluster: The cluster.
         tctl: Runs an admin tctl; None without a session.
         run: Id of the run.
         is_empty: Tells whether tctl says that there is nothing of a kind.

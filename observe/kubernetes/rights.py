@@ -21,7 +21,6 @@ class RightsFacet:
     """Readings of this run's rights.
 
     Attributes:
-        cluster: The cluster.
         namespaces_of: Returns the namespaces of a place; an empty name stands for all. It may read the install.
         allowed: Safety classes of this run; they decide which rights it needs.
         profiles: Names of the profiles to certify; they decide which further rights it needs.

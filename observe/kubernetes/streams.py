@@ -89,8 +89,6 @@ class Streams:
         """Opens ports of a pod, all over one connection.
 
         Args:
-            pod: The pod.
-            ports: Its ports.
             timeout: Seconds for the connection, and for each answer from the request to its last byte.
 
         Raises:

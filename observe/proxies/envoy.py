@@ -82,7 +82,6 @@ class ProxyConnection:
         """Opens nothing yet.
 
         Args:
-            cluster: The cluster.
             pod: A pod with an istio-proxy.
             ports: The ports that will be asked.
         """

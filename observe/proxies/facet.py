@@ -54,7 +54,6 @@ class ProxiesFacet:
     """Readings of the proxies.
 
     Attributes:
-        cluster: The cluster.
         tbot: tbot, whose socket directory decides which proxies should use it.
         progress: Called with how many proxies were read, and of how many.
         profiles: Profiles to certify, and `MIGRATION`; they decide what the one pass over the fleet reads of each proxy.

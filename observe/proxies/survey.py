@@ -129,7 +129,6 @@ def survey(
     """Reads parts of many pods, several pods at once.
 
     Args:
-        cluster: The cluster.
         pods: Pods with an istio-proxy.
         parts: What is read of each; a part that fails does not keep the others from being read.
         patience: Seconds for pods that are starting, all together; with 0 they are looked at again at once.

@@ -34,7 +34,6 @@ def tls_of(connection: ProxyConnection, pod: Pod, shared: Shared) -> ProxyTls:
     """One proxy's TLS in both directions.
 
     Args:
-        connection: To its proxy.
         pod: A pod with an istio-proxy.
         shared: Of the fleet that it belongs to.
 

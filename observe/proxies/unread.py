@@ -21,7 +21,6 @@ def read_or_unread(pod: Pod, read: Callable[[], T]) -> T | Unread:
 
     Args:
         pod: The pod whose proxy is read.
-        read: Reads it.
     """
     try:
         return read()

@@ -38,7 +38,6 @@ class Watch:
         """The first look comes when the context is entered.
 
         Args:
-            cluster: The cluster.
             pods: Pods with a proxy.
             interval: Seconds from one look to the next.
         """

@@ -36,7 +36,6 @@ def exchange(
     """Sends requests from a client; reads the identities of both proxies before and after, and their counters.
 
     Args:
-        cluster: The cluster.
         client: A test pod.
         server: The pod that it sends requests to.
         urls: The URLs, in turn.
@@ -82,7 +81,6 @@ def handshakes_with(cluster: Cluster, client: Pod, servers: Mapping[str, tuple[P
     """Sends one request of a client to each server, over a connection of its own, and returns how each connection ended.
 
     Args:
-        cluster: The cluster.
         client: A test pod.
         servers: By URL: the pod behind it, and the port there. Proxies on the way must keep no connection open.
 

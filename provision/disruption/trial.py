@@ -100,7 +100,6 @@ class Trial:
         Args:
             what: State of a proxy, as in "has a new certificate".
             has: True where a proxy is in that state.
-            seconds: Seconds.
 
         Raises:
             CouldNotTell: A proxy cannot be read.
@@ -216,7 +215,6 @@ def planned_load(test_pods: TestPods, client: str, server: str, rate: float, *, 
     """Return a load between two test pods, as soon as the client knows the server.
 
     Args:
-        test_pods: Test pods.
         client: Name of the client.
         server: Name of the server.
         rate: Requests a second.

@@ -59,7 +59,6 @@ def patched(
     """Patch the specification of a Deployment or DaemonSet, without waiting; on exit patch it back and wait.
 
     Args:
-        scene: The scene.
         kind: Kind of the object.
         name: Name of the object.
         namespace: Namespace of the object.

@@ -37,7 +37,6 @@ def lint_coverage(listed_in: Path, catalogue: Catalogue, faults: Iterable[Fault]
     Args:
         listed_in: The list of requirements without a fault.
         catalogue: All requirements.
-        faults: All faults.
     """
     faults, entries = list(faults), read_listed(listed_in)
     listed = [requirement for requirement, _ in entries]
@@ -60,7 +59,6 @@ def lint_causes(listed_in: Path, causes: Collection[str], faults: Iterable[Fault
     Args:
         listed_in: The list of causes without a fault.
         causes: Ids of all causes.
-        faults: All faults.
     """
     faults, entries = list(faults), read_listed(listed_in)
     named = {cause: fault.name for fault in faults for cause in (fault.cause, *fault.further_causes)}

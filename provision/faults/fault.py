@@ -34,7 +34,6 @@ class Operator:
 
     Attributes:
         kubeconfig: File with the person's identity.
-        context: Context in it.
         tctl: Admin tctl, as a command line.
         tools: Directory in front of the PATH, with a kubectl and an istioctl; None for the installation's own.
         run_id: Id for the run; empty to let the suite choose one.
@@ -56,7 +55,6 @@ class Scene:
     """A healthy installation that faults are injected into, and the operator who certifies it.
 
     Attributes:
-        installation: The installation.
         operator: The operator, while no fault changes their tools or credentials.
         patience: How long to wait for a change to take effect.
         recorder: Records the output of commands.

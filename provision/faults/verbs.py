@@ -145,7 +145,6 @@ class Code(Step):
 
     Attributes:
         code: The context manager.
-        arguments: Its arguments.
         around: Steps that it takes itself, where it has to do something before and after them: it gets a function that
             makes a context manager of them, after the scene.
         undone: What follows its exit, where it was entered.
@@ -257,7 +256,6 @@ def taking_back(patch: Mapping[str, Any], former: Mapping[str, Any]) -> Document
     volumes; any other list is replaced as a whole.
 
     Args:
-        patch: The patch.
         former: What it is a patch of, as that was before.
     """
 

@@ -45,7 +45,6 @@ def await_pod(scene: Scene, name: str, what: str, look: Callable[[dict[str, Any]
     """Wait until a pod shows something in its status.
 
     Args:
-        scene: The scene.
         name: Name of the pod.
         what: What it must show, as in "is Ready".
         look: Takes the pod's status; returns True once it shows that.

@@ -52,7 +52,6 @@ class Installation:
         kubeconfig: Private file with the context.
         context: Context of the cluster.
         objects: Changes the cluster.
-        authority: Teleport cluster.
         variant: Manifests, and the changes in them.
         variables: Values of the manifests' variables.
         directory: Private directory for files.

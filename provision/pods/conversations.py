@@ -24,8 +24,6 @@ class Conversation:
     """Requests of one client to one server.
 
     Attributes:
-        client: Pod of the client.
-        server: Pod of the server.
         trust_domain: Name of Teleport: the trust domain that their identities must have.
         exchange: Requests and their answers.
     """

@@ -132,7 +132,6 @@ class _Restorers:
     """Restorers by system, each made when the first change of its system asks for it.
 
     Args:
-        settings: Settings.
         recorder: Takes the readings.
         objects: Changes the cluster.
         stack: Closes what they opened.

@@ -97,7 +97,6 @@ class Kept:
     Attributes:
         key: Name of the ConfigMap.
         run: Id of the run.
-        change: The change.
     """
 
     key: str

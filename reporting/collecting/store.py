@@ -90,7 +90,6 @@ class Bookmark:
     """A step that will conclude at the end of the run, after it has passed.
 
     Attributes:
-        scenario_id: Its scenario.
         step: Number of the step.
     """
 

@@ -64,7 +64,6 @@ def remedy_block(cause: Cause, steps: Sequence[str] = ()) -> Iterator[str]:
     """A heading with the steps below it, and the check that the cause is gone.
 
     Args:
-        cause: The cause.
         steps: What to do in this case; the remedy of the cause without them.
     """
     yield f"{WHAT_TO_DO}:"
@@ -130,7 +129,6 @@ def in_short(statements: Iterable[Problem | Remark], where: str = "", *, page: s
     """Statements in one line, the same of several subjects once.
 
     Args:
-        statements: The statements.
         where: A single subject of this name is not named again.
         page: The place that has all subjects, for a reader who is not there.
     """

@@ -32,7 +32,6 @@ def to_html(report: Report, bodies: Mapping[str, str]) -> str:
     """The report as one HTML page.
 
     Args:
-        report: The report.
         bodies: Bodies of its evidence, by id.
     """
     by_profile: dict[str, list[Judged]] = {}

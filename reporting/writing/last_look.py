@@ -25,7 +25,6 @@ def last_look(
     """Redacts the report and the bodies of its evidence once more.
 
     Args:
-        report: The report.
         bodies: Bodies of its evidence, by id.
         named_secrets: Values to hide in this run.
 

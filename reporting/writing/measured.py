@@ -15,7 +15,6 @@ class Measured:
 
     Attributes:
         name: What was measured.
-        measures: Each measure.
     """
 
     name: str

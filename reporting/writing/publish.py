@@ -108,7 +108,6 @@ def publish(
     Everything is written and flushed under a hidden name, then renamed: a reader sees a whole report or none.
 
     Args:
-        report: The report.
         bodies: Bodies of its evidence, by id.
         directory: Where runs are kept; made if it is not there.
         named_secrets: Values to hide in this run.

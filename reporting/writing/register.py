@@ -18,7 +18,6 @@ class Entry:
     """A waiver as this run met it.
 
     Attributes:
-        waiver: The waiver.
         state: `USED`, `UNUSED` or `EXPIRED`.
         covers: The subjects whose problems it accepts in this run; empty where it is not in use.
         idle: Patterns of subjects of which it accepts no problem in this run; empty where it has expired.

@@ -53,7 +53,6 @@ def summary(report: Report, directory: Path, exit_code: int | None = None) -> tu
     """The lines to print, each with its markup (as `TerminalWriter` takes it), and printable; `wrapped` cuts long ones.
 
     Args:
-        report: The report.
         directory: Directory that it was written to.
         exit_code: Of the process, where that is not the result's: pytest's own take precedence.
     """

@@ -21,7 +21,6 @@ class Row:
 
     Attributes:
         at: When it was so, or began.
-        subject: Whose it is.
         words: What was so.
         tone: ``bad``, ``unsure``, or empty.
     """

@@ -173,7 +173,6 @@ def reasons_of(report: Report, judged: Judged, told_already: Collection[str] = (
     """The reasons why a requirement is not a pass; where scenarios give different ones, each with the name of its scenario.
 
     Args:
-        report: The report.
         judged: The requirement.
         told_already: Reasons that the reader has met.
     """
@@ -201,7 +200,6 @@ def unexplained(report: Report, *, off_page: bool = False) -> list[tuple[str, tu
     defect of the guide is repaired.
 
     Args:
-        report: The report.
         off_page: The reader is not on the page, and is told where the subjects are that a reason only counts.
     """
     groups: dict[tuple[str, object], list[Judged]] = {}
@@ -391,7 +389,6 @@ def word_of_way(outcome: Outcome, reason: Refusal | None, *, declared_closed: bo
     """The word whose look an outcome of handshakes has, which is that of what MTL-03 or MTL-04 makes of it.
 
     Args:
-        outcome: The outcome.
         reason: Why it is refused; None unless it is.
         declared_closed: The owner has declared that no way has to be open there.
     """

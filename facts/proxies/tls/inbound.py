@@ -77,9 +77,7 @@ class Listener:
     """A listener.
 
     Attributes:
-        name: Its name.
         port: The port that it is bound to; 0 for one that only Envoy itself connects to.
-        chains: Its filter chains.
         default: The chain that takes what none of them takes; None where Envoy closes such a connection.
     """
 

@@ -50,7 +50,6 @@ class SocketMatch:
     Attributes:
         name: E.g. ``tlsMode-istio``.
         labels: What an endpoint must carry to get it; without any, every endpoint does.
-        socket: The socket.
     """
 
     name: str
@@ -113,7 +112,6 @@ class Destination:
     """A cluster with its endpoints.
 
     Attributes:
-        cluster: The cluster.
         endpoints: Sorted by address and port; none where istiod does not tell them.
     """
 
@@ -195,7 +193,6 @@ def joined(
     """Clusters with their endpoints, in the order of their names.
 
     Args:
-        clusters: The clusters.
         endpoints: By the name of their cluster.
         shared: Makes equal destinations, and equal lists of them, one object.
     """

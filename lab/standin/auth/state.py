@@ -26,7 +26,6 @@ class State:
         path: the file, mode 0600, since it holds private keys.
         cluster_name: fixed at the first start.
         host_authority: signs the web certificate; its pin is the cluster's CA pin.
-        spiffe: the SPIFFE authority.
         session_key: signs the identities that tbots hold.
         resources: kind → name → resource.
     """

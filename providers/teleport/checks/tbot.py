@@ -66,12 +66,7 @@ def rights_are_what_attestation_needs(install: Install) -> tuple[Finding, ...]:
 
 
 def last_attempts(install: Install, pods: Iterable[tuple[Tbot, Pod]]) -> Mapping[str, LastAttempt]:
-    """By uid of a pod of tbot: its last attempt to speak with Teleport; a pod whose log cannot be read is not there.
-
-    Args:
-        install: The install.
-        pods: Pods, each with its tbot.
-    """
+    """By uid of a pod of tbot: its last attempt to speak with Teleport; a pod whose log cannot be read is not there."""
     each_once = list({pod.uid: (of, pod) for of, pod in pods}.values())
 
     def read(each: tuple[Tbot, Pod]) -> LastAttempt | None:

@@ -126,7 +126,6 @@ class Rotation:
         """Wait until Teleport publishes the authorities of a phase; its proxy may be a moment behind the Auth Service.
 
         Args:
-            wanted: Expectation of the phase.
             generations: Authorities, as far as they are known.
             timeout: Seconds.
 
@@ -150,7 +149,6 @@ class Rotation:
         """Wait until every proxy has followed a phase; return False where one did not in time.
 
         Args:
-            wanted: Expectation of the phase.
             generations: Authorities.
             timeout: Seconds.
             but_on: Node whose proxies the suite does not wait for.

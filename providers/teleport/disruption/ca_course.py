@@ -36,7 +36,6 @@ class Course:
         """Enter phases, each as soon as every proxy has followed the one before; stop where a proxy does not follow.
 
         Args:
-            plan: Phases.
             but_on: Node whose proxies the suite does not wait for.
 
         Returns:

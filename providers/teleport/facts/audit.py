@@ -26,7 +26,6 @@ class IssuedSvid(Declared):
         serial: As `facts.svid.Certificate.serial` spells it.
         spiffe_id: The whole ID.
         has_attributes: The event has the attributes that the SVID was issued for; releases before about 17.5 leave them out.
-        attested: The workload was attested by Kubernetes.
         namespace: Attribute ``workload.kubernetes.namespace``; empty when not given, as all of these.
         service_account: Attribute ``workload.kubernetes.service_account``.
         pod_name: Attribute ``workload.kubernetes.pod_name``.

@@ -14,7 +14,6 @@ def spiffe_id_by(identity: WorkloadIdentity, trust_domain: str, attributes: Mapp
     """The SPIFFE ID that Teleport issues by a workload identity now; empty where the suite cannot tell.
 
     Args:
-        identity: The workload identity.
         trust_domain: Teleport's cluster name.
         attributes: Known attributes of the caller, such as ``workload.kubernetes.namespace``; a template with any other
             expression cannot be told.

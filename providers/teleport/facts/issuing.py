@@ -20,7 +20,6 @@ def selected(name: str, labels: Mapping[str, tuple[str, ...]], everything: Workl
     Args:
         name: Name of the selector; it goes before the labels.
         labels: Labels of the selector, for each key the values that match.
-        everything: All workload identities.
     """
     found = [i for i in everything.identities if (i.name == name if name else selects(labels, i.labels))]
     if found:
@@ -42,7 +41,6 @@ def why_refused(identities: Iterable[WorkloadIdentity | Absent], namespace: str,
 
     Args:
         identities: The workload identities that may be issued to it.
-        namespace: Its namespace.
         account: Its name.
     """
     known = [identity for identity in identities if isinstance(identity, WorkloadIdentity)]
@@ -57,7 +55,6 @@ class Issuing:
     """A service of tbot that issues to the mesh, with the workload identities that it selects.
 
     Attributes:
-        service: The service.
         identities: What it selects; None where the suite could not ask Teleport.
         evidence: Ids of the readings.
     """
@@ -79,7 +76,6 @@ class Grants:
 
     Attributes:
         roles: Roles of the bot.
-        everything: All workload identities.
         selected: Those that any service of these tbots selects, for whatever purpose.
     """
 

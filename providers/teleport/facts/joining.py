@@ -15,7 +15,6 @@ class Joining:
     """A tbot, its join token and its bot.
 
     Attributes:
-        tbot: The tbot.
         token: The token that its configuration names; None without an admin session.
         bot: The bot that the token is for; None without an admin session.
         others: Other tbots that join with the same token.

@@ -128,10 +128,8 @@ class JoinToken(Declared):
     """A token resource.
 
     Attributes:
-        name: Its name.
         roles: System roles, e.g. ``Bot``.
         join_method: E.g. ``kubernetes``.
-        bot_name: The bot that it is for.
         kubernetes_type: ``in_cluster``, ``static_jwks`` or ``oidc``; Teleport takes ``in_cluster`` where none is given.
         allow: Service accounts as ``namespace:name``.
         jwks_text: Of static_jwks, as it stands there; public keys.
@@ -191,7 +189,6 @@ class Role(Declared):
     """A role.
 
     Attributes:
-        name: Its name.
         labels: ``allow.workload_identity_labels``: for each key the values that match.
         labels_expression: ``allow.workload_identity_labels_expression``.
         rules: ``allow.rules``.
@@ -295,7 +292,6 @@ class WorkloadIdentity(Declared):
     """A workload_identity resource.
 
     Attributes:
-        name: Its name.
         labels: Labels that roles and label selectors match.
         spiffe_id: The template of the path, e.g. ``/ns/{{ workload.kubernetes.namespace }}/sa/…``.
         rules: Allow rules, of which one must be met; none means that every caller whose role matches gets it.
@@ -340,7 +336,6 @@ class Bot(Declared):
     """A bot.
 
     Attributes:
-        name: Its name.
         roles: Its roles; a scoped bot has none here.
         evidence: Ids of the readings.
         scope: Scope that it belongs to (from 18.8 on); empty for the usual bot, which belongs to the whole cluster.
@@ -398,8 +393,6 @@ class BotInstance(Declared):
     """A running (or past) tbot, as Teleport knows it.
 
     Attributes:
-        id: Its id.
-        bot_name: Its bot.
         version: Of tbot, from the latest heartbeat; None when there was no heartbeat yet.
         hostname: Of the machine or pod it runs in, from the latest heartbeat.
         last_heartbeat: UTC; None when there was none.

@@ -49,7 +49,6 @@ class Tbot:
     """tbot as it is installed.
 
     Attributes:
-        daemon_set: Its DaemonSet.
         pods: Its living pods by node; a pod that is not scheduled is in no node and is not here.
         container: The container of the template that runs tbot.
         config: Its configuration file.

@@ -218,7 +218,6 @@ class TbotConfig(Declared):
     Attributes:
         version: ``v2``; empty when not given, which tbot takes for ``v1``.
         proxy_server: HOST:PORT, empty when not given.
-        token: Name of the join token.
         join_method: E.g. ``kubernetes``.
         token_path: ``onboarding.kubernetes.token_path``, empty when not given.
         insecure: Whether tbot takes any certificate for that of Teleport.

@@ -53,7 +53,6 @@ class Resources:
         """Prepare, without creating anything yet.
 
         Args:
-            teleport: Teleport cluster.
             run_id: Value of the run's label.
             recorder: Records the output of tctl.
             cluster: Name of the kind cluster that they are for, as a second label; empty for no such label.

@@ -30,7 +30,6 @@ def certificates_are_audited(sidecars: ObservedProxies, trail: AuditTrail) -> Fi
     """ID-10: Teleport's audit log has the issuance of each serial in use, with the attributes of the pod that uses it.
 
     Args:
-        sidecars: The sidecars.
         trail: Audit events that issued their serials.
     """
     expected = "an audit event for each certificate in use, with the attributes of the pod that uses it"

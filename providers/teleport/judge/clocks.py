@@ -30,7 +30,6 @@ def off(nodes: Iterable[Node], now: datetime) -> list[Problem | OpenPoint]:
     which clock is wrong.
 
     Args:
-        nodes: All nodes.
         now: UTC time of the judgment, by this machine.
     """
     known = [(node, at) for node in nodes if node.ready and (at := _heartbeat(node)) is not None]

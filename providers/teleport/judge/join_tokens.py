@@ -26,7 +26,6 @@ def only_tbots_tokens_let_in(
     """INST-17: no join token but those that tbot names is for its bot, and these do not end unnoticed.
 
     Args:
-        tokens: All join tokens.
         named: Names of the tokens in tbot's configuration, a mark in place of one that is a secret.
         bots: Names of the bots that these tokens are for.
         now: UTC time of the judgment.

@@ -123,7 +123,6 @@ def not_serving(tbot: Tbot, now: datetime) -> list[Pod]:
     Without a readiness probe, as in the guide, a tbot that cannot join is Ready from each start to its next exit.
 
     Args:
-        tbot: The tbot.
         now: UTC time of the judgment.
     """
     return [pod for pod in tbot.pods.values() if not pod.terminating and _has_trouble(tbot, pod, now)]
@@ -143,7 +142,6 @@ def kept_away(pod: Pod, last: LastAttempt, now: datetime) -> list[Problem | Open
 
     Args:
         pod: The pod, which does not serve.
-        last: Its last attempt.
         now: UTC time of the judgment, by this machine.
     """
     if last.obstacle in (None, Obstacle.TOKEN):
@@ -194,7 +192,6 @@ def unopened(pod: Pod, socket: str, why: str, evidence: Iterable[str]) -> OpenPo
     """A Ready tbot that need not have opened its socket.
 
     Args:
-        pod: Its pod.
         socket: Path of the socket on the node.
         why: What shows that it need not.
         evidence: Ids of the readings that show it.
@@ -219,7 +216,6 @@ def refused_for_its_token(tbot: Tbot, pod: Pod, last: LastAttempt, cluster_name:
     tokens of the pod. A tbot that has never exited may still be about to join.
 
     Args:
-        tbot: The tbot.
         pod: One of its pods that do not serve.
         last: The last attempt of that pod.
         cluster_name: Teleport's cluster name.

@@ -251,7 +251,6 @@ def judged_on_nodes(
     is what is wrong on a node that the API server does not list: its pods go with it, or no tbot has had the time to come.
 
     Args:
-        claim: The claim.
         tbots: Every tbot that serves the mesh.
         nodes: Injected pods by node.
         now: UTC time of the judgment.
@@ -476,7 +475,6 @@ def name_problems(tbot: Tbot, pods: Sequence[Pod]) -> list[Problem]:
     """A problem if proxies look for a socket of another name in a directory in which tbot listens.
 
     Args:
-        tbot: The tbot.
         pods: Injected pods that it must supply.
     """
     paths, directories = {socket.path for socket in tbot.sockets}, {socket.directory for socket in tbot.sockets}

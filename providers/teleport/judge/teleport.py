@@ -52,7 +52,6 @@ def fresh_token_verifies(
 
     Args:
         signature: Check of the fresh token's signature against the JWKS in the join token.
-        token: The join token.
         evidence: Ids of the readings that the check rests on.
         live: The keys that the cluster publishes, which may tell why it does not.
     """

@@ -247,7 +247,6 @@ class TeleportFacet:
         """Asks the API server for a token of the suite's service account, and verifies it with the join token's keys.
 
         Args:
-            token: The join token.
             namespace: A namespace that the suite made.
             service_account: A service account that the suite made.
         """

@@ -15,7 +15,6 @@ class NeededAtTeleport:
     """Verbs on kinds of Teleport's resources that a role must have.
 
     Attributes:
-        role: The role.
         resources: Kinds, as ``tctl get`` names them.
         verbs: Teleport's words for what may be done.
         why: What the suite does with it, as a phrase.

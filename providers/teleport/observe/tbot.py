@@ -25,7 +25,6 @@ def read_tbots(cluster: Cluster, names: Names, looked_for: Collection[str] = (),
     """Reads every tbot that serves the mesh, as it is installed.
 
     Args:
-        cluster: The cluster.
         names: Name the DaemonSet that always counts. Of others with an image called tbot each counts that listens in a
             directory in which a proxy looks for a socket; and the only one, where the named one is not there.
         looked_for: Paths on the node of the sockets that the proxies of the mesh look for.

@@ -24,11 +24,7 @@ LINES = 60
 
 @dataclass(frozen=True, slots=True)
 class TbotFacet:
-    """Readings of tbot.
-
-    Attributes:
-        cluster: The cluster.
-    """
+    """Readings of tbot."""
 
     cluster: ClusterFacet
 

@@ -48,8 +48,6 @@ def shown(
     """Put a change into force until every Envoy shows it; on exit, until every one shows what it did before.
 
     Args:
-        scene: The scene.
-        change: The change.
         look: Returns what an Envoy shows of it.
         wanted: What each is to show.
         pods: Returns the pods of the Envoys.
@@ -147,7 +145,6 @@ def policy(scene: Scene, spec: Document, *, plain: bool, encrypted: bool) -> Abs
     """Apply a PeerAuthentication for the test application.
 
     Args:
-        scene: The scene.
         spec: Its specification.
         plain: Whether the application's port then takes plain text.
         encrypted: Whether it then takes mutual TLS.
@@ -160,7 +157,6 @@ def rule(scene: Scene, tls: Document, wanted: Sequence[str]) -> AbstractContextM
     """Apply a DestinationRule with TLS settings for clients of the test application.
 
     Args:
-        scene: The scene.
         tls: The settings.
         wanted: The transports that clients then speak, and the names that they expect.
     """

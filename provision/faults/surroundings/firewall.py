@@ -22,7 +22,6 @@ def rejected(scene: Scene, node: str, chain: str, port: int, *, source: str = ""
     """Answer connections to a TCP port with a reset, as a firewall does.
 
     Args:
-        scene: The scene.
         node: Node whose firewall gets the rule.
         chain: Chain of the rule: ``INPUT`` to the node itself, ``OUTPUT`` from it, ``FORWARD`` between others over it.
         port: The port, after the address of a Service has been translated.

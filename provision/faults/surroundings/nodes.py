@@ -13,7 +13,6 @@ def with_mode(scene: Scene, path: str, mode: str, node: str = "") -> Iterator[No
     """Give a file or directory of a node another mode.
 
     Args:
-        scene: The scene.
         path: The file or directory.
         mode: The mode, as chmod takes it.
         node: The node; empty for the first one.

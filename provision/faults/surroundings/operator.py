@@ -96,7 +96,6 @@ def kubeconfig_of(scene: Scene, directory: Path, namespace: str, account: str, d
     """Write the operator's kubeconfig with the token of a service account in place of the operator's identity.
 
     Args:
-        scene: The scene.
         directory: Private directory for the file.
         namespace: Namespace of the service account.
         account: Its name.

@@ -142,7 +142,6 @@ def _await_authorities(scene: Scene, number: int, *, but_on: str = "") -> None:
     """Wait until every proxy that uses the socket trusts a number of authorities.
 
     Args:
-        scene: The scene.
         number: Number of authorities.
         but_on: Node whose proxies do not count.
     """
@@ -268,7 +267,6 @@ def await_cut_off(scene: Scene, node: str = "", *, every: bool = False) -> None:
     """Wait until the Envoys of a node, of any node, or of every node have lost all their streams.
 
     Args:
-        scene: The scene.
         node: The node; empty for any.
         every: Wait for every node.
 

@@ -22,8 +22,6 @@ def _with_rules(scene: Scene, rules: list[dict[str, Any]], asked: tuple[str, str
     """Give tbot's ClusterRole other rules, and afterwards its own.
 
     Args:
-        scene: The scene.
-        rules: The rules.
         asked: Verb and resource that the rules decide about.
         may: The decision; its own rules decide otherwise.
     """

@@ -27,7 +27,6 @@ def lifetimes(scene: Scene, ttl: int, renewal: int, *, inherited: bool = False) 
     """Configure other lifetimes in tbot; a running tbot keeps its own until it restarts.
 
     Args:
-        scene: The scene.
         ttl: Seconds from issue to expiry.
         renewal: Seconds from one certificate to the next.
         inherited: Write them at the top of the file, from where services inherit them.

@@ -17,7 +17,6 @@ def has_to_join_again(scene: Scene, fault: Callable[[], AbstractContextManager[o
     """Inject a fault, and replace tbot's pod on a node, until the proxies there are cut off and the new tbot gave up.
 
     Args:
-        scene: The scene.
         fault: Makes what puts the fault into force, and takes it back.
         node: The node; empty for the first one.
     """

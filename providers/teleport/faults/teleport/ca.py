@@ -24,12 +24,7 @@ class Cut:
     """Cuts the network between one node and Teleport while a rotation of the SPIFFE authority is under way."""
 
     def __init__(self, scene: Scene, node: str) -> None:
-        """Prepare; cut nothing yet.
-
-        Args:
-            scene: The scene.
-            node: The node.
-        """
+        """Prepare; cut nothing yet."""
         self._scene = scene
         self._node = node
         self._address = daemon_set.dialled(scene)
