@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from checks.identity import why_rules_refuse
+from checks.realms import realms_of
 from facts.catalogue import Need
 from facts.doctor.answer import Way
 from facts.errors import WHAT_TO_DO, BadInput, ConformanceError, CouldNotTell
@@ -487,6 +488,7 @@ def _note_run_facts(install: Install, target: Target, recorder: Store) -> None:
         recorder.note_unverified(tbot.unverified)
     for part in silent_parts(install.seen(NODES) or (), install.seen(PODS) or ()):
         recorder.note_not_judged(part)
+    recorder.note_realms(realms_of(install))
     recorder.note_facts(
         run_facts(
             install.cluster.reader.api.host,

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from checks.check import Case, Check, Needs, Part
+from checks.realms import realms_of
 from doctor.defects import REPORT_IT, defect
 from facts.catalogue import Level, Requirement
 from facts.errors import ConformanceError, NotApplicable
@@ -16,15 +17,10 @@ from facts.proxies.presence import is_held_of_late, start_of
 from facts.recorder import KeptInMemory
 from judge.explain.diagnosis import Diagnosis, diagnosed
 from judge.explain.found import Decisive
-from judge.explain.realms import Realms
 from judge.explain.results import CheckResult, Outcome, answered, as_premise
 from observe.install import Install
-from observe.istio.facet import CONTROL_PLANES, DRY_RUN
-from observe.kubernetes.facet import NAMESPACES, PODS
 from observe.proxies.facet import SURVEY
 from observe.requests import Requests
-from providers.teleport.observe.facet import PING
-from providers.teleport.observe.tbot_facet import TBOT
 
 AT_ONCE = 16
 """Checks at the same time. Most of them wait for the one pass over the proxies, which the others must not wait for."""
@@ -59,7 +55,7 @@ def examined(
         {key: Decisive(evidence.question, str(evidence.subject)) for key, evidence in recorder.evidence.items()},
         waiting=_waiting(case.install),
         proxies=_proxies(case.install),
-        realms=_realms(case.install),
+        realms=realms_of(case.install),
         authority=authority(),
         requests=requests.made(),
         seconds=time.monotonic() - begun,
@@ -89,19 +85,6 @@ def _waiting(install: Install) -> Sequence[Remark]:
     survey = install.seen(SURVEY)
     held = (each for each in (survey.unread if survey else ()) if each.now and is_held_of_late(each.now, each.at))
     return [Remark(each.pod.ref, start_of(each.now, each.at).said) for each in held if each.now]
-
-
-def _realms(install: Install) -> Realms:
-    """Which objects belong together, as far as the checks have read it."""
-    planes, dry_run, ping = install.seen(CONTROL_PLANES), install.seen(DRY_RUN.narrowed("")), install.seen(PING)
-    return Realms(
-        pods={str(pod.ref): pod for pod in install.seen(PODS) or ()},
-        tbots=install.seen(TBOT),
-        planes=planes,
-        namespaces={each.name: each for each in install.seen(NAMESPACES) or ()},
-        cluster_name=ping.cluster_name if ping is not None else "",
-        injections={dry_run.where: install.istio.mesh().title} if planes is not None and dry_run is not None else {},
-    )
 
 
 def _checked(

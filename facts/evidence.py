@@ -19,6 +19,7 @@ class ObjectRef:
 
     Attributes:
         kind: Kubernetes kind, or ``Teleport``, ``Host``, ``Container``; empty for what is no object of an API.
+        name: Its name.
         namespace: Empty for what has none.
         uid: Kubernetes uid, empty where unknown.
         resource_version: Kubernetes resourceVersion at the time of reading, empty where unknown.

@@ -152,7 +152,12 @@ class Finding:
 
     def showing(self, cause: str) -> tuple[Problem, ...]:
         """Everything in it that shows a cause, whatever the answer is."""
-        return tuple(p for p in (*self.problems, *self.unclear, *self.notes) if p.cause == cause)
+        return tuple(p for p in self.stated if p.cause == cause)
+
+    @property
+    def stated(self) -> tuple[Problem, ...]:
+        """Everything that it says against its subjects: defects, open questions and notes."""
+        return (*self.problems, *self.unclear, *self.notes)
 
 
 def told(statements: Iterable[Remark | Problem], where: str = "") -> str:

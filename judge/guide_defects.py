@@ -33,6 +33,7 @@ class ToldDefect:
 
     Attributes:
         defect: The defect, from the catalogue.
+        presence: Its presence.
         seen: Observation that shows it, or the reason why none does.
         where: The thing that was judged where it shows; empty if it does not.
         shown_by: Ids of the requirements whose findings show it.

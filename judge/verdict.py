@@ -99,6 +99,7 @@ class Judged:
     """A requirement with its verdict.
 
     Attributes:
+        requirement: The requirement.
         verdict: The word.
         reasons: Reasons why it is not a pass, one sentence each; empty for a pass.
         causes: Ids of the causes of its negative findings, each once; where it fails, of those that no waiver accepts.

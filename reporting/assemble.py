@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from facts.catalogue import Catalogue, Requirement
+from facts.catalogue import About, Catalogue, Requirement
 from facts.document import decoded
 from facts.errors import BadInput, CouldNotTell
 from facts.evidence import Evidence
+from facts.finding import Finding
 from facts.over_time.timeline import parse_timeline
 from facts.redaction import hidden_in, redact
 from judge.explain.cause import CAUSES
+from judge.explain.diagnosis import explained_by, explained_findings
+from judge.explain.realms import Realms
 from judge.guide_defects import tell
 from judge.verdict import Ending, Judged, Result, judge_catalogue, uncounted
 from judge.waivers import Waiver
@@ -116,7 +119,7 @@ def assemble(plan: RunPlan, store: Store) -> Report:
     if report.scope.claimed:
         judged = tuple(replace(j, claimed=_rests_on(PROXY_ANSWERS, report, j)) for j in judged)
     told = tell(plan.catalogue.guide_defects, judged, report.findings_of, plan.scope.repairs)
-    named = dict.fromkeys(p.cause for f in report.findings for p in (*f.problems, *f.unclear, *f.notes) if p.cause)
+    named = dict.fromkeys(p.cause for f in report.findings for p in f.stated if p.cause)
     # A misspelt cause would hide a remedy: a defect of the suite, so it becomes a run error.
     strange = uncounted(plan.chosen, outcomes) + tuple(
         f"a judgment names the cause {cause!r}, which judge/explain/causes does not have"
@@ -124,8 +127,16 @@ def assemble(plan: RunPlan, store: Store) -> Report:
         if cause not in CAUSES
     )
     causes = tuple(CAUSES[cause] for cause in named if cause in CAUSES)
-    report = replace(report, judged=judged, guide_defects=told, causes=causes).with_run_errors(strange)
+    above = _explained(report.findings, judged, store.realms)
+    report = replace(report, judged=judged, guide_defects=told, causes=causes, explained_by=above).with_run_errors(strange)
     return hidden_in(report, store.hidden)  # a word of the suite's own may be a secret as well, and is no defect of it
+
+
+def _explained(findings: Iterable[Finding], judged: Iterable[Judged], realms: Realms) -> Mapping[str, tuple[str, ...]]:
+    """By the id of a cause that shows only because of others: the ids of these, by what is said of the install alone."""
+    of_install = {j.requirement.id: j.requirement for j in judged if j.requirement.about is About.INSTALL}
+    told = [f for f in findings if f.requirement in of_install and all(p.cause in CAUSES for p in f.stated if p.cause)]
+    return explained_by(explained_findings(told, of_install, realms=realms))
 
 
 PROXY_ANSWERS = "GET https://"

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import WrapSerializer
+from pydantic import Field, WrapSerializer
 
 from facts.evidence import ObjectRef
 from facts.finding import Finding
@@ -136,6 +136,7 @@ class StoredEvidence:
     """A reading as the report lists it; its body is in a file beside the report.
 
     Attributes:
+        id: Its id.
         question: The command line, API path or URL.
         subject: The object that was read.
         read_at: UTC.
@@ -288,6 +289,7 @@ class Report:
 
     Attributes:
         run_id: Name of this run and its directory.
+        suite_version: Version of the suite.
         revision: Git commit of the suite, with ``-dirty`` where files differ from it; empty where there is none.
         started: UTC.
         ended: UTC.
@@ -342,6 +344,8 @@ class Report:
     guide_defects: tuple[ToldDefect, ...] = ()
     causes: tuple[Cause, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    # By the id of a cause that shows only because of others: the ids of these. It orders what people read.
+    explained_by: Annotated[Mapping[str, tuple[str, ...]], Field(exclude=True)] = field(default_factory=dict)
     inputs: Own[Mapping[str, str]] = field(default_factory=dict)
     revision: Own[str] = ""
     schema_version: int = SCHEMA_VERSION

@@ -92,6 +92,7 @@ class LooksLike(_Strict):
     """Another cause with the same symptoms.
 
     Attributes:
+        cause: Its id.
         told_by: The sign that tells it from this one.
     """
 

@@ -13,7 +13,7 @@ from judge.explain.classes import as_they_may_be, told_apart
 from judge.explain.found import Decisive, Does, FoundCause, OneOf, OnRequirement, Undetermined, statements_of, subjects_of
 from judge.explain.order import About, explained
 from judge.explain.realms import EVERYWHERE, UNKNOWN, Realms
-from judge.explain.results import CheckResult, Outcome, by_requirement
+from judge.explain.results import OF_EFFECTS, CheckResult, Outcome, by_requirement
 from judge.explain.symptoms import Accounted
 from judge.findings import few, listed
 
@@ -137,7 +137,7 @@ def explained_findings(
     requirements: Mapping[str, Requirement],
     readings: Mapping[str, Decisive] | None = None,
     *,
-    of_effects: Collection[str] = (),
+    of_effects: Collection[str] = OF_EFFECTS,
     realms: Realms = UNKNOWN,
 ) -> Diagnosis:
     """Group the findings of a run by cause, as the doctor's checks are grouped.
@@ -149,6 +149,16 @@ def explained_findings(
         realms: Which objects belong together.
     """
     return diagnosed(by_requirement(findings, requirements, of_effects), readings or {}, realms=realms)
+
+
+def explained_by(diagnosis: Diagnosis) -> Mapping[str, tuple[str, ...]]:
+    """By the id of a cause that shows only because of others: the ids of these. What nothing explains is not in it."""
+    roots = {each for found in diagnosis.roots for each in found.ids}
+    above: dict[str, dict[str, None]] = {}
+    for effect in diagnosis.effects:
+        if effect.cause.id not in roots:
+            above.setdefault(effect.cause.id, {}).update(dict.fromkeys(effect.explained_by))
+    return {cause: tuple(by) for cause, by in above.items()}
 
 
 def _cautioned(found: FoundCause, realms: Realms) -> FoundCause:

@@ -102,10 +102,14 @@ def as_premise(result: CheckResult, settle: str) -> CheckResult:
     return replace(result, outcome=Outcome.UNKNOWN, problems=(), unclear=(*open_ones, *result.unclear), settle=settle)
 
 
+OF_EFFECTS = frozenset({"MTL-04"})
+"""Requirements whose findings are about those who feel a defect, see `CheckResult`."""
+
+
 def by_requirement(
     findings: Iterable[Finding],
     requirements: Mapping[str, Requirement],
-    of_effects: Collection[str] = (),
+    of_effects: Collection[str] = OF_EFFECTS,
 ) -> tuple[CheckResult, ...]:
     """Findings as results: one for each requirement that has some, in the order of the catalogue.
 

@@ -27,6 +27,7 @@ class ToldClass:
     """A class of proxies.
 
     Attributes:
+        number: Its number.
         issuer: Issuer of its certificates; empty where it has none.
         trust_domain: Trust domain of its certificates; empty where it has none.
         certificate: State of its certificates.

@@ -18,6 +18,7 @@ from facts.finding import Finding, Holds
 from facts.recorder import Recorder
 from facts.redaction import hidden_in, redact
 from judge.doctor import ToldRow
+from judge.explain.realms import UNKNOWN, Realms
 from judge.mtls.told import Handshakes
 from judge.verdict import Ending
 from reporting.collecting.endings import ending_of
@@ -124,6 +125,7 @@ class Store:
         self._shared_depth = 0
         self._errors: dict[str, None] = {}
         self._facts = RunFacts()
+        self._realms = UNKNOWN
         self._handshakes: Handshakes | None = None
         self._diagnoses: list[ToldRow] = []
         self._phases: list[Phase] = []
@@ -234,6 +236,11 @@ class Store:
     def note_facts(self, facts: RunFacts) -> None:
         """Keeps the observations of the install."""
         self._facts = facts
+
+    @_alone
+    def note_realms(self, realms: Realms) -> None:
+        """Keeps which objects of the install belong together, so that a cause explains no object that it does not reach."""
+        self._realms = realms
 
     @_alone
     def note_handshakes(self, handshakes: Handshakes) -> None:
@@ -415,6 +422,12 @@ class Store:
     def claimed(self) -> str:
         """The address of a Teleport that only tbot's own configuration names; empty without one."""
         return tellable(self._claimed, tuple(self._hidden))
+
+    @property
+    @_alone
+    def realms(self) -> Realms:
+        """The objects that belong together; nothing is known of them where no install was read."""
+        return self._realms
 
     @property
     @_alone

@@ -14,17 +14,30 @@ from reporting.model import Report
 
 
 def causes_found(report: Report) -> tuple[FoundCause, ...]:
-    """Every cause that a finding names: those that fail a requirement first, each list in the order of the catalogue."""
+    """Every cause that a finding names, in the order in which to mend them.
+
+    Those that fail a requirement come first. Among them the one that explains most others leads, and what others explain
+    comes last, because it goes with them.
+    """
     found = []
+    effects: dict[str, list[str]] = {}
+    for effect, causes in report.explained_by.items():
+        for each in causes:
+            effects.setdefault(each, []).append(effect)
     failing = {judged.requirement.id for judged in report.judged if judged.verdict is Verdict.FAIL}
     for cause in report.causes:
         all_of_it = (_on(judged, cause.id, report.findings_of(judged.requirement.id)) for judged in report.judged)
         if on := sorted(filter(None, all_of_it), key=lambda each: [*Does].index(each.does)):
             shown = tuple(dict.fromkeys(problem for each in on for problem in each.shown))
             harms = any(each.does is Does.BREAKS and each.requirement in failing for each in on)
-            found.append(FoundCause(cause, shown, tuple(on), harms))
+            above, below = report.explained_by.get(cause.id, ()), effects.get(cause.id, ())
+            found.append(FoundCause(cause, shown, tuple(on), harms, explained_by=above, explains=tuple(below)))
     places = {judged.requirement.id: place for place, judged in enumerate(report.judged)}
-    return tuple(sorted(found, key=lambda each: (not each.harms, places[each.on[0].requirement])))
+
+    def order(each: FoundCause) -> tuple[bool, bool, int, int]:
+        return not each.harms, bool(each.explained_by), -len(each.explains), places[each.on[0].requirement]
+
+    return tuple(sorted(found, key=order))
 
 
 def _on(judged: Judged, cause: str, findings: Iterable[Finding]) -> OnRequirement | None:
@@ -47,6 +60,18 @@ def seen(on: OnRequirement) -> str:
 def seen_off_page(on: OnRequirement) -> str:
     """The same for a reader who has the page elsewhere."""
     return in_short(on.shown, page=place_on_page(on.requirement))
+
+
+def because_of(found: FoundCause) -> str:
+    """What people read of a cause that shows only because of others; empty for any other."""
+    if not found.explained_by:
+        return ""
+    return f"It shows because of {' or '.join(found.explained_by)}: remove that first, then run again."
+
+
+def explains(found: FoundCause) -> str:
+    """What people read of a cause that explains others; empty for any other."""
+    return f"It explains {', '.join(found.explains)}." if found.explains else ""
 
 
 def causes_of(report: Report, judged: Judged) -> tuple[Cause, ...]:

@@ -10,7 +10,16 @@ from pathlib import Path
 from judge.guide_defects import Presence
 from judge.verdict import Verdict
 from reporting.model import Report
-from reporting.writing.causes import NAMED, causes_found, causes_of, indented, remedy_in_lines, seen_off_page
+from reporting.writing.causes import (
+    NAMED,
+    because_of,
+    causes_found,
+    causes_of,
+    explains,
+    indented,
+    remedy_in_lines,
+    seen_off_page,
+)
 from reporting.writing.measured import measured
 from reporting.writing.printable import printable
 from reporting.writing.register import lines_of, register
@@ -156,6 +165,7 @@ def _causes(report: Report) -> Iterator[Line]:
         word = word_of_cause(report, each)
         aside = "" if word == Verdict.FAIL else f" [{word}]"
         yield _signed(word, f"{each.cause.id}: {each.cause.sentence}{aside}")
+        yield from ((f"    {line}", {}) for line in (explains(each), because_of(each)) if line)
         yield from ((f"    {on.does} {on.requirement}: {first_line(seen_off_page(on))}", {}) for on in each.on)
         yield from ((line, {}) for line in indented(remedy_in_lines(each.cause, each.remedy), 4))
 

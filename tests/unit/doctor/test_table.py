@@ -7,6 +7,7 @@ from pathlib import Path
 from checks.check import Needs
 from checks.table import LEFT_OUT, checks, for_the_doctor
 from facts.catalogue import CORE
+from judge.explain.results import OF_EFFECTS
 from reporting.features.reading import read_catalogue, safety_classes
 
 FEATURES = Path(__file__).parents[3] / "features"
@@ -42,3 +43,7 @@ def test_a_requirement_whose_every_scenario_creates_something_needs_probe_pods()
         for check in OF_THE_DOCTOR
         if check.requirement and "read-only" not in classes[check.requirement]
     )
+
+
+def test_the_report_takes_the_same_requirements_for_those_of_who_feels_a_defect() -> None:
+    assert {check.requirement for check in CHECKS if check.of_effects} - {""} == OF_EFFECTS

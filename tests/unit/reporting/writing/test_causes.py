@@ -45,6 +45,21 @@ def told(*findings: Finding, **changes: Any) -> Report:
     return report(scenarios=(*made, *others), causes=causes, **changes)
 
 
+def test_the_cause_that_explains_others_leads_and_each_says_so() -> None:
+    of = told(
+        finding("A-3", Holds.NO, ONE, "token-missing"),
+        finding("B-4", Holds.NO, TWO, "bot-missing"),
+        explained_by={"token-missing": ("bot-missing",)},
+    )
+
+    harmful = [each.cause.id for each in causes_found(of) if each.harms]
+    assert (harmful[0], harmful[-1]) == ("bot-missing", "token-missing")
+    lines = [line for line, _style in summary(of, Path("r"))]
+    assert "    It explains token-missing." in lines
+    assert "    It shows because of bot-missing: remove that first, then run again." in lines
+    assert "It shows because of" in to_html(of, BODIES)
+
+
 def judged(of: Report, requirement: str) -> Judged:
     return next(j for j in of.judged if j.requirement.id == requirement)
 
