@@ -171,7 +171,7 @@ def _kubernetes_part(versions: Versions) -> Part:
             else:
                 target = "/coredns" if name == "coredns" else f"/usr/local/bin/{name}"
                 dockerfile = _STATIC.format(binary=name, target=target)
-            part = {"etcd": "etcd", "coredns": "coredns", "pause": "tools"}.get(name, "kubernetes")
+            part = {"coredns": "coredns", "pause": "tools"}.get(name, "kubernetes")
 
             def fill(context: Path, binary: Path = shop.needs[part] / name) -> None:
                 os.link(binary, context / binary.name)
@@ -187,7 +187,7 @@ def _kubernetes_part(versions: Versions) -> Part:
         lane="compute",
         build=build,
         inputs=[base, _STATIC],
-        needs=("python-image", "kubernetes", "etcd", "coredns", "tools"),
+        needs=("python-image", "kubernetes", "coredns", "tools"),
         recipe=2,
     )
 

@@ -105,7 +105,13 @@ def write_modules(versions: Versions, directory: Path = GO_DIRECTORY) -> list[Pa
                 _go(["mod", "edit", *replaces], work)
             if component.raised:
                 _go(["mod", "edit", *(f"-require={m}@{v}" for m, v in component.raised.items())], work)
-            _go(["get", "-tool", *(f"{p}@{component.version}" for p in component.commands.values())], work)
+            if component.own:
+                for name in component.own:
+                    shutil.copytree(GO_DIRECTORY / component.name / name, work / name)
+                _go(["mod", "edit", *(f"-require={m}@{v}" for m, v in component.own.values())], work)
+                _go(["get", *(f"./{name}" for name in component.own)], work)
+            if component.commands:
+                _go(["get", "-tool", *(f"{p}@{component.version}" for p in component.commands.values())], work)
             target = directory / component.name
             target.mkdir(parents=True, exist_ok=True)
             for name in ("go.mod", "go.sum"):
@@ -148,8 +154,8 @@ def module_disagreements(versions: Versions, directory: Path = GO_DIRECTORY) -> 
         ]
         found += [
             f"{path} does not compile {component.name} with {module} {version}"
-            for module, version in {**component.named, **component.raised}.items()
-            if not re.search(rf"^\s*{re.escape(module)} {re.escape(version)}( //|$)", text, flags=re.MULTILINE)
+            for module, version in {**component.named, **component.raised, **dict(component.own.values())}.items()
+            if not re.search(rf"^(require)?\s*{re.escape(module)} {re.escape(version)}( //|$)", text, flags=re.MULTILINE)
         ]
         if component.staging:
             targets = set(re.findall(r"=> k8s\.io/\S+ (\S+)", text))

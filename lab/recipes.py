@@ -62,9 +62,9 @@ def go_part(component: Component) -> Part:
 
     def build(shop: Workshop) -> None:
         # `go build` would name the binary of a module root after the last word of its path.
-        only = next(iter(component.commands)) if len(component.commands) == 1 else ""
+        only = next(iter(component.packages)) if len(component.packages) == 1 else ""
         arguments = ["-mod=readonly", "-trimpath", "-ldflags", flags, "-o", f"{shop.output}{os.sep}{only}"]
-        shop.run(["go", "build", *arguments, *component.commands.values()], cwd=directory, env=pins.go_environment())
+        shop.run(["go", "build", *arguments, *component.packages.values()], cwd=directory, env=pins.go_environment())
         if component.module == ISTIO_MODULE:
             module = shop.run(
                 ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", component.module],
@@ -79,8 +79,8 @@ def go_part(component: Component) -> Part:
         version=component.version,
         lane="compute",
         build=build,
-        inputs=[component.commands, component.stamps],
-        sources=(directory / "go.mod", directory / "go.sum"),
+        inputs=[component.packages, component.stamps],
+        sources=(directory / "go.mod", directory / "go.sum", *(directory / name for name in component.own)),
     )
 
 
