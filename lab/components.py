@@ -32,6 +32,7 @@ class Component:
         named: Module path → version, of dependencies that the list of versions names as well.
         own: Binary name → module path and version. A program of this or another module that is compiled together with
             the others, from the lab's own main package in the directory of that name.
+        tags: Build tags.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Component:
     raised: dict[str, str] = field(default_factory=dict)
     named: dict[str, str] = field(default_factory=dict)
     own: dict[str, tuple[str, str]] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
 
     @property
     def packages(self) -> dict[str, str]:
@@ -115,6 +117,8 @@ def istio_component(istio: Istio) -> Component:
             f"{stamped}.buildStatus": "Modified",
             f"{stamped}.buildHub": "localhost/istio",
         },
+        # As Istio's own releases. Without it, code that checks messages is compiled and never called.
+        tags=("disable_pgv",),
         raised=istio.raised,
         named={GATEWAY_API_MODULE: istio.gateway_api},
     )

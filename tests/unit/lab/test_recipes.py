@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from lab import pins, recipes
 from lab.components import all_components
 from lab.errors import LabError
-from lab.parts import Part, Workshop
-from lab.recipes import faketime_part, go_part, node_rootfs_part, python_rootfs_part
+from lab.parts import Part, Workshop, keys
+from lab.recipes import faketime_part, go_part, node_rootfs_part, python_rootfs_part, tools_part
 from lab.versions import load
 
 BOOTSTRAPPED: dict[str, Callable[[Path], Part]] = {
@@ -84,6 +85,26 @@ errors health ready kubernetes prometheus forward cache loop reload loadbalance
 """Plugins that the Corefile of kubeadm names."""
 
 
+def _options(words: list[str]) -> set[str]:
+    """What decides whether Go can take a compiled package from its cache: the linker's options are not among it."""
+    return {word for word in words if word == "-trimpath" or word.startswith("-gcflags")}
+
+
+def test_every_program_is_compiled_with_the_same_options(tmp_path: Path) -> None:
+    parts = [tools_part(load()), *map(go_part, COMPONENTS.values())]
+    seen = [_options(asked(part, tmp_path)) for part in parts]
+    assert seen == [{"-trimpath", "-gcflags=all=-dwarf=false"}] * len(parts)
+
+
+def test_the_environment_gives_the_compiler_memory_unless_the_user_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOGC", "GOMEMLIMIT"):
+        monkeypatch.delenv(name, raising=False)
+    assert pins.go_environment()["GOGC"] == "800"
+    monkeypatch.setenv("GOGC", "100")
+    assert pins.go_environment()["GOGC"] == "100"
+    assert pins.go_environment()["GOMEMLIMIT"] == "2GiB"
+
+
 def test_etcd_is_compiled_together_with_kubernetes(tmp_path: Path) -> None:
     words = asked(go_part(COMPONENTS["kubernetes"]), tmp_path)
     assert words[-1] == "./etcd"
@@ -95,6 +116,12 @@ def test_etcd_is_compiled_together_with_kubernetes(tmp_path: Path) -> None:
 def test_a_lone_program_is_named_and_not_left_to_the_go_command(name: str, tmp_path: Path) -> None:
     words = asked(go_part(COMPONENTS[name]), tmp_path)
     assert words[words.index("-o") + 1] == f"{tmp_path}/{name}"
+
+
+@pytest.mark.parametrize("name", ["istio", "istio-older"])
+def test_istio_is_compiled_without_checks_of_messages(name: str, tmp_path: Path) -> None:
+    assert "-tags=disable_pgv" in asked(go_part(COMPONENTS[name]), tmp_path)
+    assert keys([go_part(COMPONENTS[name])]) != keys([go_part(replace(COMPONENTS[name], tags=()))])
 
 
 def test_coredns_has_the_plugins_of_kubeadms_corefile_and_no_other() -> None:
