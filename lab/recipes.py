@@ -88,6 +88,22 @@ def go_part(component: Component) -> Part:
     )
 
 
+def modules_part(component: Component) -> Part:
+    """Download what a component is compiled from while another is compiled.
+
+    Nothing needs this part: what is not there when it is compiled is downloaded then.
+    """
+    directory = pins.GO_DIRECTORY / component.name
+
+    def build(shop: Workshop) -> None:
+        # Unlike `go mod download` it leaves out the modules that no program has a package of. Nothing is to be printed.
+        listed = ["go", "list", "-mod=readonly", "-deps", "-f", "{{with .Error}}{{.}}{{end}}", *_tagged(component)]
+        shop.run([*listed, *component.packages.values()], cwd=directory, env=pins.go_environment())
+
+    sources = (directory / "go.mod", directory / "go.sum")
+    return Part(f"{component.name}-modules", component.version, "fetch", build, sources=sources)
+
+
 def _tagged(component: Component) -> list[str]:
     return [f"-tags={','.join(component.tags)}"] if component.tags else []
 

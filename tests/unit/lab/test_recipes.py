@@ -14,7 +14,7 @@ from lab import pins, recipes
 from lab.components import all_components
 from lab.errors import LabError
 from lab.parts import Part, Workshop, keys
-from lab.recipes import faketime_part, go_part, node_rootfs_part, python_rootfs_part, tools_part
+from lab.recipes import faketime_part, go_part, modules_part, node_rootfs_part, python_rootfs_part, tools_part
 from lab.versions import load
 
 BOOTSTRAPPED: dict[str, Callable[[Path], Part]] = {
@@ -119,8 +119,9 @@ def test_a_lone_program_is_named_and_not_left_to_the_go_command(name: str, tmp_p
 
 
 @pytest.mark.parametrize("name", ["istio", "istio-older"])
-def test_istio_is_compiled_without_checks_of_messages(name: str, tmp_path: Path) -> None:
+def test_istio_is_compiled_and_downloaded_without_checks_of_messages(name: str, tmp_path: Path) -> None:
     assert "-tags=disable_pgv" in asked(go_part(COMPONENTS[name]), tmp_path)
+    assert "-tags=disable_pgv" in asked(modules_part(COMPONENTS[name]), tmp_path)
     assert keys([go_part(COMPONENTS[name])]) != keys([go_part(replace(COMPONENTS[name], tags=()))])
 
 
