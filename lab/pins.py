@@ -34,7 +34,7 @@ _EXTRA_STAGING = ("k8s.io/sample-cli-plugin", "k8s.io/sample-controller")
 def go_environment() -> dict[str, str]:
     """Environment for the Go command: static binaries, no version-control stamp, no silent change of toolchain.
 
-    The compiler spends a fifth of its time collecting garbage, unless it may use more memory. A user's own choice counts.
+    The compiler spends a tenth of its time collecting garbage, unless it may use more memory. A user's own choice counts.
     """
     environment = {"GOGC": "800", "GOMEMLIMIT": "2GiB", **os.environ}
     environment.update(CGO_ENABLED="0", GOFLAGS="-buildvcs=false", GOTOOLCHAIN="local", GOWORK="off")
