@@ -49,6 +49,7 @@ from lab.recipes import (
     faketime_part,
     gateway_api_part,
     go_part,
+    modules_part,
     node_rootfs_part,
     python_rootfs_part,
     site_packages_part,
@@ -82,8 +83,11 @@ def all_parts(versions: Versions, istio: Istio, store: Store) -> list[Part]:
 def _default_parts(versions: Versions, store: Store) -> list[Part]:
     debs = store.directory / "debs"
     python, *images = image_parts(versions)
+    compiled = components(versions)
     return [
         tools_part(versions),
+        # The first of them is compiled at once.
+        *(modules_part(component) for component in compiled[1:]),
         python_rootfs_part(versions, debs),
         node_rootfs_part(versions, debs),
         *envoy_parts(versions),
@@ -92,7 +96,7 @@ def _default_parts(versions: Versions, store: Store) -> list[Part]:
         faketime_part(versions),
         cluster_data_part(versions.istio),
         python,
-        *(go_part(component) for component in components(versions)),
+        *(go_part(component) for component in compiled),
         *images,
         *node_parts(versions),
     ]

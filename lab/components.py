@@ -30,6 +30,9 @@ class Component:
         staging: Version of the modules that its go.mod requires at v0.0.0; "" when there are none.
         raised: Module path → version, of dependencies that are taken newer than its go.mod asks for.
         named: Module path → version, of dependencies that the list of versions names as well.
+        own: Binary name → module path and version. A program of this or another module that is compiled together with
+            the others, from the lab's own main package in the directory of that name.
+        tags: Build tags.
     """
 
     name: str
@@ -40,6 +43,13 @@ class Component:
     staging: str = ""
     raised: dict[str, str] = field(default_factory=dict)
     named: dict[str, str] = field(default_factory=dict)
+    own: dict[str, tuple[str, str]] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Binary name → main package, as the Go command takes it in the component's directory."""
+        return {**self.commands, **{name: f"./{name}" for name in self.own}}
 
 
 def _kubernetes(versions: Versions) -> Component:
@@ -70,6 +80,21 @@ def _kubernetes(versions: Versions) -> Component:
             f"{stamped}.buildDate": BUILD_DATE,
         },
         staging=versions.kubernetes_staging,
+        # Most of its packages Kubernetes needs itself. In one module with it they are compiled once.
+        own={"etcd": ("go.etcd.io/etcd/server/v3", versions.etcd)},
+    )
+
+
+def _coredns(versions: Versions) -> Component:
+    module = "github.com/coredns/coredns"
+    # CoreDNS's own main package links every cloud's SDK, for plugins that the Corefile of kubeadm does not name.
+    return Component(
+        name="coredns",
+        module=module,
+        version=versions.coredns,
+        commands={},
+        stamps={},
+        own={"coredns": (module, versions.coredns)},
     )
 
 
@@ -92,6 +117,8 @@ def istio_component(istio: Istio) -> Component:
             f"{stamped}.buildStatus": "Modified",
             f"{stamped}.buildHub": "localhost/istio",
         },
+        # As Istio's own releases. Without it, code that checks messages is compiled and never called.
+        tags=("disable_pgv",),
         raised=istio.raised,
         named={GATEWAY_API_MODULE: istio.gateway_api},
     )
@@ -114,8 +141,7 @@ def _single(name: str, module: str, version: str) -> Component:
 
 _BUILDERS: tuple[Callable[[Versions], Component], ...] = (
     lambda v: _single("kind", "sigs.k8s.io/kind", v.kind),
-    lambda v: _single("etcd", "go.etcd.io/etcd/server/v3", v.etcd),
-    lambda v: _single("coredns", "github.com/coredns/coredns", v.coredns),
+    _coredns,
     _kubernetes,
     lambda v: istio_component(v.istio),
 )

@@ -211,7 +211,7 @@ class Host:
             self.install(["debootstrap", "gpgv", "debian-archive-keyring"])
         istio = {edition.part("istio") for edition in (versions.istio, versions.istio_older)}
         taken = {e.part(name) for e in (versions.istio, versions.istio_older) for name in ("gateway-api", "istio-charts")}
-        if names & {"tools", "kind", "helm", "etcd", "coredns", "kubernetes", *istio, *taken}:
+        if names & {"tools", "kind", "helm", "coredns", "kubernetes", *istio, *taken}:
             _require_go(versions.go)
         if names & {"kubernetes", *istio}:
             self._require_room()

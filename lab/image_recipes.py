@@ -153,7 +153,7 @@ def _python_part(versions: Versions) -> Part:
                 "one that asks for less, or update Docker to 23 or newer.\n" + str(error)
             ) from error
 
-    return Part("python-image", versions.python_image, "compute", build, inputs=reference, needs=("python-rootfs",))
+    return Part("python-image", versions.python_image, "image", build, inputs=reference, needs=("python-rootfs",))
 
 
 def _kubernetes_part(versions: Versions) -> Part:
@@ -171,7 +171,7 @@ def _kubernetes_part(versions: Versions) -> Part:
             else:
                 target = "/coredns" if name == "coredns" else f"/usr/local/bin/{name}"
                 dockerfile = _STATIC.format(binary=name, target=target)
-            part = {"etcd": "etcd", "coredns": "coredns", "pause": "tools"}.get(name, "kubernetes")
+            part = {"coredns": "coredns", "pause": "tools"}.get(name, "kubernetes")
 
             def fill(context: Path, binary: Path = shop.needs[part] / name) -> None:
                 os.link(binary, context / binary.name)
@@ -184,10 +184,10 @@ def _kubernetes_part(versions: Versions) -> Part:
     return Part(
         name="kubernetes-images",
         version=versions.kubernetes,
-        lane="compute",
+        lane="image",
         build=build,
         inputs=[base, _STATIC],
-        needs=("python-image", "kubernetes", "etcd", "coredns", "tools"),
+        needs=("python-image", "kubernetes", "coredns", "tools"),
         recipe=2,
     )
 
@@ -215,7 +215,7 @@ def istio_images_part(versions: Versions, istio: Istio) -> Part:
     return Part(
         name=istio.part("istio-images"),
         version=istio.version,
-        lane="compute",
+        lane="image",
         build=build,
         inputs=[base, images, _ISTIO],
         needs=("python-image", programs, "envoy", "envoy-older"),
@@ -235,7 +235,7 @@ def _network_part(versions: Versions) -> Part:
     return Part(
         name="network-image",
         version=versions.network_image,
-        lane="compute",
+        lane="image",
         build=build,
         inputs=[network_image(versions), dockerfile],
         sources=(script,),
@@ -256,7 +256,7 @@ def _stand_in_base_part(versions: Versions) -> Part:
     return Part(
         name="stand-in-base",
         version=versions.teleport_fixed,
-        lane="compute",
+        lane="image",
         build=build,
         inputs=[reference, dockerfile],
         needs=("python-image", "stand-in-packages"),
@@ -275,7 +275,7 @@ def _stand_in_part(versions: Versions) -> Part:
     return Part(
         name="stand-in-images",
         version=versions.teleport_fixed,
-        lane="compute",
+        lane="image",
         build=build,
         inputs=[stand_in_images(versions), _STAND_IN, _STAND_IN_PROGRAM],
         sources=(STAND_IN_SOURCE, STAND_IN_SOURCE.parent / "__init__.py"),

@@ -44,7 +44,9 @@ container=$1; shift
 docker save "$@" | docker exec -i "$container" ctr -n k8s.io images import --no-unpack -
 """
 
-_POD_PARTS = ("python-image", "network-image", "kubernetes-images", "istio-images", "stand-in-base")
+_BASIC_PARTS = ("python-image", "network-image", "kubernetes-images", "stand-in-base")
+
+_POD_PARTS = (*_BASIC_PARTS, "istio-images")
 
 
 def node_image(versions: Versions, istio: Istio) -> str:
@@ -54,12 +56,23 @@ def node_image(versions: Versions, istio: Istio) -> str:
 
 
 def node_parts(versions: Versions) -> list[Part]:
-    """The node image in two steps: a change of the stand-in alone repeats only the second, which is quick."""
-    return [_plain_part(versions), _full_part(versions)]
+    """The node image in three steps.
+
+    The first is made while Istio is compiled. A change of the stand-in alone repeats only the last, which is quick.
+    """
+    return [_plain_part(versions), _mesh_part(versions), _full_part(versions)]
+
+
+def _plain_node(versions: Versions) -> str:
+    return f"localhost/conformance/node-plain:{versions.kubernetes}"
+
+
+def _mesh_node(versions: Versions) -> str:
+    return f"localhost/conformance/node-mesh:{versions.kubernetes}"
 
 
 def _plain_part(versions: Versions) -> Part:
-    reference = f"localhost/conformance/node-plain:{versions.kubernetes}"
+    reference = _plain_node(versions)
     system = f"localhost/conformance/node-system:{versions.debian}"
     bare = f"localhost/conformance/node-bare:{versions.kubernetes}"
     names = ("node-entrypoint.sh", "containerd.toml", "kubelet.service", "default-cni.yaml", "default-storage.yaml")
@@ -68,7 +81,7 @@ def _plain_part(versions: Versions) -> Part:
     def build(shop: Workshop) -> None:
         import_rootfs(shop, shop.needs["node-rootfs"] / "rootfs.tar", system)
         names: dict[str, str] = json.loads((shop.needs["kubernetes-images"] / KUBEADM_NAMES).read_text())
-        images = [ref for name in _POD_PARTS for ref in shop.needed_images[name]]
+        images = [ref for name in _BASIC_PARTS for ref in shop.needed_images[name]]
 
         def fill(context: Path) -> None:
             _fill(context / "files", versions, shop.needs["kubernetes"], names)
@@ -79,11 +92,27 @@ def _plain_part(versions: Versions) -> Part:
     return Part(
         name="plain-node-image",
         version=versions.kubernetes,
-        lane="compute",
+        lane="image",
         build=build,
         inputs=[reference, _DOCKERFILE, _ENTRYPOINT, _IMPORT],
         sources=files,
-        needs=("node-rootfs", "kubernetes", *_POD_PARTS),
+        needs=("node-rootfs", "kubernetes", *_BASIC_PARTS),
+    )
+
+
+def _mesh_part(versions: Versions) -> Part:
+    reference = _mesh_node(versions)
+
+    def build(shop: Workshop) -> None:
+        _preload(shop, _plain_node(versions), shop.needed_images["istio-images"], reference, {})
+
+    return Part(
+        name="mesh-node-image",
+        version=versions.kubernetes,
+        lane="image",
+        build=build,
+        inputs=[reference, _ENTRYPOINT, _IMPORT],
+        needs=("plain-node-image", "istio-images"),
     )
 
 
@@ -91,17 +120,16 @@ def _full_part(versions: Versions) -> Part:
     reference = node_image(versions, versions.istio)
 
     def build(shop: Workshop) -> None:
-        plain = f"localhost/conformance/node-plain:{versions.kubernetes}"
         images = [ref for ref, _, _ in stand_in_images(versions).values()]
-        _preload(shop, plain, images, reference, {})
+        _preload(shop, _mesh_node(versions), images, reference, {})
 
     return Part(
         name="node-image",
         version=versions.kubernetes,
-        lane="compute",
+        lane="image",
         build=build,
         inputs=[reference, _ENTRYPOINT, _IMPORT],
-        needs=("plain-node-image", "stand-in-images"),
+        needs=("mesh-node-image", "stand-in-images"),
     )
 
 
@@ -115,7 +143,7 @@ def other_node_part(versions: Versions, istio: Istio) -> Part:
     return Part(
         name=istio.part("node-image"),
         version=versions.kubernetes,
-        lane="compute",
+        lane="image",
         build=build,
         inputs=[reference, _ENTRYPOINT, _IMPORT],
         needs=("node-image", images),

@@ -1,4 +1,4 @@
-"""What a part is, and how those that are not current get built: two at a time, one that computes beside one that fetches."""
+"""What a part is, and how those that are not current get built: at most one of each lane at a time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from lab import command, docker
 from lab.store import Record, Store, content_key, tree_digest
 
-Lane = Literal["compute", "fetch"]
+Lane = Literal["compute", "fetch", "image"]
 
 
 @dataclass(slots=True)
@@ -49,8 +49,8 @@ class Part:
     Attributes:
         name: Its name, unique.
         version: Version shown to people.
-        lane: `compute` parts keep all cores busy and are built one after the other; `fetch` parts mostly wait for the
-            network and are built beside them.
+        lane: Parts of one lane are built one after the other, beside those of the other lanes. `compute` parts keep all
+            cores busy, `fetch` parts mostly wait for the network, `image` parts for Docker and the disk.
         build: Makes it.
         inputs: Everything its result depends on besides sources and needs: versions, options, texts. JSON-like.
         sources: Files and directories whose content it depends on.
@@ -123,7 +123,7 @@ def build(parts: Sequence[Part], store: Store, progress: Progress) -> list[Recor
     unfinished = {part.name for part in pending}
     running: dict[Future[float], Part] = {}
     progress.planned(tuple(pending))
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(max_workers=len(get_args(Lane))) as pool:
         try:
             while pending or running:
                 for part in list(pending):

@@ -37,6 +37,9 @@ ARCHIVE_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 _TOOLS = ("pause", "runcw")
 
+# The same for every program, so that Go compiles a package once however many need it. Nobody opens them in a debugger.
+_COMPILED = ("-trimpath", "-gcflags=all=-dwarf=false")
+
 # What pods need: iptables for istio-init and kube-proxy, python3 for the probes, the network and the stand-in.
 _POD_PACKAGES = (
     "ca-certificates", "conntrack", "curl", "iproute2", "iptables", "netcat-openbsd", "openssl", "procps", "python3",
@@ -59,12 +62,13 @@ def go_part(component: Component) -> Part:
     """Compile the commands of one Go module, exactly as its committed go.sum says."""
     directory = pins.GO_DIRECTORY / component.name
     flags = " ".join(["-s", "-w", *(f"-X {variable}={value}" for variable, value in component.stamps.items())])
+    options = [*_COMPILED, *_tagged(component)]
 
     def build(shop: Workshop) -> None:
         # `go build` would name the binary of a module root after the last word of its path.
-        only = next(iter(component.commands)) if len(component.commands) == 1 else ""
-        arguments = ["-mod=readonly", "-trimpath", "-ldflags", flags, "-o", f"{shop.output}{os.sep}{only}"]
-        shop.run(["go", "build", *arguments, *component.commands.values()], cwd=directory, env=pins.go_environment())
+        only = next(iter(component.packages)) if len(component.packages) == 1 else ""
+        arguments = ["-mod=readonly", *options, "-ldflags", flags, "-o", f"{shop.output}{os.sep}{only}"]
+        shop.run(["go", "build", *arguments, *component.packages.values()], cwd=directory, env=pins.go_environment())
         if component.module == ISTIO_MODULE:
             module = shop.run(
                 ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", component.module],
@@ -79,9 +83,29 @@ def go_part(component: Component) -> Part:
         version=component.version,
         lane="compute",
         build=build,
-        inputs=[component.commands, component.stamps],
-        sources=(directory / "go.mod", directory / "go.sum"),
+        inputs=[component.packages, component.stamps, options],
+        sources=(directory / "go.mod", directory / "go.sum", *(directory / name for name in component.own)),
     )
+
+
+def modules_part(component: Component) -> Part:
+    """Download what a component is compiled from while another is compiled.
+
+    Nothing needs this part: what is not there when it is compiled is downloaded then.
+    """
+    directory = pins.GO_DIRECTORY / component.name
+
+    def build(shop: Workshop) -> None:
+        # Unlike `go mod download` it leaves out the modules that no program has a package of. Nothing is to be printed.
+        listed = ["go", "list", "-mod=readonly", "-deps", "-f", "{{with .Error}}{{.}}{{end}}", *_tagged(component)]
+        shop.run([*listed, *component.packages.values()], cwd=directory, env=pins.go_environment())
+
+    sources = (directory / "go.mod", directory / "go.sum")
+    return Part(f"{component.name}-modules", component.version, "fetch", build, sources=sources)
+
+
+def _tagged(component: Component) -> list[str]:
+    return [f"-tags={','.join(component.tags)}"] if component.tags else []
 
 
 def tools_part(versions: Versions) -> Part:
@@ -89,12 +113,12 @@ def tools_part(versions: Versions) -> Part:
     directory = pins.GO_DIRECTORY / "tools"
 
     def build(shop: Workshop) -> None:
-        arguments = ["-trimpath", "-ldflags", "-s -w", "-o", f"{shop.output}{os.sep}"]
+        arguments = [*_COMPILED, "-ldflags", "-s -w", "-o", f"{shop.output}{os.sep}"]
         packages = [f"./{name}" for name in _TOOLS]
         shop.run(["go", "build", *arguments, *packages], cwd=directory, env=pins.go_environment())
 
     sources = (directory / "go.mod", *(directory / name / "main.go" for name in _TOOLS))
-    return Part(name="tools", version=versions.tools, lane="compute", build=build, sources=sources)
+    return Part(name="tools", version=versions.tools, lane="compute", build=build, inputs=[*_COMPILED], sources=sources)
 
 
 def envoy_parts(versions: Versions) -> list[Part]:

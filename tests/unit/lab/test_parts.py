@@ -6,12 +6,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lab import docker
 from lab.errors import LabError
-from lab.parts import Part, Workshop, build, keys, outdated
+from lab.parts import Lane, Part, Workshop, build, keys, outdated
 from lab.store import Store
 
 
@@ -130,6 +131,17 @@ def test_parts_of_one_lane_never_run_at_the_same_time(store: Store) -> None:
 
     build([part(str(number)) for number in range(8)], store, Journal())
     assert {len(names) for names in overlaps} == {1}
+
+
+def test_a_part_of_each_lane_runs_beside_those_of_the_others(store: Store) -> None:
+    together = threading.Barrier(len(get_args(Lane)))
+
+    def meet(_: Workshop) -> None:
+        together.wait(20)
+
+    journal = Journal()
+    build([Part(lane, "1", lane, meet) for lane in get_args(Lane)], store, journal)
+    assert {*journal.built} == {*get_args(Lane)}
 
 
 def test_an_image_that_is_gone_from_docker_is_built_again(

@@ -27,6 +27,8 @@ def test_lock_files_agree_with_the_list_of_versions() -> None:
     [
         ({"kubernetes": "v1.34.5"}, "kubernetes/go.mod does not require k8s.io/kubernetes v1.34.5"),
         ({"kubernetes_staging": "v0.34.5"}, "not by v0.34.5"),
+        ({"etcd": "v3.6.6"}, "does not compile kubernetes with go.etcd.io/etcd/server/v3 v3.6.6"),
+        ({"coredns": "v1.15.1"}, "coredns/go.mod does not require github.com/coredns/coredns v1.15.1"),
         ({"go": "1.27"}, "go.mod is not for Go 1.27"),
     ],
 )
