@@ -24,7 +24,7 @@ but what that is. Some risks are in the lab from the beginning, because the guid
 doctor may name them last. One that only reads has {AT_MOST:g} s.
 
 DX-1 to DX-9 certify the doctor by these rows, in [features/{{folder}}](../features/{{folder}}).
-[DEVELOPMENT.md](../DEVELOPMENT.md#the-doctors-matrix) says how to run them. `make docs` generates this page from the
+[internals.md](internals.md#the-doctors-matrix) says how to run them. `make docs` generates this page from the
 features and from `docs/diagnosis.json`, the results of the runs; `make lint` checks that it is current.
 """
 

@@ -107,8 +107,9 @@ def test_each_excerpt_in_the_guide_for_developers_is_in_its_file() -> None:
             assert found, f"{file} has no:\n{part}"
 
 
-def test_each_path_in_the_guide_for_developers_is_there() -> None:
-    text = (ROOT / "DEVELOPMENT.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", ["DEVELOPMENT.md", "docs/internals.md"])
+def test_each_path_in_a_page_for_developers_is_there(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
     named = re.findall(r"`([\w.-]+/[\w./-]*|\w+\.(?:py|yaml|txt|md))`", text)
     folders = (
         "checks",
@@ -140,3 +141,7 @@ def test_a_command_of_python_works_as_typed_in_a_fresh_checkout(document: Path) 
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 950
+
+
+def test_the_guide_for_developers_is_short() -> None:
+    assert (ROOT / "DEVELOPMENT.md").read_text(encoding="utf-8").count("\n") <= 150
