@@ -12,6 +12,7 @@ from facts.errors import ConformanceError, CouldNotTell, NotApplicable, NotGiven
 from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe, TeleportProbe
+from facts.provider.agents import Agent
 from judge.diagnosis import naming, placing, starting, supply, trust, undecided
 from judge.explain.realms import EVERYWHERE, Realms
 from judge.fleet import ASK_ALL, down_or_unread, how_to_read, not_read
@@ -177,7 +178,7 @@ def kept_from_teleport(install: Install) -> Iterator[Problem | OpenPoint]:
         yield from _unjoined(install, {p.uid: (t, p) for t, p in _awaited(install) if p.uid not in known})
 
 
-def _awaited(install: Install) -> list[tuple[Tbot, Pod]]:
+def _awaited(install: Install) -> list[tuple[Agent, Pod]]:
     """The pods of tbot that are Ready, and to whose sockets proxies or Istio's agents cannot connect."""
     fleet = install.proxies.fleet()  # before the pods, as above
     pods, tbots = install.proxies.pods(), install.tbot.all()
@@ -188,21 +189,21 @@ def _awaited(install: Install) -> list[tuple[Tbot, Pod]]:
     ]
 
 
-def _unjoined(install: Install, pods: Mapping[str, tuple[Tbot, Pod]]) -> Iterator[Problem | OpenPoint]:
+def _unjoined(install: Install, pods: Mapping[str, tuple[Agent, Pod]]) -> Iterator[Problem | OpenPoint]:
     """Ready pods of tbot whose log shows that they have not joined, with the obstacle that it names."""
     for uid, last in tbot.last_attempts(install, pods.values()).items():
         if last.opened is False:
             yield from _kept_away(install, *pods[uid], last)
 
 
-def _kept_away(install: Install, of: Tbot, pod: Pod, last: LastAttempt) -> list[Problem | OpenPoint]:
+def _kept_away(install: Install, of: Agent, pod: Pod, last: LastAttempt) -> list[Problem | OpenPoint]:
     """What keeps a pod of tbot from Teleport, unless an admin session shows that it is mended."""
     if last.obstacle in reaching.OF_THE_JOIN_TOKEN and _may_join(install, of):
         return [reaching.refused_before(pod, last)]
     return reaching.kept_away(pod, last, datetime.now(UTC))
 
 
-def _may_join(install: Install, of: Tbot) -> bool:
+def _may_join(install: Install, of: Agent) -> bool:
     """Whether an admin session shows that the join token of a tbot lets it in."""
     with suppress(ConformanceError):  # there is no session, or the line about the join token says what is missing
         for each in install.teleport.joinings_by_kubernetes():

@@ -19,6 +19,7 @@ from facts.istio.mesh import Mesh
 from facts.kubernetes.jwks import Jwks
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import Deployment
+from facts.provider.agents import SocketDirectories
 from facts.provider.trust import TrustBundle
 from facts.proxies.envoy import Validator
 from facts.proxies.identity import Fleet
@@ -46,7 +47,7 @@ from judge.install.istio import (
 from providers.teleport.facts.issuing import Grants
 from providers.teleport.facts.joining import Joining
 from providers.teleport.facts.resources import Ping, WorkloadIdentity
-from providers.teleport.facts.tbot import SocketDirectories, Tbots
+from providers.teleport.facts.tbot import Tbots
 from providers.teleport.judge.issuing import grant_problems, template_problems
 from providers.teleport.judge.tbot import ON_EVERY_NODE, judged_on_nodes
 from providers.teleport.judge.teleport import token_problems

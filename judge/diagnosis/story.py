@@ -12,6 +12,7 @@ from facts.istio.istio_ca import IstioAuthorities
 from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME, TEMPLATES
+from facts.provider.agents import Agents, SocketDirectories
 from facts.provider.trust import TrustBundle
 from facts.proxies.envoy import STREAMS
 from facts.proxies.identity import ProxyIdentity
@@ -19,7 +20,6 @@ from facts.proxies.pushes import Pushes
 from facts.proxies.sds_mode import SdsMode, SecretState
 from facts.svid import is_signed_by, verify_chain, workload_id
 from judge.findings import listed
-from providers.teleport.facts.tbot import SocketDirectories, Tbots
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def mount(pod: Pod, directories: SocketDirectories) -> Line:
     return Line("socket mount", f"{SOCKET_VOLUME} is the node's {volume.path}", "" if right else wanted)
 
 
-def tbot_of(pod: Pod, tbots: Tbots) -> Line:
+def tbot_of(pod: Pod, tbots: Agents) -> Line:
     """The tbot that serves the pod, by the socket that it mounts; where that does not tell, each tbot of its node."""
     serving = tbots.serving(pod.node, pod.socket_on_node)
     there = [tbot.pods[pod.node] for tbot in serving if pod.node in tbot.pods]

@@ -11,6 +11,7 @@ from facts.evidence import readings
 from facts.finding import OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import ANSWERS, SILENT, Refused, SocketDirectoryProbe
+from facts.provider.agents import Agents
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
 from judge.explain.cause import causes_of_release
@@ -18,7 +19,6 @@ from judge.identity.streams import DEAD_DIRECTORY, DeadStream, connected_sockets
 from judge.install.probes import DIRECTORY_CLOSED, socket_seen, why_unreachable
 from providers.teleport.facts.issuing import why_refused
 from providers.teleport.facts.resources import BotInstance, WorkloadIdentity
-from providers.teleport.facts.tbot import Tbots
 from providers.teleport.facts.tbot_log import LastAttempt
 from providers.teleport.judge import reaching
 
@@ -51,20 +51,20 @@ class Clues:
         return next((probe for probe in probes if (probe.node, probe.path) == there), None)
 
 
-def dead_streams(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots) -> list[DeadStream]:
+def dead_streams(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Agents) -> list[DeadStream]:
     """The proxies that cannot connect to the socket of a tbot that is Ready and started after them; see `dead_stream`."""
     known = {pod.uid: pod for pod in pods}
     return [dead for proxy in proxies if (dead := dead_stream(proxy, known, tbots)) is not None]
 
 
-def unsettled(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots) -> list[DeadStream]:
+def unsettled(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Agents) -> list[DeadStream]:
     """The proxies with dead streams, without those beside which another one is connected under the same path."""
     every, known = list(proxies), list(pods)
     connected = connected_sockets(every, {pod.uid: pod for pod in known})
     return [d for d in dead_streams(every, known, tbots) if (d.pod.node, d.pod.socket_on_node) not in connected]
 
 
-def cut_off(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Tbots, clues: Clues) -> list[Problem | OpenPoint]:
+def cut_off(proxies: Iterable[ProxyIdentity], pods: Iterable[Pod], tbots: Agents, clues: Clues) -> list[Problem | OpenPoint]:
     """Why proxies have dead streams, as far as that shows.
 
     They hold a directory that is gone; or the socket's mode or its directory's keeps them out, or no process listens on it.
@@ -129,7 +129,7 @@ def refused_by_rules(proxies: Iterable[ProxyIdentity], identities: Sequence[Work
     ]
 
 
-def unheard_of(tbots: Tbots, instances: Iterable[BotInstance], now: datetime) -> list[Problem]:
+def unheard_of(tbots: Agents, instances: Iterable[BotInstance], now: datetime) -> list[Problem]:
     """Pods of tbot that are Ready and have run for longer than two heartbeats, in which Teleport has heard nothing of them.
 
     The way to Teleport is cut; or it was, and the release is one that does not join again once its own identity has ended.

@@ -14,13 +14,13 @@ from facts.evidence import ObjectRef, readings
 from facts.finding import Finding, OpenPoint, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import ISTIOS_SOCKET, SOCKET_FILE
+from facts.provider.agents import Agent, Agents
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.presence import Stage, last_end, made_at, ready_since, start_of
 from facts.proxies.sds_mode import SdsMode
 from judge.explain.realms import Realms
 from judge.findings import few
 from judge.fleet import cause_of_no_start
-from providers.teleport.facts.tbot import Tbot, Tbots
 from providers.teleport.facts.tbot_log import LastAttempt
 from providers.teleport.judge import reaching
 
@@ -65,8 +65,8 @@ SUFFICIENT = frozenset(
 
 
 def beside_exits(
-    pods: Iterable[Pod], proxies: Iterable[ProxyIdentity], tbots: Tbots, now: datetime
-) -> list[tuple[Tbot, Pod]]:
+    pods: Iterable[Pod], proxies: Iterable[ProxyIdentity], tbots: Agents, now: datetime
+) -> list[tuple[Agent, Pod]]:
     """The Ready tbots, each with its pod, beside which Istio's agents exit again and again; arguments as for `exiting`."""
     return [each for pod in _exiting(pods, proxies, tbots, now) for each in _ready_beside(tbots, pod)]
 
@@ -74,7 +74,7 @@ def beside_exits(
 def exiting(
     pods: Iterable[Pod],
     proxies: Iterable[ProxyIdentity],
-    tbots: Tbots,
+    tbots: Agents,
     now: datetime,
     attempts: Mapping[str, LastAttempt],
 ) -> list[Problem | OpenPoint]:
@@ -119,7 +119,7 @@ def exiting(
     return list(dict.fromkeys(found))
 
 
-def _exiting(pods: Iterable[Pod], proxies: Iterable[ProxyIdentity], tbots: Tbots, now: datetime) -> list[Pod]:
+def _exiting(pods: Iterable[Pod], proxies: Iterable[ProxyIdentity], tbots: Agents, now: datetime) -> list[Pod]:
     every = list(pods)
     known = {pod.uid: pod for pod in every}
     used: dict[tuple[str, str], datetime] = {}
@@ -142,7 +142,7 @@ def _started_before(pod: Pod, moment: datetime | None) -> bool:
     return moment is not None and made is not None and moment > made + SKEW
 
 
-def waiting(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod], tbots: Tbots) -> list[Problem]:
+def waiting(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod], tbots: Agents) -> list[Problem]:
     """Nodes with a Ready tbot on which proxies are connected to its socket and wait for their certificates.
 
     Args:
@@ -183,7 +183,7 @@ def _exits(pod: Pod, now: datetime) -> bool:
     return start_of(pod, now).stage is Stage.DOWN and all(end == GIVES_UP for end in ends)
 
 
-def _has_yet_to_try(pod: Pod, tbots: Tbots) -> bool:
+def _has_yet_to_try(pod: Pod, tbots: Agents) -> bool:
     """Return whether the agent of a pod ended the last time before its tbot became Ready, when the socket was missing.
 
     The kubelet starts it again after up to five minutes. A time that is missing excuses nothing.
@@ -203,12 +203,12 @@ def _fails_closed(pod: Pod) -> bool:
     return name not in ("", ISTIOS_SOCKET)
 
 
-def _is_served(pod: Pod, tbots: Tbots) -> bool:
+def _is_served(pod: Pod, tbots: Agents) -> bool:
     """Return whether a Ready tbot of the node must supply a pod; another one there says nothing about its socket."""
     return tbots.is_ready_for(pod) and not tbots.may_be_unread(pod.node, pod.socket_on_node)
 
 
-def _ready_beside(tbots: Tbots, pod: Pod) -> list[tuple[Tbot, Pod]]:
+def _ready_beside(tbots: Agents, pod: Pod) -> list[tuple[Agent, Pod]]:
     """The Ready tbots of a pod's node that may serve its socket, each with its pod there."""
     serving = tbots.serving(pod.node, pod.socket_on_node)
     return [(tbot, tbot.pods[pod.node]) for tbot in serving if pod.node in tbot.pods and tbot.pods[pod.node].ready]

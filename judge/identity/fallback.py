@@ -13,6 +13,7 @@ from facts.guide import GuideAnswer
 from facts.istio.istio_ca import IstioAuthorities
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
+from facts.provider.agents import Agent, Agents
 from facts.provider.trust import TrustBundle
 from facts.proxies.identity import Fleet, ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
@@ -24,7 +25,6 @@ from judge.identity import proxies as identity
 from judge.identity.proxies import ObservedProxies
 from judge.identity.refusals import not_run
 from judge.install.istio import NO_WORKLOAD
-from providers.teleport.facts.tbot import Tbot, Tbots
 
 FAIL_OPEN_NAME = "socket"
 """The only name of a socket for which Istio's agent has a fallback; where any other is missing, the agent exits."""
@@ -130,7 +130,7 @@ def _not_own_volume(candidate: Candidate) -> list[Problem]:
 # --- NEG-07 ----------------------------------------------------------------------------------------------------------
 
 
-def install_fails_closed(tbots: Tbots, proxies: Fleet, pods: Iterable[Pod]) -> Finding:
+def install_fails_closed(tbots: Agents, proxies: Fleet, pods: Iterable[Pod]) -> Finding:
     """NEG-07: every proxy dials a socket on which tbot listens, and whose name is not the one with a fallback.
 
     Args:
@@ -175,7 +175,7 @@ def install_fails_closed(tbots: Tbots, proxies: Fleet, pods: Iterable[Pod]) -> F
     )
 
 
-def _dials_none(proxy: ProxyIdentity, pod: Pod | None, there: Sequence[Tbot]) -> list[Problem]:
+def _dials_none(proxy: ProxyIdentity, pod: Pod | None, there: Sequence[Agent]) -> list[Problem]:
     """A problem unless a proxy dials a socket of one of the tbots of its node."""
     paths = {socket.path for tbot in there for socket in tbot.sockets_of_mesh}
     names = {name for tbot in there for name in _names(tbot)}
@@ -187,6 +187,6 @@ def _dials_none(proxy: ProxyIdentity, pod: Pod | None, there: Sequence[Tbot]) ->
     return []
 
 
-def _names(tbot: Tbot) -> list[str]:
+def _names(tbot: Agent) -> list[str]:
     """File names of its sockets that the mesh uses."""
     return [socket.path.rpartition("/")[2] for socket in tbot.sockets_of_mesh]

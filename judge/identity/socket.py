@@ -10,6 +10,7 @@ from facts.kubernetes.node_directories import RUN, NodeMount, mounts_that_reach
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import PROXY, ROOT, SOCKET_DIRECTORIES, SOCKET_VOLUME, VolumeMount
 from facts.kubernetes.probes import Refused, SocketDirectoryProbe
+from facts.provider.agents import Agents, SocketDirectories
 from facts.proxies.identity import LeftOut
 from facts.proxies.mounts import SocketMount
 from judge.findings import Claim, confirmed_of, listed, problem
@@ -17,7 +18,6 @@ from judge.fleet import NONE_STAYED, READ_AGAIN, went_away
 from judge.install.application import socket_volume_problems
 from judge.install.istio import NO_WORKLOAD
 from judge.install.probes import WRITE, held_on, mode_lets, on_node
-from providers.teleport.facts.tbot import SocketDirectories, Tbots
 
 DIRECTORY, MOUNT, REACHED = "socket-directory-writable", "mount-writable", "socket-directory-mounted"
 """Causes that these judgments name."""
@@ -53,7 +53,7 @@ def directories_are_closed(
     )
 
 
-def only_tbot_writes_there(pods: Sequence[Pod], tbots: Tbots, socket_directory: str, evidence: Sequence[str]) -> Finding:
+def only_tbot_writes_there(pods: Sequence[Pod], tbots: Agents, socket_directory: str, evidence: Sequence[str]) -> Finding:
     """ID-08, second part: no container that may be root has a writable mount of the directory or of a parent of it.
 
     The mode of the directory keeps all other users out (first part), and root in no case. Where a container's

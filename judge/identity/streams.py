@@ -11,9 +11,9 @@ from facts.errors import CouldNotTell
 from facts.evidence import readings
 from facts.finding import Problem
 from facts.kubernetes.objects import Pod
+from facts.provider.agents import Agent, Agents
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
-from providers.teleport.facts.tbot import Tbot, Tbots
 from providers.teleport.facts.tbot_log import LastAttempt
 
 DEAD_DIRECTORY = "socket-directory-recreated"
@@ -35,7 +35,7 @@ class DeadStream:
 
     proxy: ProxyIdentity
     pod: Pod
-    tbot: Tbot
+    tbot: Agent
     supplier: Pod
     since: datetime
 
@@ -91,7 +91,7 @@ class DeadStream:
         return self.because(DEAD_DIRECTORY, "its mount is of a directory that is gone")
 
 
-def dead_stream(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots) -> DeadStream | None:
+def dead_stream(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Agents) -> DeadStream | None:
     """The dead stream of a proxy under the path that it mounts; None where it has none, or tbot may be the reason.
 
     Args:
@@ -114,7 +114,7 @@ def dead_stream(proxy: ProxyIdentity, pods: Mapping[str, Pod], tbots: Tbots) -> 
 def lost_directory(
     proxy: ProxyIdentity,
     pods: Mapping[str, Pod],
-    tbots: Tbots,
+    tbots: Agents,
     attempts: Mapping[str, LastAttempt],
     connected: Collection[tuple[str, str]] = (),
 ) -> Problem | None:
@@ -144,7 +144,7 @@ def connected_sockets(proxies: Iterable[ProxyIdentity], pods: Mapping[str, Pod])
     return frozenset((pod.node, pod.socket_on_node) for pod in there)
 
 
-def ready_since(tbot: Tbot, node: str) -> datetime | None:
+def ready_since(tbot: Agent, node: str) -> datetime | None:
     """UTC time at which the tbot of a node started; None where it has none, or one that is not Ready."""
     pod = tbot.pods.get(node)
     container = pod.spec.container(tbot.container.name) if pod is not None and pod.ready and not pod.terminating else None

@@ -31,6 +31,7 @@ from facts.istio.mesh import Mesh
 from facts.kubernetes.objects import Labelled, Pod
 from facts.kubernetes.pod_spec import REVISION
 from facts.kubernetes.workloads import named_templates
+from facts.provider.agents import SocketDirectories
 from facts.provider.trust import TrustBundle
 from facts.proxies.identity import ProxyIdentity
 from facts.proxies.sds_mode import SdsMode
@@ -49,7 +50,6 @@ from judge.identity.proxies import (
     supply_problems,
 )
 from judge.install.application import cause_of_no_socket, socket_volume_problems
-from providers.teleport.facts.tbot import SocketDirectories
 
 
 @dataclass(frozen=True, slots=True)

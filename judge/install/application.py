@@ -11,11 +11,11 @@ from facts.finding import Finding, Problem, Remark
 from facts.kubernetes.objects import Node, Pod
 from facts.kubernetes.pod_spec import SOCKET_MOUNT, SOCKET_VOLUME, PodSpec
 from facts.kubernetes.workloads import Deployment, named_templates
+from facts.provider.agents import SocketDirectories
 from facts.proxies.presence import Stage, restarted_while_starting, start_of
 from judge.findings import Claim, listed, place, problem
 from judge.fleet import cause_of_no_start
 from judge.install.admission import refused_pods
-from providers.teleport.facts.tbot import SocketDirectories
 
 ISTIOS_OWN_TEMPLATES = frozenset(
     {

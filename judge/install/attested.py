@@ -11,6 +11,7 @@ from facts.evidence import readings
 from facts.finding import Finding, Problem
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import Refused, SdsProbe, SocketDirectoryProbe
+from facts.provider.agents import Agents
 from facts.provider.trust import TrustBundle
 from facts.svid import verify_chain, workload_id
 from facts.traffic.refusal import Because, reason_of
@@ -18,7 +19,6 @@ from judge.findings import Claim, listed, true_ones
 from judge.install.probes import DIRECTORY_CLOSED, held_on, of_probes, on_node, why_unreachable
 from providers.teleport.facts.issuing import TO_ADMIT_THE_SUITE, why_refused
 from providers.teleport.facts.resources import WorkloadIdentity
-from providers.teleport.facts.tbot import Tbots
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Beside:
 
 
 def probes_got_their_own_identity(
-    probes: Sequence[SdsProbe | Refused], bundle: TrustBundle, tbots: Tbots, beside: Beside | None = None
+    probes: Sequence[SdsProbe | Refused], bundle: TrustBundle, tbots: Agents, beside: Beside | None = None
 ) -> Finding:
     """INST-14: tbot gave each probe the SPIFFE ID of its own service account, signed by Teleport's SPIFFE authority.
 
@@ -79,7 +79,7 @@ def probes_got_their_own_identity(
     return of_probes(claim, probes, problems, held=held, unclear=unclear, settle=TO_ADMIT_THE_SUITE)
 
 
-def _socket_of(probe: SdsProbe, tbots: Tbots) -> str:
+def _socket_of(probe: SdsProbe, tbots: Agents) -> str:
     serving = listed((str(tbot.daemon_set.ref) for tbot in tbots.serving(probe.node, probe.socket)), "no tbot of that node")
     return f"the socket {probe.socket or 'of the mesh'} of {serving}"
 

@@ -14,11 +14,11 @@ from facts.finding import Finding, Problem
 from facts.istio.control_planes import ControlPlanes
 from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Pod
+from facts.provider.agents import Agent, Agents
 from facts.versions import Version
 from judge.explain.cause import causes_of_release
 from judge.findings import Claim, listed
 from providers.teleport.facts.resources import BotInstance
-from providers.teleport.facts.tbot import Tbot, Tbots
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Component:
     evidence: tuple[str, ...]
 
 
-def tbot_components(tbot: Tbot, instances: Sequence[BotInstance] | None) -> list[Component]:
+def tbot_components(tbot: Agent, instances: Sequence[BotInstance] | None) -> list[Component]:
     """The versions of tbot that run: each pod's by the exact tag of its image, by its heartbeat, or by both.
 
     A pod whose version neither tells is a component without one: under a floating tag two nodes may run two versions.
@@ -66,7 +66,7 @@ def tbot_components(tbot: Tbot, instances: Sequence[BotInstance] | None) -> list
     return _components("tbot", told, evidence)
 
 
-def of_tbots(tbots: Tbots, instances: Sequence[BotInstance] | None) -> list[Component]:
+def of_tbots(tbots: Agents, instances: Sequence[BotInstance] | None) -> list[Component]:
     """The versions of every tbot that serves the mesh; see `tbot_components`."""
     return [component for tbot in tbots.each for component in tbot_components(tbot, instances)]
 

@@ -14,6 +14,7 @@ from facts.istio.mesh import Mesh, image_tag
 from facts.kubernetes.objects import Condition, Pod
 from facts.kubernetes.pod_spec import PROXY
 from facts.kubernetes.workloads import DaemonSet, Deployment
+from facts.provider.agents import SocketDirectories
 from facts.proxies.identity import LeftOut, Normalization, Unread
 from judge.findings import Claim, listed, place, problem
 from judge.fleet import ASK_ALL, NONE_STAYED, READ_AGAIN, how_to_read, not_asked, not_read, went_away
@@ -21,7 +22,6 @@ from judge.install import admission
 from judge.install.admission import cause_of_refusal
 from judge.install.application import SEE_NODES, socket_volume_problems
 from providers.teleport.facts.resources import Ping
-from providers.teleport.facts.tbot import SocketDirectories
 
 ISTIOS_CONTAINERS = ("discovery", PROXY, "istio-init", "istio-validation")
 """Containers that run an image of Istio; a gateway's pod may have others."""

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from facts.errors import CouldNotTell, ProvisioningFailed
+from facts.provider.agents import Agent
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually
-from providers.teleport.facts.tbot import Tbot
 from provision.disruption.supply import await_supply, supplied
 from provision.disruption.undo import put_back
 from provision.objects import Objects, selector
@@ -54,7 +54,7 @@ class Absence:
         pace: Pace of the waits for its pod to go and to return, and for the proxies to reconnect.
     """
 
-    def __init__(self, objects: Objects, originals: Originals, cluster: Cluster, tbot: Tbot, pace: Pace) -> None:
+    def __init__(self, objects: Objects, originals: Originals, cluster: Cluster, tbot: Agent, pace: Pace) -> None:
         self._objects = objects
         self._originals = originals
         self._cluster = cluster.recording_to(KeptInMemory())

@@ -17,13 +17,13 @@ from facts.errors import CouldNotTell
 from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.over_time.outage import NodeRestart, Relocation
+from facts.provider.agents import Agent
 from facts.proxies.sds_mode import SdsMode
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_proxy
 from observe.proxies.survey import read_fleet
 from observe.wait import NotYet, Pace, eventually
-from providers.teleport.facts.tbot import Tbot
 from provision.disruption.machine_changes import moved, restarted, stopped
 from provision.disruption.machines import Machines, processes_of
 from provision.disruption.outages import OngoingOutage, Outages
@@ -59,7 +59,7 @@ class NodeOutages:
         originals: Originals,
         cluster: Cluster,
         *,
-        tbot: Tbot,
+        tbot: Agent,
         outages: Outages,
         machines: Machines,
         pace: Pace,

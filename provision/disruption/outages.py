@@ -20,10 +20,10 @@ from facts.evidence import readings
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.workloads import DaemonSet, Deployment
 from facts.over_time.outage import Outage
+from facts.provider.agents import Agent
 from facts.recorder import KeptInMemory
 from observe.kubernetes.cluster import Cluster
 from observe.wait import NotYet, Pace, eventually, not_yet
-from providers.teleport.facts.tbot import Tbot
 from provision.disruption.machine_changes import paused
 from provision.disruption.machines import Machines
 from provision.disruption.supply import await_supply, supplied
@@ -90,7 +90,7 @@ class Outages:
         originals: Originals,
         cluster: Cluster,
         *,
-        tbot: Tbot,
+        tbot: Agent,
         istiod: Sequence[Deployment],
         machines: Callable[[], Machines],
         pace: Pace,

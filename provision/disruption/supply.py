@@ -11,12 +11,12 @@ from facts.document import Absent
 from facts.errors import CouldNotTell
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.pod_spec import SOCKET_VOLUME
+from facts.provider.agents import Agent
 from facts.proxies import envoy
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.readings import at_once
 from observe.wait import NotYet, Pace, eventually
-from providers.teleport.facts.tbot import Tbot
 
 
 def uses_the_socket(pod: Pod) -> bool:
@@ -27,7 +27,7 @@ def uses_the_socket(pod: Pod) -> bool:
     return pod.spec.csi_socket is not None or (volume is not None and volume.source == "hostPath")
 
 
-def tbot_must_be_ready(cluster: Cluster, tbot: Tbot) -> None:
+def tbot_must_be_ready(cluster: Cluster, tbot: Agent) -> None:
     """Check that tbot is Ready on every node; otherwise it does not supply every proxy, and a wait would be in vain.
 
     Raises:

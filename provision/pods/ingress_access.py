@@ -17,13 +17,13 @@ from facts.istio.gateways import GATEWAY_NAME
 from facts.istio.mesh import DEFAULT_REVISION
 from facts.istio.services import Ingress
 from facts.kubernetes.objects import Pod
+from facts.provider.agents import SocketDirectories
 from facts.proxies import policies
 from facts.proxies.envoy_traffic import HOSTS, ROUTES, hosts_of, parse_domains
 from facts.svid import workload_id
 from observe.kubernetes.cluster import Cluster
 from observe.proxies.envoy import read_admin
 from observe.wait import NotYet, Pace, eventually
-from providers.teleport.facts.tbot import SocketDirectories
 from provision.names import HTTP
 from provision.objects import Objects
 from provision.pods.clients_and_servers import CONTAINER

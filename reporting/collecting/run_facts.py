@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from facts.istio.control_planes import ControlPlanes
 from facts.istio.mesh import image_tag
 from facts.kubernetes.objects import Node, Pod
+from facts.provider.agents import Agent
 from facts.proxies.identity import Fleet
 from facts.versions import Version
 from judge.verdict import Authority
 from providers.teleport.facts.resources import BotInstance, Ping
-from providers.teleport.facts.tbot import Tbot
 from reporting.model import Image, RunFacts
 
 STAND_IN = "The identities come from the lab's stand-in for Teleport. This run is a rehearsal: it certifies nothing."
@@ -25,7 +25,7 @@ def run_facts(
     version: Version | None = None,
     nodes: tuple[Node, ...] = (),
     planes: ControlPlanes | None = None,
-    tbot: Tbot | None = None,
+    tbot: Agent | None = None,
     instances: tuple[BotInstance, ...] = (),
     fleet: Fleet | None = None,
     pods: tuple[Pod, ...] = (),

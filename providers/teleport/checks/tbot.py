@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from facts.errors import ConformanceError, CouldNotTell
 from facts.finding import Finding
 from facts.kubernetes.objects import Pod
+from facts.provider.agents import Agent
 from judge.install import components
 from observe.install import Install
 from observe.readings import at_once
 from providers.teleport.facts.resources import BotInstance
-from providers.teleport.facts.tbot import Tbot
 from providers.teleport.facts.tbot_log import LastAttempt
 from providers.teleport.judge import kubelet_rights
 from providers.teleport.judge import tbot as judge
@@ -65,11 +65,11 @@ def rights_are_what_attestation_needs(install: Install) -> tuple[Finding, ...]:
     )
 
 
-def last_attempts(install: Install, pods: Iterable[tuple[Tbot, Pod]]) -> Mapping[str, LastAttempt]:
+def last_attempts(install: Install, pods: Iterable[tuple[Agent, Pod]]) -> Mapping[str, LastAttempt]:
     """By uid of a pod of tbot: its last attempt to speak with Teleport; a pod whose log cannot be read is not there."""
     each_once = list({pod.uid: (of, pod) for of, pod in pods}.values())
 
-    def read(each: tuple[Tbot, Pod]) -> LastAttempt | None:
+    def read(each: tuple[Agent, Pod]) -> LastAttempt | None:
         try:
             return install.tbot.last_attempt(*each)
         except CouldNotTell:  # the caller says that its log was not read

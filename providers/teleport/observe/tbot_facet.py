@@ -8,9 +8,10 @@ from facts.errors import ConformanceError, CouldNotTell
 from facts.kubernetes.access import Right, service_account_user
 from facts.kubernetes.objects import Pod
 from facts.kubernetes.probes import KubeletAddress
+from facts.provider.agents import Agent, SocketDirectories
 from observe.kubernetes.facet import ClusterFacet
 from observe.readings import Key, of_each
-from providers.teleport.facts.tbot import KUBELET_RIGHTS, SocketDirectories, Tbot, Tbots
+from providers.teleport.facts.tbot import KUBELET_RIGHTS, Tbot, Tbots
 from providers.teleport.facts.tbot_log import STARTED, LastAttempt, Obstacle, parse_last_attempt
 from providers.teleport.observe.tbot import read_tbots
 
@@ -86,14 +87,17 @@ class TbotFacet:
         daemon_set = self.installed().daemon_set
         return self.cluster.reader.pods(daemon_set.namespace, daemon_set.label_selector)
 
-    def last_attempt(self, tbot: Tbot, pod: Pod) -> LastAttempt:
+    def last_attempt(self, tbot: Agent, pod: Pod) -> LastAttempt:
         """The last attempt of a pod of tbot to speak with Teleport, by its log; of a container that starts again, by both.
 
         The log before a restart counts only while the present one shows its start: later it is of long ago.
 
         Raises:
             CouldNotTell: There is no log, or the API server does not give it.
+            TypeError: The agent is no tbot.
         """
+        if not isinstance(tbot, Tbot):
+            raise TypeError(f"expected tbot, saw {tbot.KIND}")
         container, reader, teleport = tbot.container.name, self.cluster.reader, tbot.config.teleport
 
         def read() -> LastAttempt:

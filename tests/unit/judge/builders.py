@@ -27,6 +27,7 @@ from facts.kubernetes.pod_spec import Container, PodSpec, ProjectedToken, Volume
 from facts.kubernetes.probes import NodeProbe, Refused, SdsProbe, SeenContainer, SeenFile, SocketDirectoryProbe
 from facts.kubernetes.rbac import Binding, Grant, Rbac, RbacRole, RbacSubject, Rule
 from facts.kubernetes.workloads import DaemonSet, Deployment, PodTemplate
+from facts.provider.agents import SocketDirectories
 from facts.provider.trust import TrustBundle
 from facts.proxies.envoy import HttpNormalization, SdsStreams, Validator
 from facts.proxies.identity import Fleet, LeftOut, Normalization, PodRef, ProxyIdentity, Unread
@@ -47,7 +48,7 @@ from providers.teleport.facts.resources import (
     WorkloadIdentities,
     WorkloadIdentity,
 )
-from providers.teleport.facts.tbot import OtherTbot, SocketDirectories, Tbot, Tbots
+from providers.teleport.facts.tbot import OtherTbot, Tbot, Tbots
 from providers.teleport.facts.tbot_config import KubernetesAttestor, TbotConfig, WorkloadApi
 from providers.teleport.facts.tbot_log import LastAttempt, Obstacle
 from tests.unit.judge.certificates import NOW, TRUST_DOMAIN, authority, svid

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from facts.kubernetes.pod_spec import SOCKET_FILE, TEMPLATES
+from facts.provider.agents import SocketDirectories
 from facts.proxies.pushes import Pushes
 from facts.proxies.sds_mode import SdsMode, SecretState
 from judge.diagnosis import story
 from judge.diagnosis.story import Line
-from providers.teleport.facts.tbot import SocketDirectories
 from tests.unit.judge import builders as make
 from tests.unit.judge.certificates import TRUST_DOMAIN
 

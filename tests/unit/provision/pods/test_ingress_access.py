@@ -15,12 +15,12 @@ from facts.errors import CouldNotTell
 from facts.evidence import ObjectRef, evidence_of
 from facts.istio.services import Ingress, Service
 from facts.kubernetes.objects import Pod
+from facts.provider.agents import SocketDirectories
 from facts.proxies import policies
 from facts.proxies.envoy_traffic import HOSTS, ROUTES
 from observe.command import CommandResult
 from observe.proxies.envoy import PARSERS
 from observe.wait import Pace
-from providers.teleport.facts.tbot import SocketDirectories
 from provision.pods import ingress_access as ingress
 from provision.pods.ingress_access import IngressSetup
 from provision.pods.running import only_on
