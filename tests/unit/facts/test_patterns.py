@@ -41,6 +41,8 @@ def _patterns() -> dict[str, re.Pattern[str]]:
 
     for package in (facts, judge, observe, providers):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if package is providers and not re.match(r"providers\.\w+\.(facts|judge|observe)\b", module.name):
+                continue  # of a provider, too, what reads and judges
             for name, value in vars(importlib.import_module(module.name)).items():
                 take(f"{module.name}.{name}", value)
     return found
