@@ -9,10 +9,12 @@ import pytest
 
 from checks import identity
 from checks import istio as checks
+from checks.realms import realms_of
 from facts.errors import CouldNotTell
 from facts.istio.istio_ca import CONFIG_MAP
 from judge.findings import listed
 from observe.install import Install
+from observe.istio.facet import DRY_RUN
 from observe.kubernetes.cluster import Cluster
 from providers.teleport.observe.facet import PING
 from tests.data import document
@@ -166,6 +168,8 @@ def test_where_nothing_says_which_revision_the_suites_pods_are_to_have(install: 
     assert install.istio.mesh_of_the_application() is None
     with pytest.raises(CouldNotTell, match=r"injects the namespace test-app.*neither, and the revisions a, b"):
         install.istio.mesh()
+    install.cluster.once(DRY_RUN.narrowed(""), make.dry_run)
+    assert realms_of(install).injections == {}, "a dry run of before must not keep the report from its facts"
 
 
 def test_authorities_and_rights_of_every_namespace_of_istio(install: Install, healthy: ApiServer) -> None:
